@@ -1,0 +1,1 @@
+//! Tasks over the socket: the guest asks, the driver acts.

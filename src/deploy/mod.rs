@@ -1,0 +1,1 @@
+//! Deploy: kubectl's operations on a cluster.

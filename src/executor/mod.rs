@@ -1,0 +1,1 @@
+//! GitLab's custom executor protocol: config, prepare, run, cleanup.

@@ -1,0 +1,10 @@
+//! Who asks: the job as gitlab-runner and GitLab describe it, apart from what the job says of itself.
+
+mod vars;
+mod stage;
+mod response;
+pub mod gitlab;
+
+pub use response::{Artifact, Credential, Error, Image, Job, JobId, Service, Step, Variable};
+pub use stage::ScriptStage;
+pub use vars::{ProcessVars, Vars};

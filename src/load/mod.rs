@@ -1,0 +1,1 @@
+//! Load generation: drives virtual users at a target and measures what they saw.

@@ -1,0 +1,1 @@
+//! `dyno try`: a pipeline file run on this machine through the driver's own verbs.

@@ -1,0 +1,1 @@
+//! What is allowed: the platform team's file and the pure decisions on job, task and profile.

@@ -1,0 +1,1 @@
+//! What is told: job log lines, report files.

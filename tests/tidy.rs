@@ -1,0 +1,1 @@
+//! The architecture as a table: imports point down only.
