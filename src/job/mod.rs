@@ -3,7 +3,11 @@
 mod vars;
 mod stage;
 mod response;
+pub mod http;
+pub mod resolve;
 pub mod gitlab;
+#[cfg(test)]
+pub mod standin;
 
 pub use response::{Artifact, Credential, Error, Image, Job, JobId, Service, Step, Variable};
 pub use stage::ScriptStage;
