@@ -1,0 +1,60 @@
+//! What jobs left behind whose runner was killed.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::environment::Error;
+use crate::environment::sandbox::cgroup::Groups;
+use crate::environment::sandbox::{process, tree};
+
+/// A folder that does not yet say whose it is may just be coming into being.
+const BEING_MADE: Duration = Duration::from_mins(1);
+
+/// The names of jobs under `state` whose owner is gone.
+pub fn leftovers(state: &Path) -> Vec<String> {
+    let jobs = fs::read_dir(state.join("jobs")).into_iter().flatten().flatten();
+    let mut names: Vec<_> = jobs
+        .filter(|job| is_dead(&job.path()))
+        .filter_map(|job| job.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+fn is_dead(folder: &Path) -> bool {
+    if let Ok(owner) = fs::read_to_string(folder.join("driver")) {
+        return !process::lives(&owner);
+    }
+    let age = fs::symlink_metadata(folder).and_then(|folder| folder.modified());
+    age.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > BEING_MADE))
+}
+
+/// Ends and removes one job under `state`; nothing to remove is fine.
+///
+/// # Errors
+/// When something of it cannot be ended or removed.
+pub async fn remove(state: &Path, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.starts_with('.') || name.contains('/') {
+        return Err(Error::Unfit {
+            what: format!("`{name}` is not the name of a job"),
+            hint: "name a folder below the state's `jobs`".to_owned(),
+        });
+    }
+    remove_folder(&state.join("jobs").join(name)).await
+}
+
+/// Ends what runs in a job's folder, and removes it with its control groups.
+pub async fn remove_folder(folder: &Path) -> Result<(), Error> {
+    process::end_all(&folder.join("builds")).await?;
+    let file = folder.join("cgroups");
+    if let Ok(groups) = fs::read_to_string(&file) {
+        let groups = Groups::parse(&groups);
+        // bubblewrap's outer process is still there, or one that had not got to its walls.
+        for group in groups.folders() {
+            process::end_group(group).await?;
+        }
+        groups.remove().map_err(Error::file("remove the groups of", file))?;
+    }
+    tree::remove(folder).map_err(Error::file("remove", folder))
+}
