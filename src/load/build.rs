@@ -1,0 +1,424 @@
+//! From the plan as written to the plan as meant: all mistakes are told at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::job::Vars;
+use crate::load::error::{Error, Mistakes};
+use crate::load::file::{JourneyFile, ModelFile, StepFile};
+use crate::load::limit::Limit;
+use crate::load::plan::{
+    Action, Body, Journey, LONGEST_TIMEOUT, Method, Model, Origin, Overrides, Plan, Request,
+    Scheme, Status, Step, Target, Written,
+};
+use crate::load::script::Script;
+use crate::load::template::squeeze;
+use crate::load::think::Think;
+use crate::load::url;
+use crate::unit::{Rate, Span, whole};
+
+const MAX_USERS: u32 = 1_000_000;
+const MAX_RATE: f64 = 1_000_000.0;
+const MAX_DURATION: Duration = Duration::from_secs(7 * 24 * 3600);
+const MAX_STEPS: usize = 1000;
+const TIMEOUT: Span = Span::seconds(30);
+const TIMEOUTS: &str = "use more than nothing and at most 10m";
+
+impl Plan {
+    /// Builds the plan; environment variables in the target come from `vars`.
+    pub fn build(written: Written, overrides: &Overrides, vars: &dyn Vars) -> Result<Self, Error> {
+        let mut mistakes = Mistakes::default();
+        let file = written.load.unwrap_or_default();
+        let target = target(written.target.as_deref(), overrides, vars, &mut mistakes);
+        let timeout = overrides.timeout.or(file.timeout).unwrap_or(TIMEOUT);
+        if timeout.0.is_zero() || timeout.0 > LONGEST_TIMEOUT {
+            mistakes.add("load.timeout", TIMEOUTS);
+        }
+        let threads = overrides.threads.or(file.threads);
+        if threads.is_some_and(|n| n == 0 || n > 256) {
+            mistakes.add("load.threads", "use 1 to 256 threads");
+        }
+        let plan = Self {
+            name: written.name,
+            model: model(&file, overrides, &mut mistakes),
+            journeys: journeys(&written.journeys, overrides, &file, &mut mistakes),
+            limits: limits(&written.limits, &overrides.limits, &mut mistakes),
+            threads,
+            seed: file.seed,
+            timeout,
+            ca: overrides.ca.clone(),
+            target,
+            pins: BTreeMap::new(),
+        };
+        let script = Script::compile(&plan, &mut mistakes);
+        for (n, limit) in plan.limits.iter().enumerate() {
+            if !script.endpoints.iter().any(|endpoint| limit.is_of(endpoint)) {
+                mistakes.add(
+                    format!("limits[{n}]"),
+                    format!(
+                        "no step is named `{}`: there are {}",
+                        limit.endpoint.as_deref().unwrap_or_default(),
+                        script.endpoints.join(", ")
+                    ),
+                );
+            }
+        }
+        if mistakes.0.is_empty() { Ok(plan) } else { Err(Error::Plan(mistakes)) }
+    }
+}
+
+fn target(
+    written: Option<&str>,
+    overrides: &Overrides,
+    vars: &dyn Vars,
+    mistakes: &mut Mistakes,
+) -> Target {
+    let nowhere = || Target {
+        origin: Origin { scheme: Scheme::Http, host: "localhost".to_owned(), port: 80 },
+        base: String::new(),
+    };
+    let Some(text) = overrides.target.as_deref().or(written) else {
+        mistakes.add("target", "it is missing: say where the load goes, `http://host`");
+        return nowhere();
+    };
+    let parsed = url::expand(text, vars).and_then(|url| {
+        let (origin, base) = url::split(&url)?;
+        Ok(Target { origin, base: base.trim_end_matches('/').to_owned() })
+    });
+    match parsed {
+        Ok(target) if target.base.contains(['?', '#']) => {
+            mistakes.add("target", "a query belongs to the steps, not to the target");
+            target
+        }
+        Ok(target) => {
+            let is_path = target.base.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+            if !is_path {
+                mistakes.add("target", "its path holds characters that no URL has");
+            }
+            target
+        }
+        Err(error) => {
+            mistakes.add("target", error.to_string());
+            nowhere()
+        }
+    }
+}
+
+fn model(file: &ModelFile, overrides: &Overrides, mistakes: &mut Mistakes) -> Model {
+    let (mut users, mut arrivals) = (file.users, file.arrivals);
+    // The command line chooses the model: its users replace the file's arrivals, and the reverse.
+    if overrides.users.is_some() || overrides.spawn_rate.is_some() {
+        users = overrides.users.or(users);
+        arrivals = None;
+    }
+    if overrides.arrivals.is_some() {
+        if overrides.users.is_some() {
+            mistakes.add("load", "`--users` and `--arrivals` exclude each other");
+        }
+        users = None;
+        arrivals = overrides.arrivals;
+    }
+    let duration = overrides.duration.or(file.duration).unwrap_or_else(|| {
+        mistakes.add("load.duration", "it is missing: say how long, `duration: 1m`");
+        Span::seconds(1)
+    });
+    if duration.0.is_zero() || duration.0 > MAX_DURATION {
+        mistakes.add("load.duration", "use more than nothing and at most 7d");
+    }
+    if let (Some(_), Some(_)) = (users, arrivals) {
+        mistakes.add("load", "`users` and `arrivals` exclude each other: choose one");
+    }
+    match arrivals {
+        Some(arrivals) => open(file, arrivals, duration, mistakes),
+        None => closed(file, users, overrides.spawn_rate, duration, mistakes),
+    }
+}
+
+fn closed(
+    file: &ModelFile,
+    users: Option<u32>,
+    spawn_rate: Option<Rate>,
+    duration: Span,
+    mistakes: &mut Mistakes,
+) -> Model {
+    let users = users.unwrap_or_else(|| {
+        mistakes.add("load.users", "it is missing: say how much, `users: 50` or `arrivals: 100/s`");
+        1
+    });
+    if users == 0 || users > MAX_USERS {
+        mistakes.add("load.users", format!("use 1 to {MAX_USERS} users"));
+    }
+    if file.max_users.is_some() {
+        mistakes.add("load.max-users", "it belongs to `arrivals`; with `users` leave it out");
+    }
+    let spawn_rate = spawn_rate.or(file.spawn_rate).unwrap_or(Rate(f64::from(users.max(1))));
+    if spawn_rate.0 < 0.001 {
+        mistakes.add("load.spawn-rate", "no user would ever start: use `25` or `25/s`");
+        return Model::Closed { users, spawn_rate: Rate(1.0), duration };
+    }
+    Model::Closed { users, spawn_rate, duration }
+}
+
+fn open(file: &ModelFile, arrivals: Rate, duration: Span, mistakes: &mut Mistakes) -> Model {
+    if file.spawn_rate.is_some() {
+        mistakes.add("load.spawn-rate", "it belongs to `users`; with `arrivals` leave it out");
+    }
+    if arrivals.0 < 0.001 || arrivals.0 > MAX_RATE {
+        mistakes.add("load.arrivals", "use a rate between 0.001/s and 1000000/s");
+    }
+    // Room for ten seconds of a target that answers nothing.
+    let room = whole(arrivals.0 * 10.0).and_then(|n| u32::try_from(n).ok());
+    let max_users = file.max_users.unwrap_or(room.unwrap_or(MAX_USERS).clamp(100, 5000));
+    if max_users == 0 || max_users > MAX_USERS {
+        mistakes.add("load.max-users", format!("use 1 to {MAX_USERS}"));
+    }
+    Model::Open { arrivals, max_users, duration }
+}
+
+fn limits(file: &[String], more: &[String], mistakes: &mut Mistakes) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    for (n, text) in file.iter().chain(more).enumerate() {
+        match text.parse::<Limit>() {
+            Ok(limit) => limits.push(limit),
+            Err(error) => mistakes.add(format!("limits[{n}]"), error.to_string()),
+        }
+    }
+    limits
+}
+
+fn journeys(
+    files: &[JourneyFile],
+    overrides: &Overrides,
+    model: &ModelFile,
+    mistakes: &mut Mistakes,
+) -> Vec<Journey> {
+    let think = model.think.unwrap_or(Think::NONE);
+    if !overrides.get.is_empty() || files.is_empty() {
+        let paths = if overrides.get.is_empty() { &[String::new()] } else { &*overrides.get };
+        let steps = paths
+            .iter()
+            .map(|path| StepFile { get: Some(path.clone()), ..StepFile::default() })
+            .collect();
+        let file = JourneyFile { name: Some("get".to_owned()), steps, ..JourneyFile::default() };
+        return vec![
+            Steps { headers: &BTreeMap::new(), mistakes, n: 0 }.journey("--get", 0, &file, think),
+        ];
+    }
+    let mut journeys = Vec::new();
+    for (n, file) in files.iter().enumerate() {
+        let mut steps = Steps { headers: &file.headers, mistakes, n: 0 };
+        journeys.push(steps.journey(&format!("journeys[{n}]"), n, file, think));
+    }
+    journeys
+}
+
+struct Steps<'a> {
+    headers: &'a BTreeMap<String, String>,
+    mistakes: &'a mut Mistakes,
+    n: usize,
+}
+
+impl Steps<'_> {
+    fn journey(&mut self, key: &str, n: usize, file: &JourneyFile, think: Think) -> Journey {
+        if file.weight == Some(0) {
+            self.mistakes.add(format!("{key}.weight"), "use 1 or more, or leave the journey out");
+        }
+        if file.steps.is_empty() {
+            self.mistakes.add(format!("{key}.steps"), "a journey needs at least one step");
+        }
+        for (name, list) in &file.data {
+            if list.is_empty() {
+                self.mistakes.add(format!("{key}.data.{name}"), "the list is empty");
+            }
+        }
+        let journey = Journey {
+            name: file.name.clone().unwrap_or_else(|| format!("journey {}", n + 1)),
+            weight: file.weight.unwrap_or(1),
+            think: file.think.unwrap_or(think),
+            data: file.data.clone(),
+            user: file.user.clone(),
+            start: self.steps(&format!("{key}.start"), &file.start, 0),
+            steps: self.steps(&format!("{key}.steps"), &file.steps, 0),
+        };
+        if self.n > MAX_STEPS {
+            self.mistakes.add(key, format!("more than {MAX_STEPS} steps"));
+        }
+        journey
+    }
+
+    fn steps(&mut self, key: &str, files: &[StepFile], depth: usize) -> Vec<Step> {
+        if depth > 8 {
+            self.mistakes.add(key, "steps are nested deeper than 8");
+            return Vec::new();
+        }
+        self.n += files.len();
+        files
+            .iter()
+            .enumerate()
+            .map(|(n, file)| self.step(&format!("{key}[{n}]"), file, depth))
+            .collect()
+    }
+
+    fn step(&mut self, key: &str, file: &StepFile, depth: usize) -> Step {
+        if file.repeat == Some(0) {
+            self.mistakes.add(format!("{key}.repeat"), "use 1 or more, or leave the step out");
+        }
+        let action = match (self.request_line(key, file), file.steps.is_empty()) {
+            (Some((method, url)), true) => {
+                Action::Request(Box::new(self.request(key, file, method, url)))
+            }
+            (Some(_), false) => {
+                self.mistakes.add(key, "a step is one request or has `steps`, not both");
+                Action::Group(Vec::new())
+            }
+            (None, false) => {
+                self.only_requests(key, file);
+                Action::Group(self.steps(&format!("{key}.steps"), &file.steps, depth + 1))
+            }
+            (None, true) => {
+                self.mistakes.add(
+                    key,
+                    "a step needs one of `get`, `post`, `put`, `patch`, `delete`, `head` or `steps`",
+                );
+                Action::Group(Vec::new())
+            }
+        };
+        for name in file.set.keys() {
+            self.variable(&format!("{key}.set"), name);
+        }
+        Step {
+            when: file.when.clone(),
+            repeat: file.repeat.unwrap_or(1),
+            think: file.think,
+            set: file.set.clone(),
+            action,
+        }
+    }
+
+    fn request_line<'a>(&mut self, key: &str, file: &'a StepFile) -> Option<(Method, &'a str)> {
+        let mut found = [
+            (Method::Get, &file.get),
+            (Method::Post, &file.post),
+            (Method::Put, &file.put),
+            (Method::Patch, &file.patch),
+            (Method::Delete, &file.delete),
+            (Method::Head, &file.head),
+        ]
+        .into_iter()
+        .filter_map(|(method, url)| Some((method, url.as_deref()?)));
+        let first = found.next();
+        if let (Some((a, _)), Some((b, _))) = (first, found.next()) {
+            self.mistakes.add(key, format!("{a} and {b} are two requests: make two steps"));
+        }
+        first
+    }
+
+    /// Tells what stands at a group but belongs to requests.
+    fn only_requests(&mut self, key: &str, file: &StepFile) {
+        for (name, is_there) in [
+            ("json", file.json.is_some()),
+            ("form", !file.form.is_empty()),
+            ("body", file.body.is_some()),
+            ("headers", !file.headers.is_empty()),
+            ("save", !file.save.is_empty()),
+            ("check", file.check.is_some()),
+            ("timeout", file.timeout.is_some()),
+        ] {
+            if is_there {
+                self.mistakes
+                    .add(format!("{key}.{name}"), "it belongs to a request, not to a group");
+            }
+        }
+    }
+
+    fn request(&mut self, key: &str, file: &StepFile, method: Method, url: &str) -> Request {
+        let (origin, path) = self.path(key, method, url);
+        let name = match &file.name {
+            Some(name) => name.split_whitespace().collect::<Vec<_>>().join(" "),
+            None => squeeze(url),
+        };
+        let name = if name.is_empty() { "/".to_owned() } else { name };
+        let mut headers: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in self.headers.iter().chain(&file.headers) {
+            headers.insert(name.to_ascii_lowercase(), value.clone());
+        }
+        let bodies = [file.json.is_some(), !file.form.is_empty(), file.body.is_some()];
+        if bodies.iter().filter(|is_there| **is_there).count() > 1 {
+            self.mistakes.add(key, "`json`, `form` and `body` exclude each other");
+        }
+        let body = match (&file.json, &file.body) {
+            (Some(value), _) => Body::Json(value.clone()),
+            (None, Some(text)) => Body::Text(text.clone()),
+            (None, None) if file.form.is_empty() => Body::None,
+            (None, None) => Body::Form(file.form.clone()),
+        };
+        if file.timeout.is_some_and(|span| span.0.is_zero() || span.0 > LONGEST_TIMEOUT) {
+            self.mistakes.add(format!("{key}.timeout"), TIMEOUTS);
+        }
+        for name in file.save.keys() {
+            self.variable(&format!("{key}.save"), name);
+        }
+        Request {
+            method,
+            origin,
+            path,
+            name,
+            headers,
+            body,
+            save: file.save.clone(),
+            status: self.statuses(key, file),
+            timeout: file.timeout,
+        }
+    }
+
+    fn variable(&mut self, key: &str, name: &str) {
+        let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if !is_name {
+            self.mistakes.add(
+                format!("{key}.{name}"),
+                "a variable's name is made of letters, digits and underscores",
+            );
+        }
+    }
+
+    fn path(&mut self, key: &str, method: Method, url: &str) -> (Option<Origin>, String) {
+        let key = format!("{key}.{}", method.to_string().to_lowercase());
+        if url::is_absolute(url) {
+            return match url::split(url) {
+                Ok((origin, path)) => (Some(origin), path.to_owned()),
+                Err(error) => {
+                    self.mistakes.add(key, error.to_string());
+                    (None, String::new())
+                }
+            };
+        }
+        if !url.is_empty() && !url.starts_with(['/', '?']) && !url.starts_with("{{") {
+            self.mistakes.add(key, format!("`{url}` is not a path: begin it with `/`"));
+        }
+        (None, url.to_owned())
+    }
+
+    fn statuses(&mut self, key: &str, file: &StepFile) -> Vec<Status> {
+        let written = file.check.as_ref().and_then(|check| check.status.as_ref());
+        let mut statuses = Vec::new();
+        for text in written.iter().flat_map(|list| &list.0) {
+            match status(text) {
+                Some(status) => statuses.push(status),
+                None => self.mistakes.add(
+                    format!("{key}.check.status"),
+                    format!("`{text}` is not a status such as `200` or `2xx`"),
+                ),
+            }
+        }
+        statuses
+    }
+}
+
+fn status(text: &str) -> Option<Status> {
+    if let Some(class) = text.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok()) {
+        return (1..=5).contains(&class).then(|| Status { lo: class * 100, hi: class * 100 + 99 });
+    }
+    let status: u16 = text.parse().ok()?;
+    (100..=599).contains(&status).then_some(Status { lo: status, hi: status })
+}

@@ -1,0 +1,449 @@
+//! The coordinator's books: snapshots merged exactly, for the whole run, its steady phase, and the
+//! stretches that are told while it goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::load::error::Error;
+use crate::load::event::Progress;
+use crate::load::failure::Kind;
+use crate::load::protocol::{Delta, Snapshot};
+use crate::load::record::{OTHER, histogram};
+use crate::load::summary::{Bytes, ErrorCount, Latency, Point, Requests};
+use crate::unit::{float, whole};
+
+/// Counts and histograms of some requests.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    /// Requests.
+    pub count: u64,
+    /// Failed ones.
+    pub failed: u64,
+    /// Bytes of bodies.
+    pub bytes: Bytes,
+    /// From the meant start to the last byte.
+    pub response: Histogram<u64>,
+    /// From the write to the last byte.
+    pub service: Histogram<u64>,
+    /// From the write to the answer's head.
+    pub first_byte: Histogram<u64>,
+    /// Failures by text.
+    pub failures: BTreeMap<String, (Kind, u64)>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            failed: 0,
+            bytes: Bytes::default(),
+            response: histogram(),
+            service: histogram(),
+            first_byte: histogram(),
+            failures: BTreeMap::new(),
+        }
+    }
+}
+
+/// At most so many kinds of failures are kept.
+const FAILURES: usize = 100;
+
+impl Tally {
+    fn add_delta(&mut self, delta: &Delta, unpacked: &Unpacked) -> Result<(), Error> {
+        self.count += delta.count;
+        self.failed += delta.failed;
+        self.bytes.sent += delta.sent;
+        self.bytes.received += delta.received;
+        merge(&mut self.response, &unpacked.response)?;
+        merge(&mut self.service, &unpacked.service)?;
+        merge(&mut self.first_byte, &unpacked.first_byte)?;
+        for (text, kind, count) in &delta.failures {
+            self.add_failure(text, *kind, *count);
+        }
+        Ok(())
+    }
+
+    fn add_failure(&mut self, text: &str, kind: Kind, count: u64) {
+        let has_room = self.failures.len() < FAILURES || self.failures.contains_key(text);
+        let text = if has_room { text } else { "(further kinds of failures)" };
+        self.failures.entry(text.to_owned()).or_insert((kind, 0)).1 += count;
+    }
+
+    /// Adds another tally.
+    pub fn add(&mut self, other: &Self) -> Result<(), Error> {
+        self.count += other.count;
+        self.failed += other.failed;
+        self.bytes.sent += other.bytes.sent;
+        self.bytes.received += other.bytes.received;
+        merge(&mut self.response, &other.response)?;
+        merge(&mut self.service, &other.service)?;
+        merge(&mut self.first_byte, &other.first_byte)?;
+        for (text, (kind, count)) in &other.failures {
+            self.add_failure(text, *kind, *count);
+        }
+        Ok(())
+    }
+
+    /// Returns the counts, with a rate over `span`.
+    pub fn requests(&self, span: Duration) -> Requests {
+        Requests { count: self.count, failed: self.failed, rate: rate(self.count, span) }
+    }
+
+    /// Returns the failures, most frequent first.
+    pub fn errors(&self) -> Vec<ErrorCount> {
+        let mut errors: Vec<ErrorCount> = self
+            .failures
+            .iter()
+            .map(|(text, (_, count))| ErrorCount { text: text.clone(), count: *count })
+            .collect();
+        errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));
+        errors
+    }
+
+    /// Returns how many failures were of this kind.
+    pub fn n_of(&self, wanted: Kind) -> u64 {
+        self.failures.values().filter(|(kind, _)| *kind == wanted).map(|(_, count)| count).sum()
+    }
+}
+
+fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) -> Result<(), Error> {
+    into.add(from).map_err(|error| Error::Histogram(error.to_string()))
+}
+
+/// Returns events a second, to a tenth of a percent.
+pub fn rate(count: u64, span: Duration) -> f64 {
+    let seconds = span.as_secs_f64();
+    if seconds > 0.0 { round(float(count) / seconds) } else { 0.0 }
+}
+
+/// Rounds to three decimals: more is noise in a report.
+pub fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// Returns the percentiles in milliseconds.
+pub fn latency(histogram: &Histogram<u64>) -> Latency {
+    let at = |percent: f64| millis(histogram.value_at_percentile(percent));
+    if histogram.is_empty() {
+        return Latency::default();
+    }
+    Latency {
+        min: millis(histogram.min()),
+        mean: round(histogram.mean() / 1000.0),
+        p50: at(50.0),
+        p90: at(90.0),
+        p95: at(95.0),
+        p99: at(99.0),
+        max: millis(histogram.max()),
+    }
+}
+
+/// Microseconds as milliseconds.
+pub fn millis(micros: u64) -> f64 {
+    float(micros) / 1000.0
+}
+
+struct Unpacked {
+    response: Histogram<u64>,
+    service: Histogram<u64>,
+    first_byte: Histogram<u64>,
+}
+
+/// An endpoint's tallies.
+#[derive(Debug, Default)]
+pub struct EndpointTally {
+    /// Its name.
+    pub name: String,
+    /// Before the steady phase.
+    pub ramp: Tally,
+    /// In it.
+    pub steady: Tally,
+}
+
+/// What a stretch of the run saw.
+#[derive(Debug)]
+struct Stretch {
+    count: u64,
+    failed: u64,
+    from: u64,
+    response: Histogram<u64>,
+}
+
+impl Stretch {
+    fn new(from: u64) -> Self {
+        Self { count: 0, failed: 0, from, response: histogram() }
+    }
+
+    fn add(&mut self, other: &Self) -> Result<(), Error> {
+        self.count += other.count;
+        self.failed += other.failed;
+        merge(&mut self.response, &other.response)
+    }
+}
+
+/// A thread's own figures.
+#[derive(Debug, Default, Clone, Copy)]
+struct ThreadTally {
+    users: u32,
+    cpu: u64,
+    closed: u64,
+    /// CPU time and moment at the start of the steady phase.
+    steady_from: Option<(u64, u64)>,
+    share: f64,
+}
+
+/// The books.
+#[derive(Debug)]
+pub struct Books {
+    /// By endpoint, in order of first use.
+    pub endpoints: Vec<EndpointTally>,
+    /// Starts that were too late.
+    pub late: u64,
+    /// Arrivals that found no free user.
+    pub dropped: u64,
+    /// Steps left out.
+    pub skipped: u64,
+    /// The end of the last interval that held a request, in microseconds since the start.
+    pub last: u64,
+    /// The course of the run.
+    pub points: Vec<Point>,
+    started: i64,
+    ramp: u64,
+    duration: u64,
+    threads: Vec<ThreadTally>,
+    open: BTreeMap<u32, (usize, u64, Stretch)>,
+    interval: Stretch,
+    point: Stretch,
+    point_seconds: u64,
+    total: u64,
+    total_failed: u64,
+}
+
+/// What is to be told after a snapshot.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The last second.
+    pub second: Option<Progress>,
+    /// The last 5 or 30 seconds, when they are over.
+    pub interval: Option<Progress>,
+}
+
+const SECOND: u64 = 1_000_000;
+
+impl Books {
+    /// Opens the books of a run that began at `started` (milliseconds since 1970).
+    pub fn new(n_threads: u32, started: i64, ramp: Duration, duration: Duration) -> Self {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let n_threads = usize::try_from(n_threads).unwrap_or(1);
+        Self {
+            endpoints: Vec::new(),
+            late: 0,
+            dropped: 0,
+            skipped: 0,
+            last: 0,
+            points: Vec::new(),
+            started,
+            // Without a steady phase at the end the whole run is all there is.
+            ramp: if ramp >= duration { 0 } else { micros(ramp) },
+            duration: micros(duration),
+            threads: vec![ThreadTally::default(); n_threads],
+            open: BTreeMap::new(),
+            interval: Stretch::new(0),
+            point: Stretch::new(0),
+            point_seconds: (duration.as_secs() / 300).max(1),
+            total: 0,
+            total_failed: 0,
+        }
+    }
+
+    /// How many threads generate.
+    pub fn n_threads(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// When the steady phase begins, in microseconds since the start.
+    pub fn steady_from(&self) -> u64 {
+        self.ramp
+    }
+
+    /// Returns the busiest thread's share of a core in the steady phase.
+    pub fn cpu_share(&self) -> f64 {
+        self.threads.iter().map(|thread| thread.share).fold(0.0, f64::max)
+    }
+
+    /// Returns when the run that began at `started` was so many microseconds old.
+    pub fn at(&self, micros: u64) -> i64 {
+        self.started.saturating_add(i64::try_from(micros / 1000).unwrap_or(i64::MAX))
+    }
+
+    /// Adds a thread's interval.
+    pub fn add(&mut self, snapshot: &Snapshot) -> Result<Told, Error> {
+        self.late += snapshot.late;
+        self.dropped += snapshot.dropped;
+        self.skipped += snapshot.skipped;
+        self.note_thread(snapshot);
+        let mut stretch = Stretch::new(snapshot.from);
+        for delta in &snapshot.endpoints {
+            let unpacked = Unpacked {
+                response: delta.response.unpack()?,
+                service: delta.service.unpack()?,
+                first_byte: delta.first_byte.unpack()?,
+            };
+            stretch.count += delta.count;
+            stretch.failed += delta.failed;
+            merge(&mut stretch.response, &unpacked.response)?;
+            let is_steady = snapshot.from >= self.ramp;
+            let tally = self.endpoint(&delta.name);
+            let tally = if is_steady { &mut tally.steady } else { &mut tally.ramp };
+            tally.add_delta(delta, &unpacked)?;
+        }
+        if stretch.count > 0 {
+            self.last = self.last.max(snapshot.to);
+        }
+        self.total += stretch.count;
+        self.total_failed += stretch.failed;
+        self.close(snapshot, stretch)
+    }
+
+    fn note_thread(&mut self, snapshot: &Snapshot) {
+        let ramp = self.ramp;
+        let duration = self.duration;
+        let at = usize::try_from(snapshot.thread).unwrap_or(usize::MAX);
+        let Some(thread) = self.threads.get_mut(at) else { return };
+        thread.users = snapshot.users;
+        // The drain at the end is idle time, and so is no part of the share.
+        if snapshot.from >= ramp && snapshot.from < duration {
+            let (cpu, from) = *thread.steady_from.get_or_insert((thread.cpu, thread.closed));
+            let wall = snapshot.closed.saturating_sub(from);
+            if wall > 0 {
+                thread.share = float(snapshot.cpu.saturating_sub(cpu)) / float(wall);
+            }
+        }
+        thread.cpu = snapshot.cpu;
+        thread.closed = snapshot.closed;
+    }
+
+    fn endpoint(&mut self, name: &str) -> &mut EndpointTally {
+        const CAP: usize = 250;
+        let find = |endpoints: &[EndpointTally], name: &str| {
+            endpoints.iter().position(|endpoint| endpoint.name == name)
+        };
+        let name = if self.endpoints.len() < CAP { name } else { OTHER };
+        let at = find(&self.endpoints, name).unwrap_or(self.endpoints.len());
+        if at == self.endpoints.len() {
+            self.endpoints.push(EndpointTally { name: name.to_owned(), ..Default::default() });
+        }
+        &mut self.endpoints[at]
+    }
+
+    /// Puts the threads' parts of an interval together; tells it when the last one is there.
+    fn close(&mut self, snapshot: &Snapshot, stretch: Stretch) -> Result<Told, Error> {
+        let n_threads = self.threads.len();
+        let entry =
+            self.open.entry(snapshot.number).or_insert_with(|| (0, 0, Stretch::new(snapshot.from)));
+        entry.0 += 1;
+        entry.1 = entry.1.max(snapshot.to);
+        entry.2.add(&stretch)?;
+        if entry.0 < n_threads {
+            return Ok(Told::default());
+        }
+        let Some((_, to, second)) = self.open.remove(&snapshot.number) else {
+            return Ok(Told::default());
+        };
+        self.tell(to, &second)
+    }
+
+    fn tell(&mut self, to: u64, second: &Stretch) -> Result<Told, Error> {
+        self.interval.add(second)?;
+        self.point.add(second)?;
+        let mut told = Told { second: Some(self.progress(to, second)), interval: None };
+        // A line every 5 s, every 30 s after 5 min: an hour's log stays short, a cancel prompt.
+        let length = if to <= 300 * SECOND { 5 } else { 30 } * SECOND;
+        if to.is_multiple_of(length) {
+            let interval = std::mem::replace(&mut self.interval, Stretch::new(to));
+            told.interval = Some(self.progress(to, &interval));
+        }
+        if to.is_multiple_of(self.point_seconds * SECOND) {
+            let point = std::mem::replace(&mut self.point, Stretch::new(to));
+            self.push_point(to, &point);
+        }
+        Ok(told)
+    }
+
+    fn users(&self) -> u32 {
+        self.threads.iter().map(|thread| thread.users).sum()
+    }
+
+    fn progress(&self, to: u64, stretch: &Stretch) -> Progress {
+        let span = Duration::from_micros(to.saturating_sub(stretch.from));
+        Progress {
+            elapsed: to / 1000,
+            duration: self.duration / 1000,
+            users: self.users(),
+            count: stretch.count,
+            failed: stretch.failed,
+            rate: rate(stretch.count, span),
+            p50: millis(stretch.response.value_at_percentile(50.0)),
+            p95: millis(stretch.response.value_at_percentile(95.0)),
+            total: self.total,
+            total_failed: self.total_failed,
+        }
+    }
+
+    fn push_point(&mut self, to: u64, point: &Stretch) {
+        let span = to.saturating_sub(point.from);
+        self.points.push(Point {
+            start: self.at(point.from),
+            span: span / 1000,
+            users: self.users(),
+            rate: rate(point.count, Duration::from_micros(span)),
+            failed: point.failed,
+            p50: millis(point.response.value_at_percentile(50.0)),
+            p95: millis(point.response.value_at_percentile(95.0)),
+        });
+    }
+
+    /// Closes what is open; returns the last stretch of the log, when it holds something.
+    pub fn finish(&mut self) -> Result<Option<Progress>, Error> {
+        let mut end = 0;
+        for (_, (_, to, second)) in std::mem::take(&mut self.open) {
+            end = to;
+            self.interval.add(&second)?;
+            self.point.add(&second)?;
+        }
+        let end = end.max(self.last).max(self.interval.from);
+        if self.point.count > 0 {
+            let point = std::mem::replace(&mut self.point, Stretch::new(end));
+            self.push_point(end, &point);
+        }
+        let interval = std::mem::replace(&mut self.interval, Stretch::new(end));
+        Ok((interval.count > 0).then(|| self.progress(end, &interval)))
+    }
+
+    /// Returns the end of the load's window in microseconds: the last answer, at least the asked
+    /// duration unless the run was cut.
+    pub fn end(&self, is_cut: bool) -> u64 {
+        if is_cut { self.last } else { self.last.max(self.duration) }
+    }
+
+    /// Returns all counts of a part: of one endpoint or of all.
+    pub fn sum<'a>(
+        &'a self,
+        pick: impl Fn(&'a EndpointTally) -> Vec<&'a Tally>,
+    ) -> Result<Tally, Error> {
+        let mut sum = Tally::default();
+        for endpoint in &self.endpoints {
+            for tally in pick(endpoint) {
+                sum.add(tally)?;
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// Returns the share as whole percents, for people.
+pub fn percent(share: f64) -> u64 {
+    whole(share * 100.0).unwrap_or(0)
+}

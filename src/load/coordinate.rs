@@ -1,0 +1,347 @@
+//! The coordinator: starts the worker, merges its snapshots, tells and judges.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::load::collect::{Books, EndpointTally, Tally, latency};
+use crate::load::error::Error;
+use crate::load::event::{Event, Phase};
+use crate::load::failure::Kind;
+use crate::load::judge::{Evidence, judge, judge_limit};
+use crate::load::limit::LimitResult;
+use crate::load::pace::Share;
+use crate::load::plan::{Model, Plan};
+use crate::load::protocol::{self, Order, Report};
+use crate::load::summary::{Endpoint, Generator, Steady, Summary, Window};
+use crate::unit::float;
+
+/// How the worker process is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSpec {
+    /// The program: this executable.
+    pub program: PathBuf,
+    /// Its arguments: `worker`.
+    pub args: Vec<String>,
+    /// The uid and gid to drop to; `None`: as the caller.
+    pub user: Option<u32>,
+}
+
+/// A worker that is silent for longer than this is lost: it reports every second.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long a worker may take to end once it was told to.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Runs the plan in a worker and judges what it saw.
+///
+/// On cancel it returns the summary so far, marked as interrupted. When the future is dropped the
+/// worker is killed.
+pub async fn run(
+    plan: &Plan,
+    worker: &WorkerSpec,
+    emit: &mut (dyn FnMut(Event) + Send),
+    cancel: &CancellationToken,
+) -> Result<Summary, Error> {
+    let mut child = start(worker)?;
+    let broken = || Error::Worker("its streams are missing".to_owned());
+    let orders = child.stdin.take().ok_or_else(broken)?;
+    let reports = child.stdout.take().ok_or_else(broken)?;
+    let stderr = child.stderr.take().ok_or_else(broken)?;
+    let mut last_words = String::new();
+    let conducted = async {
+        let result = conduct(plan, orders, reports, emit, cancel).await;
+        // It ends by itself when its orders have; what does not is killed.
+        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            child.kill().await.map_err(Error::Stream)?;
+        }
+        result
+    };
+    let (result, ()) = tokio::join!(conducted, hear(stderr, &mut last_words));
+    match result {
+        Err(Error::Worker(text)) if !last_words.trim().is_empty() => {
+            Err(Error::Worker(format!("{text}: {}", last_words.trim())))
+        }
+        other => other,
+    }
+}
+
+fn start(worker: &WorkerSpec) -> Result<Child, Error> {
+    let mut command = Command::new(&worker.program);
+    command
+        .args(&worker.args)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    if let Some(user) = worker.user {
+        // Root's further groups are dropped with its uid.
+        command.uid(user).gid(user);
+    }
+    command.spawn().map_err(|source| Error::Start { program: worker.program.clone(), source })
+}
+
+/// Keeps the first words of the worker's stderr and drains the rest.
+async fn hear(mut stderr: impl AsyncRead + Unpin, words: &mut String) {
+    const KEPT: usize = 4096;
+    let mut buffer = [0; 1024];
+    while let Ok(n @ 1..) = stderr.read(&mut buffer).await {
+        if words.len() < KEPT {
+            words.push_str(&String::from_utf8_lossy(&buffer[..n]));
+        }
+    }
+}
+
+/// Drives a worker that is there already, over its two streams.
+pub async fn conduct(
+    plan: &Plan,
+    mut orders: impl AsyncWrite + Unpin + Send,
+    reports: impl AsyncRead + Unpin + Send,
+    emit: &mut (dyn FnMut(Event) + Send),
+    cancel: &CancellationToken,
+) -> Result<Summary, Error> {
+    // Reading a frame must not be cut in the middle, so it has a task of its own.
+    let (sender, mut frames) = mpsc::channel(16);
+    let read = async move {
+        let mut reports = reports;
+        loop {
+            let frame = protocol::read::<Report>(&mut reports).await;
+            let is_last = !matches!(frame, Ok(Some(_)));
+            if sender.send(frame).await.is_err() || is_last {
+                return;
+            }
+        }
+    };
+    let work = async {
+        let order = Order::Plan { plan: Box::new(plan.clone()), share: Share::WHOLE };
+        // A worker that dies at once is told by its reports' end.
+        let told = protocol::write(&mut orders, &order).await;
+        let threads = match next(&mut frames).await? {
+            Report::Ready { threads } => threads,
+            Report::Failed(text) => return Err(Error::Worker(text)),
+            Report::Snapshot(_) | Report::Done { .. } => return Err(unexpected()),
+        };
+        told?;
+        let at = now().saturating_add(20);
+        protocol::write(&mut orders, &Order::Start { at }).await?;
+        emit(Event::Started {
+            plan: plan.name.clone(),
+            target: plan.target.to_string(),
+            load: describe(&plan.model),
+            threads,
+            at,
+        });
+        let books = Books::new(threads, at, plan.model.ramp(), plan.duration().0);
+        let summary = follow(plan, books, (Some(orders), &mut frames), emit, cancel).await?;
+        emit(Event::Finished(Box::new(summary.clone())));
+        Ok(summary)
+    };
+    tokio::pin!(read, work);
+    tokio::select! {
+        result = &mut work => result,
+        () = &mut read => work.await,
+    }
+}
+
+type Frames = mpsc::Receiver<Result<Option<Report>, Error>>;
+
+fn unexpected() -> Error {
+    Error::Worker("it spoke out of turn".to_owned())
+}
+
+async fn next(frames: &mut Frames) -> Result<Report, Error> {
+    match tokio::time::timeout(SILENCE, frames.recv()).await {
+        Err(_) => Err(Error::Worker(format!("it was silent for {} s", SILENCE.as_secs()))),
+        Ok(Some(frame)) => frame?.ok_or_else(|| Error::Worker("it ended early".to_owned())),
+        Ok(None) => Err(Error::Worker("it ended early".to_owned())),
+    }
+}
+
+/// Follows a run from its start to its end, or until it is cancelled.
+async fn follow<W>(
+    plan: &Plan,
+    mut books: Books,
+    (mut orders, frames): (Option<W>, &mut Frames),
+    emit: &mut (dyn FnMut(Event) + Send),
+    cancel: &CancellationToken,
+) -> Result<Summary, Error> {
+    let threads = u32::try_from(books.n_threads()).unwrap_or(1);
+    let mut phases = Phases::new(plan);
+    let cpu = loop {
+        let report = if orders.is_some() {
+            tokio::select! {
+                report = next(frames) => report?,
+                // The worker takes the end of its orders as the order to end.
+                () = cancel.cancelled() => {
+                    orders = None;
+                    continue;
+                }
+            }
+        } else {
+            // What it counted so far is here already: no reason to wait for long.
+            match tokio::time::timeout(GRACE, next(frames)).await {
+                Ok(report) => report?,
+                Err(_) => break 0,
+            }
+        };
+        match report {
+            Report::Snapshot(snapshot) => {
+                phases.emit(snapshot.to, emit);
+                let told = books.add(&snapshot)?;
+                if let Some(progress) = told.second {
+                    emit(Event::Progress(progress));
+                }
+                if let Some(progress) = told.interval {
+                    emit(Event::Interval(progress));
+                }
+            }
+            Report::Done { cpu } => break cpu,
+            Report::Failed(text) => return Err(Error::Worker(text)),
+            Report::Ready { .. } => return Err(unexpected()),
+        }
+    };
+    if let Some(progress) = books.finish()? {
+        emit(Event::Interval(progress));
+    }
+    let generator = Generator {
+        cpu_seconds: float(cpu) / 1e6,
+        cpu_share: crate::load::collect::round(books.cpu_share()),
+        threads,
+        dropped: books.dropped,
+        late: books.late,
+        skipped: books.skipped,
+    };
+    summarise(plan, &books, generator, orders.is_none())
+}
+
+struct Phases {
+    ramp: u64,
+    duration: u64,
+    told: Option<Phase>,
+}
+
+impl Phases {
+    fn new(plan: &Plan) -> Self {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        Self { ramp: micros(plan.model.ramp()), duration: micros(plan.duration().0), told: None }
+    }
+
+    fn emit(&mut self, at: u64, emit: &mut (dyn FnMut(Event) + Send)) {
+        let phase = if at > self.duration {
+            Phase::Drain
+        } else if at > self.ramp {
+            Phase::Steady
+        } else {
+            Phase::Ramp
+        };
+        if self.told != Some(phase) {
+            self.told = Some(phase);
+            emit(Event::Phase(phase));
+        }
+    }
+}
+
+fn summarise(
+    plan: &Plan,
+    books: &Books,
+    generator: Generator,
+    is_cut: bool,
+) -> Result<Summary, Error> {
+    let end = books.end(is_cut);
+    let begin = books.steady_from().min(end);
+    let (all, held) = (Duration::from_micros(end), Duration::from_micros(end - begin));
+    let whole = books.sum(|endpoint| vec![&endpoint.ramp, &endpoint.steady])?;
+    let steady = books.sum(|endpoint| vec![&endpoint.steady])?;
+    let mut limits: Vec<LimitResult> = Vec::new();
+    for limit in &plan.limits {
+        let tally = books.sum(|endpoint| {
+            if limit.is_of(&endpoint.name) { vec![&endpoint.steady] } else { Vec::new() }
+        })?;
+        limits.push(judge_limit(limit, &tally, held));
+    }
+    let judgement = judge(
+        &Evidence {
+            whole: &whole,
+            n_unconnected: whole.n_of(Kind::Connect),
+            n_generator: whole.n_of(Kind::Generator),
+            late: books.late,
+            dropped: books.dropped,
+            cpu_share: generator.cpu_share,
+            is_cut,
+            is_all_ramp: plan.model.ramp() >= plan.duration().0,
+        },
+        &limits,
+    );
+    let mut endpoints = Vec::new();
+    for endpoint in &books.endpoints {
+        endpoints.push(endpoint_of(endpoint, all)?);
+    }
+    Ok(Summary {
+        schema: Summary::SCHEMA.to_owned(),
+        tool: "load".to_owned(),
+        verdict: judgement.verdict,
+        reasons: judgement.reasons,
+        plan: plan.name.clone(),
+        target: plan.target.to_string(),
+        interrupted: is_cut,
+        unreachable: judgement.is_unreachable,
+        window: Window { start: books.at(0), end: books.at(end) },
+        steady: Steady {
+            start: books.at(begin),
+            end: books.at(end),
+            requests: steady.requests(held),
+            latency: latency(&steady.response),
+            service_time: latency(&steady.service),
+            first_byte: latency(&steady.first_byte),
+        },
+        requests: whole.requests(all),
+        latency: latency(&whole.response),
+        service_time: latency(&whole.service),
+        first_byte: latency(&whole.first_byte),
+        endpoints,
+        errors: whole.errors(),
+        generator,
+        limits,
+        series: books.points.clone(),
+    })
+}
+
+fn endpoint_of(endpoint: &EndpointTally, span: Duration) -> Result<Endpoint, Error> {
+    let mut tally = Tally::default();
+    tally.add(&endpoint.ramp)?;
+    tally.add(&endpoint.steady)?;
+    Ok(Endpoint {
+        name: endpoint.name.clone(),
+        requests: tally.requests(span),
+        latency: latency(&tally.response),
+        service_time: latency(&tally.service),
+        first_byte: latency(&tally.first_byte),
+        bytes: tally.bytes,
+        errors: tally.errors(),
+    })
+}
+
+/// The load in words.
+fn describe(model: &Model) -> String {
+    match model {
+        Model::Closed { users, spawn_rate, duration } => {
+            let s = if *users == 1 { "" } else { "s" };
+            format!("{users} user{s}, {spawn_rate} starting, for {duration}")
+        }
+        Model::Open { arrivals, max_users, duration } => {
+            format!("{arrivals} arriving (at most {max_users} at a time), for {duration}")
+        }
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

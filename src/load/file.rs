@@ -1,0 +1,176 @@
+//! The load parts of a plan file, as written: they can be wrong.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::load::think::Think;
+use crate::unit::{Rate, Span};
+
+/// `load:`, how much and how long: `{ users: 250, spawn-rate: 25, duration: 1m }` or
+/// `{ arrivals: 200/s, duration: 1m }`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ModelFile {
+    /// Closed model: how many users run at the same time.
+    pub users: Option<u32>,
+    /// Closed model: how many of them start a second; all in the first second when left out.
+    pub spawn_rate: Option<Rate>,
+    /// Open model: how many journeys start a second, whatever the target does.
+    pub arrivals: Option<Rate>,
+    /// Open model: how many journeys may run at the same time; further ones are counted as dropped.
+    pub max_users: Option<u32>,
+    /// How long the load lasts, its ramp included.
+    pub duration: Option<Span>,
+    /// Think time of every journey that has none of its own.
+    pub think: Option<Think>,
+    /// How long a request may take before it counts as failed; 30s when left out.
+    pub timeout: Option<Span>,
+    /// How many threads generate; one a core when left out.
+    pub threads: Option<u32>,
+    /// Makes the random choices repeatable.
+    pub seed: Option<u64>,
+}
+
+/// A journey: what one user does, round after round.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct JourneyFile {
+    /// The journey's name.
+    pub name: Option<String>,
+    /// Its share among the journeys; 1 when left out.
+    pub weight: Option<u32>,
+    /// The pause after each step: `2s` or `0.5s..3s`.
+    pub think: Option<Think>,
+    /// Lists to choose from: `{ users: [{ id: 1 }, …] }`, then `pick(users)`.
+    pub data: BTreeMap<String, Vec<Value>>,
+    /// What `user` stands for, evaluated once for each user: `"{{ pick(users) }}"`.
+    pub user: Option<Value>,
+    /// Headers of every request of the journey.
+    pub headers: BTreeMap<String, String>,
+    /// Steps of a user's start, done once, without think time.
+    pub start: Vec<StepFile>,
+    /// The steps, in order, round after round.
+    pub steps: Vec<StepFile>,
+}
+
+/// A step: one request (`get:`, `post:` …) or a group of steps (`steps:`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct StepFile {
+    /// GET this path or URL.
+    pub get: Option<String>,
+    /// POST to this path or URL.
+    pub post: Option<String>,
+    /// PUT to this path or URL.
+    pub put: Option<String>,
+    /// PATCH this path or URL.
+    pub patch: Option<String>,
+    /// DELETE this path or URL.
+    pub delete: Option<String>,
+    /// HEAD of this path or URL.
+    pub head: Option<String>,
+    /// Steps done one after the other as one step: no think time between them.
+    pub steps: Vec<StepFile>,
+    /// The name it is counted under; the path as written when left out.
+    pub name: Option<String>,
+    /// How often it is done before the next step; 1 when left out.
+    pub repeat: Option<u32>,
+    /// The step is left out unless this variable is known.
+    pub when: Option<String>,
+    /// Variables set before the step: `{ product: "{{ pick(products) }}" }`.
+    pub set: BTreeMap<String, Value>,
+    /// The pause after this step, in place of the journey's.
+    pub think: Option<Think>,
+    /// Headers; values may hold templates.
+    pub headers: BTreeMap<String, String>,
+    /// A JSON body; strings in it may hold templates, a string that is one template keeps its type.
+    pub json: Option<Value>,
+    /// A form body (`application/x-www-form-urlencoded`).
+    pub form: BTreeMap<String, String>,
+    /// A body as it is.
+    pub body: Option<String>,
+    /// Variables taken from a JSON answer: `{ ids: "$.data[*].id" }`.
+    pub save: BTreeMap<String, String>,
+    /// What makes the answer a good one.
+    pub check: Option<CheckFile>,
+    /// How long this request may take before it counts as failed.
+    pub timeout: Option<Span>,
+}
+
+/// What makes an answer a good one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CheckFile {
+    /// The statuses that are fine: `200`, `2xx` or a list of them; 2xx and 3xx when left out.
+    pub status: Option<StatusFile>,
+}
+
+/// `200`, `2xx` or a list of such.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StatusFile(pub Vec<String>);
+
+impl Serialize for StatusFile {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for StatusFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(StatusVisitor)
+    }
+}
+
+impl JsonSchema for StatusFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Status".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let one = serde_json::json!({
+            "anyOf": [
+                { "type": "integer", "minimum": 100, "maximum": 599 },
+                { "type": "string", "pattern": "^[1-5]([0-9][0-9]|xx)$" }
+            ]
+        });
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+    }
+}
+
+struct StatusVisitor;
+
+impl<'de> Visitor<'de> for StatusVisitor {
+    type Value = StatusFile;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a status such as `200`, `2xx`, or a list of them")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, status: u64) -> Result<StatusFile, E> {
+        Ok(StatusFile(vec![status.to_string()]))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, status: i64) -> Result<StatusFile, E> {
+        Ok(StatusFile(vec![status.to_string()]))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, status: &str) -> Result<StatusFile, E> {
+        Ok(StatusFile(vec![status.to_owned()]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<StatusFile, A::Error> {
+        let mut all = Vec::new();
+        while let Some(mut one) = list.next_element::<StatusFile>()? {
+            all.append(&mut one.0);
+            if all.len() > 100 {
+                return Err(A::Error::custom("more than 100 statuses"));
+            }
+        }
+        Ok(StatusFile(all))
+    }
+}

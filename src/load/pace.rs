@@ -1,0 +1,187 @@
+//! When things start: pure arithmetic on the time since the run's start, never on the last wake.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A worker's or thread's part of the load: every `of`-th user or arrival, from `index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Which part, from 0.
+    pub index: u32,
+    /// How many parts there are; never zero.
+    pub of: u32,
+}
+
+impl Share {
+    /// All of it.
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    /// Returns a part of this part.
+    pub fn part(self, index: u32, of: u32) -> Self {
+        Self {
+            index: self.index.saturating_mul(of).saturating_add(index),
+            of: self.of.saturating_mul(of),
+        }
+    }
+
+    /// Returns the `n`-th number of this part.
+    pub fn nth(self, n: u64) -> u64 {
+        n * u64::from(self.of) + u64::from(self.index)
+    }
+
+    /// Returns how many of `total` belong to this part.
+    pub fn of_total(self, total: u32) -> u32 {
+        total / self.of + u32::from(self.index < total % self.of)
+    }
+}
+
+/// Returns when the `n`-th start is meant, at `rate` starts a second.
+pub fn start_at(n: u64, rate: f64) -> Duration {
+    Duration::try_from_secs_f64(crate::unit::float(n) / rate).unwrap_or(Duration::MAX)
+}
+
+/// Returns the end of the interval that begins at `from`: the next whole second, or the end of the
+/// ramp when that comes first, so that no interval mixes ramp and steady phase.
+pub fn next_boundary(from: Duration, ramp: Duration) -> Duration {
+    let second = Duration::from_secs(from.as_secs() + 1);
+    if from < ramp && ramp < second { ramp } else { second }
+}
+
+/// Returns the order in which journeys are handed out: each as often as its weight says, spread
+/// evenly.
+pub fn pattern(weights: &[u32]) -> Vec<usize> {
+    const LONGEST: i64 = 10_000;
+    let divisor = weights.iter().fold(0, |a, b| gcd(a, u64::from(*b))).max(1);
+    let mut weights: Vec<i64> = weights
+        .iter()
+        .map(|weight| i64::try_from(u64::from(*weight) / divisor).unwrap_or(i64::MAX))
+        .collect();
+    let total: i64 = weights.iter().sum();
+    if total > LONGEST {
+        for weight in &mut weights {
+            *weight = (*weight * LONGEST / total).max(1);
+        }
+    }
+    let total: i64 = weights.iter().sum();
+    // Smooth weighted round robin: whoever is most behind its share comes next.
+    let mut credit = vec![0_i64; weights.len()];
+    let mut pattern = Vec::new();
+    for _ in 0..total {
+        for (credit, weight) in credit.iter_mut().zip(&weights) {
+            *credit += weight;
+        }
+        let mut next = 0;
+        for (n, candidate) in credit.iter().enumerate() {
+            if *candidate > credit[next] {
+                next = n;
+            }
+        }
+        credit[next] -= total;
+        pattern.push(next);
+    }
+    pattern
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// What of a late start counts as the timer's own grain.
+const GRAIN: Duration = Duration::from_millis(2);
+
+/// Starts later than this are counted as late.
+const LATE: Duration = Duration::from_millis(10);
+
+/// After a pause also a small part of the pause is no matter: the load is the same.
+const LATE_PART: u32 = 20;
+
+/// A start that was meant for one moment and happened at another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// How much before the actual start its response time begins.
+    pub owed: Duration,
+    /// True when the generator was too late.
+    pub is_late: bool,
+}
+
+/// Judges a user's start after its think time: nobody waits for the millisecond of a timer, so only
+/// what goes beyond it is owed.
+pub fn after_think(late_by: Duration, pause: Duration) -> Start {
+    let owed = if late_by > GRAIN { late_by } else { Duration::ZERO };
+    Start { owed, is_late: late_by > LATE.max(pause / LATE_PART) }
+}
+
+/// Judges an arrival of the open model: it has its moment, and every delay is owed.
+pub fn arrival(late_by: Duration) -> Start {
+    Start { owed: late_by, is_late: late_by > LATE }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn starts_are_counted_from_the_beginning() {
+        for (n, rate, millis) in [(0, 25.0, 0), (1, 25.0, 40), (249, 25.0, 9960), (10, 0.5, 20_000)]
+        {
+            assert_eq!(start_at(n, rate), Duration::from_millis(millis), "{n} at {rate}");
+        }
+    }
+
+    #[test]
+    fn intervals_end_on_seconds_and_at_the_ramps_end() {
+        let ms = Duration::from_millis;
+        for (from, ramp, end) in
+            [(0, 9960, 1000), (9000, 9960, 9960), (9960, 9960, 10_000), (10_000, 9960, 11_000)]
+        {
+            assert_eq!(next_boundary(ms(from), ms(ramp)), ms(end), "{from}");
+        }
+        assert_eq!(next_boundary(ms(0), ms(0)), ms(1000));
+    }
+
+    #[test]
+    fn journeys_are_spread_by_weight() {
+        assert_eq!(pattern(&[1]), [0]);
+        assert_eq!(pattern(&[2, 1]), [0, 1, 0]);
+        assert_eq!(pattern(&[500, 250]), [0, 1, 0]);
+        let long = pattern(&[1_000_000, 1]);
+        assert!(long.contains(&1) && long.len() <= 10_001);
+    }
+
+    #[test]
+    fn only_what_goes_beyond_the_timers_grain_is_owed() {
+        let ms = Duration::from_millis;
+        for (late, pause, owed, is_late) in [
+            (0, 100, 0, false),
+            (2, 100, 0, false),
+            (5, 100, 5, false),
+            (11, 100, 11, true),
+            (11, 1000, 11, false),
+            (51, 1000, 51, true),
+        ] {
+            assert_eq!(after_think(ms(late), ms(pause)), Start { owed: ms(owed), is_late });
+        }
+        assert_eq!(arrival(ms(1)), Start { owed: ms(1), is_late: false });
+    }
+
+    proptest! {
+        #[test]
+        fn every_user_belongs_to_exactly_one_thread(
+            workers in 1_u32..5, threads in 1_u32..9, total in 0_u32..200,
+        ) {
+            let mut seen = vec![0; usize::try_from(total).unwrap()];
+            for worker in 0..workers {
+                for thread in 0..threads {
+                    let share = Share { index: worker, of: workers }.part(thread, threads);
+                    for n in 0..share.of_total(total) {
+                        seen[usize::try_from(share.nth(n.into())).unwrap()] += 1;
+                    }
+                }
+            }
+            prop_assert!(seen.iter().all(|n| *n == 1));
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The plan as meant: cannot be wrong, and goes as data to whoever performs it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::load::file::{JourneyFile, ModelFile};
+use crate::load::limit::Limit;
+use crate::load::think::Think;
+use crate::unit::{Rate, Span};
+
+/// The load parts of a plan file and what the command line says beside it.
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    /// The plan's name, for people: the file's name, say.
+    pub name: String,
+    /// `target:`.
+    pub target: Option<String>,
+    /// `load:`.
+    pub load: Option<ModelFile>,
+    /// `journeys:`.
+    pub journeys: Vec<JourneyFile>,
+    /// `limits:`.
+    pub limits: Vec<String>,
+}
+
+/// What the command line says in place of the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--target`.
+    pub target: Option<String>,
+    /// `--get`: replaces the journeys by GETs of these paths.
+    pub get: Vec<String>,
+    /// `--users`.
+    pub users: Option<u32>,
+    /// `--spawn-rate`.
+    pub spawn_rate: Option<Rate>,
+    /// `--arrivals`.
+    pub arrivals: Option<Rate>,
+    /// `--duration`.
+    pub duration: Option<Span>,
+    /// `--threads`.
+    pub threads: Option<u32>,
+    /// `--timeout`.
+    pub timeout: Option<Span>,
+    /// `--limit`, in addition to the file's.
+    pub limits: Vec<String>,
+    /// The content of `--ca-file`: trust anchors beside the system's, PEM.
+    pub ca: Option<String>,
+}
+
+/// No request may take longer: it is also the longest time that is told apart.
+pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A load test as meant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// For people.
+    pub name: String,
+    /// Where the paths of the steps belong.
+    pub target: Target,
+    /// How much and how long.
+    pub model: Model,
+    /// What users do; never empty.
+    pub journeys: Vec<Journey>,
+    /// What the client may see at most.
+    pub limits: Vec<Limit>,
+    /// How many threads generate at most; one a core otherwise.
+    pub threads: Option<u32>,
+    /// Makes the random choices repeatable.
+    pub seed: Option<u64>,
+    /// How long a request may take.
+    pub timeout: Span,
+    /// Trust anchors beside the system's, PEM.
+    pub ca: Option<String>,
+    /// What the worker may connect to; filled by whoever performs the plan, empty before.
+    pub pins: Pins,
+}
+
+impl Plan {
+    /// Returns what the plan connects to, each once, the target first.
+    pub fn origins(&self) -> Vec<Origin> {
+        let mut origins = vec![self.target.origin.clone()];
+        for journey in &self.journeys {
+            for step in journey.start.iter().chain(&journey.steps) {
+                step.collect_origins(&mut origins);
+            }
+        }
+        origins
+    }
+
+    /// Returns how many users run at the same time at most.
+    pub fn n_users(&self) -> u32 {
+        match self.model {
+            Model::Closed { users, .. } => users,
+            Model::Open { max_users, .. } => max_users,
+        }
+    }
+
+    /// Returns the asked rate of journeys; `None` where the target decides it (closed model).
+    pub fn rate(&self) -> Option<Rate> {
+        match self.model {
+            Model::Closed { .. } => None,
+            Model::Open { arrivals, .. } => Some(arrivals),
+        }
+    }
+
+    /// Returns how long the load lasts.
+    pub fn duration(&self) -> Span {
+        match self.model {
+            Model::Closed { duration, .. } | Model::Open { duration, .. } => duration,
+        }
+    }
+}
+
+/// How much load, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Model {
+    /// So many users, each waiting for its answers.
+    Closed {
+        /// How many.
+        users: u32,
+        /// How many start a second.
+        spawn_rate: Rate,
+        /// How long, the ramp included.
+        duration: Span,
+    },
+    /// So many journeys a second, whatever the target does.
+    Open {
+        /// How many a second.
+        arrivals: Rate,
+        /// How many at the same time at most.
+        max_users: u32,
+        /// How long.
+        duration: Span,
+    },
+}
+
+impl Model {
+    /// Returns when all users have started; zero in the open model.
+    pub fn ramp(&self) -> Duration {
+        match self {
+            Self::Closed { users, spawn_rate, .. } => {
+                Duration::try_from_secs_f64(f64::from(users.saturating_sub(1)) / spawn_rate.0)
+                    .unwrap_or(Duration::MAX)
+            }
+            Self::Open { .. } => Duration::ZERO,
+        }
+    }
+}
+
+/// Scheme, host, port and the path before every step's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Where to connect.
+    pub origin: Origin,
+    /// The path before every step's path; empty or `/…` without a slash at its end.
+    pub base: String,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin.url(), self.base)
+    }
+}
+
+/// What a connection is made to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// With TLS or without.
+    pub scheme: Scheme,
+    /// A name in lower case, or an address (IPv6 without brackets).
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Origin {
+    /// `http://host` with the port unless it is the scheme's own.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority())
+    }
+
+    /// The `Host` header: the port is left out when it is the scheme's own.
+    pub fn authority(&self) -> String {
+        if self.port == self.scheme.port() { self.bracketed() } else { self.to_string() }
+    }
+
+    fn bracketed(&self) -> String {
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.bracketed(), self.port)
+    }
+}
+
+/// `http` or `https`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// Plain TCP.
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The port that need not be written.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
+    }
+}
+
+/// The addresses behind each `host:port`: what the worker may connect to, and nothing else.
+pub type Pins = BTreeMap<String, Vec<IpAddr>>;
+
+/// What one user does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Journey {
+    /// Its name, for people.
+    pub name: String,
+    /// Its share among the journeys; never zero.
+    pub weight: u32,
+    /// The pause after each step of the round.
+    pub think: Think,
+    /// Lists to choose from.
+    pub data: BTreeMap<String, Vec<Value>>,
+    /// What `user` stands for; a template.
+    pub user: Option<Value>,
+    /// Done once at a user's start.
+    pub start: Vec<Step>,
+    /// Done round after round; never empty.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Left out unless this variable is known.
+    pub when: Option<String>,
+    /// How often it is done; never zero.
+    pub repeat: u32,
+    /// The pause after it; `None`: the journey's, or none inside a group.
+    pub think: Option<Think>,
+    /// Variables set before it; templates.
+    pub set: BTreeMap<String, Value>,
+    /// What is done.
+    pub action: Action,
+}
+
+impl Step {
+    fn collect_origins(&self, origins: &mut Vec<Origin>) {
+        match &self.action {
+            Action::Request(request) => {
+                if let Some(origin) = &request.origin
+                    && !origins.contains(origin)
+                {
+                    origins.push(origin.clone());
+                }
+            }
+            Action::Group(steps) => {
+                for step in steps {
+                    step.collect_origins(origins);
+                }
+            }
+        }
+    }
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// One request.
+    Request(Box<Request>),
+    /// Steps one after the other, without pauses.
+    Group(Vec<Step>),
+}
+
+/// A request; path, header values and bodies are templates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Where to connect; `None`: the plan's target.
+    pub origin: Option<Origin>,
+    /// Path and query, a template; the target's base is put before it when `origin` is `None`.
+    pub path: String,
+    /// The endpoint it is counted under, without the method.
+    pub name: String,
+    /// Header names in lower case with their value templates.
+    pub headers: BTreeMap<String, String>,
+    /// What is sent.
+    pub body: Body,
+    /// Variable → JSONPath.
+    pub save: BTreeMap<String, String>,
+    /// The statuses that are fine; empty: 2xx and 3xx.
+    pub status: Vec<Status>,
+    /// How long it may take; `None`: the plan's.
+    pub timeout: Option<Span>,
+}
+
+/// The methods that journeys know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+    /// DELETE.
+    Delete,
+    /// HEAD.
+    Head,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Head => "HEAD",
+        })
+    }
+}
+
+/// What a request sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// JSON with templates in its strings.
+    Json(Value),
+    /// A form with templates in its values.
+    Form(BTreeMap<String, String>),
+    /// A text with templates.
+    Text(String),
+}
+
+/// A range of statuses that are fine, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The first.
+    pub lo: u16,
+    /// The last.
+    pub hi: u16,
+}

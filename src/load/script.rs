@@ -1,0 +1,324 @@
+//! The journeys compiled: templates read, names resolved to slots, endpoints numbered.
+//!
+//! Building a plan compiles it to find its mistakes; the worker compiles it to run it.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use serde_json::Value;
+
+use crate::load::error::Mistakes;
+use crate::load::jsonpath::JsonPath;
+use crate::load::plan::{
+    Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Plan, Request, Status, Step,
+};
+use crate::load::template::{Names, Place, Template, Tree};
+use crate::load::think::Think;
+
+/// All journeys of a plan, ready to run.
+#[derive(Debug)]
+pub struct Script {
+    /// In the plan's order.
+    pub journeys: Vec<CompiledJourney>,
+    /// The weights of the journeys, in the same order.
+    pub weights: Vec<u32>,
+    /// `GET /products`, in order of first appearance.
+    pub endpoints: Vec<String>,
+}
+
+/// A journey, ready to run.
+#[derive(Debug)]
+pub struct CompiledJourney {
+    /// The pause after each step of the round.
+    pub think: Think,
+    /// Its lists, each an array.
+    pub data: Vec<Value>,
+    /// How many variables a user has.
+    pub n_variables: usize,
+    /// What the variable `user` (slot 0) is at a user's start.
+    pub user: Option<Tree>,
+    /// Done once.
+    pub start: Vec<CompiledStep>,
+    /// Done round after round.
+    pub steps: Vec<CompiledStep>,
+}
+
+/// A step, ready to run.
+#[derive(Debug)]
+pub struct CompiledStep {
+    /// Left out unless this is known.
+    pub when: Option<Place>,
+    /// How often.
+    pub repeat: u32,
+    /// The pause after it.
+    pub think: Option<Think>,
+    /// Variables set before it.
+    pub set: Vec<(usize, Tree)>,
+    /// What is done.
+    pub action: CompiledAction,
+}
+
+/// What a step does, ready to run.
+#[derive(Debug)]
+pub enum CompiledAction {
+    /// One request.
+    Request(Box<CompiledRequest>),
+    /// Steps one after the other.
+    Group(Vec<CompiledStep>),
+}
+
+/// A request, ready to be rendered.
+#[derive(Debug)]
+pub struct CompiledRequest {
+    /// The method.
+    pub method: Method,
+    /// Where to connect; `None`: the target.
+    pub origin: Option<Origin>,
+    /// Path and query.
+    pub path: Template,
+    /// Its number among the script's endpoints.
+    pub endpoint: usize,
+    /// Headers.
+    pub headers: Vec<(HeaderName, CompiledHeader)>,
+    /// What is sent.
+    pub body: CompiledBody,
+    /// Variables taken from the answer: slot, path, path as written.
+    pub save: Vec<(usize, JsonPath, String)>,
+    /// The statuses that are fine; empty: 2xx and 3xx.
+    pub status: Vec<Status>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// A header's value.
+#[derive(Debug)]
+pub enum CompiledHeader {
+    /// The same each time.
+    Fixed(HeaderValue),
+    /// Rendered each time.
+    Template(Template),
+}
+
+/// A request's body.
+#[derive(Debug)]
+pub enum CompiledBody {
+    /// Nothing.
+    None,
+    /// JSON.
+    Json(Tree),
+    /// A form: encoded key and value.
+    Form(Vec<(String, Template)>),
+    /// A text.
+    Text(Template),
+}
+
+/// The slot of the variable `user`.
+pub const USER: usize = 0;
+
+impl Script {
+    /// Compiles the plan's journeys; every mistake is added to `mistakes`.
+    pub fn compile(plan: &Plan, mistakes: &mut Mistakes) -> Self {
+        let mut endpoints = Vec::new();
+        let mut journeys = Vec::new();
+        for (n, journey) in plan.journeys.iter().enumerate() {
+            let mut compiler = Compiler {
+                names: names(journey),
+                endpoints: &mut endpoints,
+                timeout: plan.timeout.0,
+                mistakes,
+            };
+            journeys.push(compiler.journey(&format!("journeys[{n}]"), journey));
+        }
+        let weights = plan.journeys.iter().map(|journey| journey.weight).collect();
+        Self { journeys, weights, endpoints }
+    }
+}
+
+/// Every name a journey may use: its lists, `user`, and all that any step sets or saves.
+fn names(journey: &Journey) -> Names {
+    let mut names = Names::new(journey.data.keys().cloned());
+    names.variable("user");
+    for step in journey.start.iter().chain(&journey.steps) {
+        add_names(step, &mut names);
+    }
+    names
+}
+
+fn add_names(step: &Step, names: &mut Names) {
+    for name in step.set.keys() {
+        names.variable(name);
+    }
+    match &step.action {
+        Action::Request(request) => {
+            for name in request.save.keys() {
+                names.variable(name);
+            }
+        }
+        Action::Group(steps) => {
+            for step in steps {
+                add_names(step, names);
+            }
+        }
+    }
+}
+
+struct Compiler<'a> {
+    names: Names,
+    endpoints: &'a mut Vec<String>,
+    timeout: Duration,
+    mistakes: &'a mut Mistakes,
+}
+
+impl Compiler<'_> {
+    fn journey(&mut self, key: &str, journey: &Journey) -> CompiledJourney {
+        let user = journey.user.as_ref().map(|user| self.tree(format!("{key}.user"), user));
+        CompiledJourney {
+            think: journey.think,
+            data: journey.data.values().map(|list| Value::Array(list.clone())).collect(),
+            user,
+            start: self.steps(&format!("{key}.start"), &journey.start),
+            steps: self.steps(&format!("{key}.steps"), &journey.steps),
+            n_variables: self.names.n_variables(),
+        }
+    }
+
+    fn steps(&mut self, key: &str, steps: &[Step]) -> Vec<CompiledStep> {
+        steps.iter().enumerate().map(|(n, step)| self.step(&format!("{key}[{n}]"), step)).collect()
+    }
+
+    fn step(&mut self, key: &str, step: &Step) -> CompiledStep {
+        let when = step.when.as_ref().and_then(|name| {
+            let place = self.names.find(name);
+            if place.is_none() {
+                self.mistakes.add(format!("{key}.when"), format!("no step sets or saves `{name}`"));
+            }
+            place
+        });
+        let set = step
+            .set
+            .iter()
+            .map(|(name, value)| {
+                (self.names.variable(name), self.tree(format!("{key}.set.{name}"), value))
+            })
+            .collect();
+        let action = match &step.action {
+            Action::Request(request) => {
+                CompiledAction::Request(Box::new(self.request(key, request)))
+            }
+            Action::Group(steps) => {
+                CompiledAction::Group(self.steps(&format!("{key}.steps"), steps))
+            }
+        };
+        CompiledStep { when, repeat: step.repeat, think: step.think, set, action }
+    }
+
+    fn request(&mut self, key: &str, request: &Request) -> CompiledRequest {
+        let method = request.method;
+        let verb = method.to_string().to_lowercase();
+        let path = self.template(format!("{key}.{verb}"), &request.path);
+        let headers = request
+            .headers
+            .iter()
+            .filter_map(|(name, value)| self.header(key, name, value))
+            .collect();
+        let save = request
+            .save
+            .iter()
+            .filter_map(|(name, path)| {
+                let slot = self.names.variable(name);
+                match JsonPath::parse(path) {
+                    Ok(parsed) => Some((slot, parsed, path.clone())),
+                    Err(error) => {
+                        self.mistakes.add(format!("{key}.save.{name}"), error.to_string());
+                        None
+                    }
+                }
+            })
+            .collect();
+        CompiledRequest {
+            method,
+            origin: request.origin.clone(),
+            path,
+            endpoint: self.endpoint(format!("{method} {}", request.name)),
+            headers,
+            body: self.body(key, &request.body),
+            save,
+            status: request.status.clone(),
+            timeout: request.timeout.map_or(self.timeout, |span| span.0).min(LONGEST_TIMEOUT),
+        }
+    }
+
+    fn endpoint(&mut self, name: String) -> usize {
+        self.endpoints.iter().position(|known| *known == name).unwrap_or_else(|| {
+            self.endpoints.push(name);
+            self.endpoints.len() - 1
+        })
+    }
+
+    fn header(
+        &mut self,
+        key: &str,
+        name: &str,
+        value: &str,
+    ) -> Option<(HeaderName, CompiledHeader)> {
+        let key = format!("{key}.headers.{name}");
+        let Ok(header) = HeaderName::try_from(name) else {
+            self.mistakes.add(key, "this is not a header name");
+            return None;
+        };
+        if ["host", "content-length", "transfer-encoding", "connection", "upgrade"]
+            .contains(&header.as_str())
+        {
+            self.mistakes.add(key, "this header is set by dyno itself: leave it out");
+            return None;
+        }
+        let template = self.template(key.clone(), value);
+        let compiled = match template.as_fixed() {
+            None => CompiledHeader::Template(template),
+            Some(text) => match HeaderValue::try_from(text) {
+                Ok(value) => CompiledHeader::Fixed(value),
+                Err(_) => {
+                    self.mistakes.add(key, "a header's value cannot hold control characters");
+                    return None;
+                }
+            },
+        };
+        Some((header, compiled))
+    }
+
+    fn body(&mut self, key: &str, body: &Body) -> CompiledBody {
+        match body {
+            Body::None => CompiledBody::None,
+            Body::Json(value) => CompiledBody::Json(self.tree(format!("{key}.json"), value)),
+            Body::Text(text) => CompiledBody::Text(self.template(format!("{key}.body"), text)),
+            Body::Form(fields) => CompiledBody::Form(
+                fields
+                    .iter()
+                    .map(|(name, value)| {
+                        let mut encoded = String::new();
+                        crate::load::template::push_escaped(
+                            &mut encoded,
+                            name,
+                            crate::load::template::Escape::Form,
+                        );
+                        (encoded, self.template(format!("{key}.form.{name}"), value))
+                    })
+                    .collect(),
+            ),
+        }
+    }
+
+    fn template(&mut self, key: String, text: &str) -> Template {
+        Template::parse(text, &self.names).unwrap_or_else(|error| {
+            self.mistakes.add(key, error.to_string());
+            Template::default()
+        })
+    }
+
+    fn tree(&mut self, key: String, value: &Value) -> Tree {
+        Tree::parse(value, &self.names).unwrap_or_else(|error| {
+            self.mistakes.add(key, error.to_string());
+            Tree::Fixed(Value::Null, String::new())
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! What a run found: the fields of `load.json`. Times in milliseconds, rates per second.
+
+use serde::{Deserialize, Serialize};
+
+use crate::load::limit::LimitResult;
+use crate::outcome::Outcome;
+use crate::verdict::Verdict;
+
+/// The result of a run; serialises to `load.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// `dyno.load/1`.
+    pub schema: String,
+    /// `load`.
+    pub tool: String,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// Why it is not better, and what should be known beside it.
+    pub reasons: Vec<String>,
+    /// The plan's name.
+    pub plan: String,
+    /// Where the load went.
+    pub target: String,
+    /// True when the run was ended before its time.
+    pub interrupted: bool,
+    /// True when not one connection to the target could be made.
+    pub unreachable: bool,
+    /// The whole run, from the first start to the last answer.
+    pub window: Window,
+    /// The part that limits are judged on: after the ramp.
+    pub steady: Steady,
+    /// Counts over the whole run.
+    pub requests: Requests,
+    /// Response time from the meant start, over the whole run.
+    pub latency: Latency,
+    /// From the write of the request to the last byte of the answer.
+    pub service_time: Latency,
+    /// From the write of the request to the answer's head.
+    pub first_byte: Latency,
+    /// What each endpoint did, in order of first use.
+    pub endpoints: Vec<Endpoint>,
+    /// Every kind of failure, most frequent first.
+    pub errors: Vec<ErrorCount>,
+    /// What the generator itself did.
+    pub generator: Generator,
+    /// Each limit with its result.
+    pub limits: Vec<LimitResult>,
+    /// The course of the run; at most some hundred points.
+    pub series: Vec<Point>,
+}
+
+impl Summary {
+    /// The schema's name and version.
+    pub const SCHEMA: &'static str = "dyno.load/1";
+
+    /// Returns how `dyno load` ends.
+    pub fn outcome(&self) -> Outcome {
+        if self.interrupted {
+            Outcome::Interrupted
+        } else if self.unreachable {
+            Outcome::Unreachable
+        } else {
+            Outcome::from(self.verdict)
+        }
+    }
+}
+
+/// A span on the calendar, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Window {
+    /// The first moment.
+    pub start: i64,
+    /// The last moment.
+    pub end: i64,
+}
+
+/// The steady phase: all users run, nothing ramps.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Steady {
+    /// The first moment, in milliseconds since 1970.
+    pub start: i64,
+    /// The last moment.
+    pub end: i64,
+    /// Counts within it.
+    pub requests: Requests,
+    /// Response time from the meant start.
+    pub latency: Latency,
+    /// From the write to the last byte.
+    pub service_time: Latency,
+    /// From the write to the answer's head.
+    pub first_byte: Latency,
+}
+
+/// How many requests.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Requests {
+    /// All that were made.
+    pub count: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// How many a second.
+    pub rate: f64,
+}
+
+impl Requests {
+    /// Returns the failed share, 0 to 1; 0 without requests.
+    pub fn failed_share(&self) -> f64 {
+        if self.count == 0 {
+            0.0
+        } else {
+            crate::unit::float(self.failed) / crate::unit::float(self.count)
+        }
+    }
+}
+
+/// Percentiles of an exact merged histogram, in milliseconds; all zero without samples.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Latency {
+    /// The smallest.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// Half are below.
+    pub p50: f64,
+    /// 90 % are below.
+    pub p90: f64,
+    /// 95 % are below.
+    pub p95: f64,
+    /// 99 % are below.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// What one endpoint did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `GET /products/{id}`.
+    pub name: String,
+    /// Counts over the whole run.
+    pub requests: Requests,
+    /// Response time from the meant start, over the whole run.
+    pub latency: Latency,
+    /// From the write to the last byte.
+    pub service_time: Latency,
+    /// From the write to the answer's head.
+    pub first_byte: Latency,
+    /// Bytes on the wire, heads left out.
+    pub bytes: Bytes,
+    /// Every kind of failure, most frequent first.
+    pub errors: Vec<ErrorCount>,
+}
+
+/// Bytes of bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Bytes {
+    /// Sent.
+    pub sent: u64,
+    /// Received.
+    pub received: u64,
+}
+
+/// One kind of failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorCount {
+    /// What went wrong: `connection refused by 127.0.0.1:81`, `status 503`.
+    pub text: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// What the generator itself did: whether it was the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Generator {
+    /// CPU time of the worker, in seconds.
+    pub cpu_seconds: f64,
+    /// The busiest thread's share of one core in the steady phase, 0 to 1.
+    pub cpu_share: f64,
+    /// How many threads generated.
+    pub threads: u32,
+    /// Arrivals that found no free user.
+    pub dropped: u64,
+    /// Starts more than 10 ms, and after a pause more than a twentieth of it, behind their moment.
+    pub late: u64,
+    /// Steps left out because an earlier one had not given what they need.
+    pub skipped: u64,
+}
+
+/// A point of the run's course.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Its start, in milliseconds since 1970.
+    pub start: i64,
+    /// Its length in milliseconds.
+    pub span: u64,
+    /// Users at its end.
+    pub users: u32,
+    /// Requests a second.
+    pub rate: f64,
+    /// Failed requests.
+    pub failed: u64,
+    /// Median response time.
+    pub p50: f64,
+    /// 95 % of the response times are below.
+    pub p95: f64,
+}

@@ -1,0 +1,350 @@
+//! Templates in paths, headers and bodies: `{{ pick(ids) }}`, `{{ user.id }}`, `{{ random(1,2) }}`.
+//!
+//! Compiled once, variables resolved to slots; a template that is one expression keeps its type.
+
+mod expression;
+mod tree;
+
+use std::borrow::Cow;
+
+use rand::rngs::SmallRng;
+use serde_json::Value;
+
+pub use expression::{Expression, at};
+pub use tree::Tree;
+
+/// A template that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(pub String);
+
+/// Why a template has no value now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// A variable that no step has set yet.
+    #[error("`{0}` is not known")]
+    Variable(String),
+    /// Nothing to pick from, or nothing at this key.
+    #[error("`{0}` holds nothing to take")]
+    Nothing(String),
+}
+
+/// The names that templates may use, each with its place; grows while a journey is compiled.
+#[derive(Debug, Default)]
+pub struct Names {
+    data: Vec<String>,
+    variables: Vec<String>,
+}
+
+/// Where a name's value is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Among the journey's lists.
+    Data(usize),
+    /// Among the user's variables.
+    Variable(usize),
+}
+
+impl Names {
+    /// Starts with a journey's lists.
+    pub fn new(data: impl Iterator<Item = String>) -> Self {
+        Self { data: data.collect(), variables: Vec::new() }
+    }
+
+    /// Returns the variable's slot, made when it is new.
+    pub fn variable(&mut self, name: &str) -> usize {
+        self.variables.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.variables.push(name.to_owned());
+            self.variables.len() - 1
+        })
+    }
+
+    /// Returns where the name's value is; a user's variable hides a list of the same name.
+    pub fn find(&self, name: &str) -> Option<Place> {
+        let at = |names: &[String]| names.iter().position(|known| known == name);
+        at(&self.variables).map(Place::Variable).or_else(|| at(&self.data).map(Place::Data))
+    }
+
+    /// Returns how many slots a user needs.
+    pub fn n_variables(&self) -> usize {
+        self.variables.len()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().chain(&self.data).map(String::as_str)
+    }
+}
+
+/// What a template is evaluated with.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The journey's lists, each an array.
+    pub data: &'a [Value],
+    /// The user's variables.
+    pub variables: &'a [Option<Value>],
+    /// The user's number, from 1.
+    pub user: u32,
+}
+
+/// A text with expressions in it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(String),
+    Expression(Expression),
+}
+
+/// How values are written into the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// As they are.
+    None,
+    /// As parts of a URL's path and query: what cannot stand there is percent-encoded.
+    Url,
+    /// As a form's value.
+    Form,
+    /// As the inside of a JSON string.
+    Json,
+}
+
+impl Template {
+    /// Reads a text; every name in it must be among `names`.
+    pub fn parse(text: &str, names: &Names) -> Result<Self, Error> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("{{") {
+            if at > 0 {
+                parts.push(Part::Text(rest[..at].to_owned()));
+            }
+            let inside = &rest[at + 2..];
+            let end = inside
+                .find("}}")
+                .ok_or_else(|| Error(format!("`{}` is not closed by `}}}}`", rest[at..].trim())))?;
+            parts.push(Part::Expression(Expression::parse(&inside[..end], names)?));
+            rest = &inside[end + 2..];
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self { parts })
+    }
+
+    /// The text, when there is no expression in it.
+    pub fn as_fixed(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    fn as_expression(&self) -> Option<&Expression> {
+        match self.parts.as_slice() {
+            [Part::Expression(expression)] => Some(expression),
+            _ => None,
+        }
+    }
+
+    /// Appends the text to `to`.
+    pub fn render(
+        &self,
+        scope: Scope<'_>,
+        rng: &mut SmallRng,
+        escape: Escape,
+        to: &mut String,
+    ) -> Result<(), Missing> {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => match escape {
+                    // Fixed parts of a path are the author's own: only what breaks a URL changes.
+                    Escape::None => to.push_str(text),
+                    Escape::Url | Escape::Form | Escape::Json => push_escaped(to, text, escape),
+                },
+                Part::Expression(expression) => {
+                    let value = expression.eval(scope, rng)?;
+                    push_escaped(to, &text_of(&value), escape);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a value as text: strings as they are, the rest as JSON.
+pub fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Cow::Owned(value.to_string())
+        }
+    }
+}
+
+/// Appends `text`, escaped.
+pub fn push_escaped(to: &mut String, text: &str, escape: Escape) {
+    match escape {
+        Escape::None => to.push_str(text),
+        Escape::Url => {
+            percent(to, text, |byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte))
+        }
+        Escape::Form => {
+            percent(to, text, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+        }
+        Escape::Json => push_json_string(to, text),
+    }
+}
+
+fn percent(to: &mut String, text: &str, stays: impl Fn(u8) -> bool) {
+    const HEX: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    for &byte in text.as_bytes() {
+        if stays(byte) {
+            to.push(char::from(byte));
+        } else {
+            to.push('%');
+            to.push(HEX[usize::from(byte >> 4)]);
+            to.push(HEX[usize::from(byte & 15)]);
+        }
+    }
+}
+
+fn push_json_string(to: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '"' => to.push_str("\\\""),
+            '\\' => to.push_str("\\\\"),
+            '\n' => to.push_str("\\n"),
+            '\r' => to.push_str("\\r"),
+            '\t' => to.push_str("\\t"),
+            control if control < ' ' => {
+                to.push_str(&format!("\\u{:04x}", u32::from(control)));
+            }
+            other => to.push(other),
+        }
+    }
+}
+
+/// Returns the text with each expression as `{expression}`: the name of an endpoint.
+pub fn squeeze(text: &str) -> String {
+    let mut name = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (inside, next) = after.split_once("}}").unwrap_or((after, ""));
+        name.push_str(before);
+        name.push('{');
+        name.extend(inside.chars().filter(|c| !c.is_whitespace()));
+        name.push('}');
+        rest = next;
+    }
+    name.push_str(rest);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use serde_json::json;
+
+    use super::*;
+
+    fn names() -> Names {
+        let mut names = Names::new(["users".to_owned()].into_iter());
+        for name in ["ids", "user", "unset"] {
+            names.variable(name);
+        }
+        names
+    }
+
+    fn render(text: &str, escape: Escape) -> Result<String, Missing> {
+        let template = Template::parse(text, &names()).unwrap();
+        let data = [json!([{ "id": 7, "name": "eric" }])];
+        let variables =
+            [Some(json!(["a b"])), Some(json!({ "id": 7, "tags": ["x", "y"], "n": "ü\"" })), None];
+        let scope = Scope { data: &data, variables: &variables, user: 3 };
+        let mut to = String::new();
+        template.render(scope, &mut SmallRng::seed_from_u64(1), escape, &mut to).map(|()| to)
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(render(text, Escape::None).as_deref(), Ok(expected), "{text}");
+    }
+
+    #[test]
+    fn templates_render_as_written() {
+        check("", "");
+        check("/plain", "/plain");
+        check("/{{ pick(ids) }}/x", "/a b/x");
+        check("{{user.id}}", "7");
+        check("{{ user.tags[1] }}-{{ user.tags[-1] }}", "y-y");
+        check("{{ user.tags }}", r#"["x","y"]"#);
+        check("{{ pick(users).name }}", "eric");
+        check("{{ random(5, 5) }}", "5");
+        check("{{ 'it' }}{{ \"q\" }}{{ 1.5 }}{{ -2 }}", "itq1.5-2");
+        check("{{ vu() }}", "3");
+        check("{ {x} } }}", "{ {x} } }}");
+        check("{{ upper(user.n) }}", "Ü\"");
+    }
+
+    #[test]
+    fn values_are_escaped_for_their_place() {
+        assert_eq!(render("/p/{{ pick(ids) }}?q=ü", Escape::Url).unwrap(), "/p/a%20b?q=%C3%BC");
+        assert_eq!(render("{{ user.n }}", Escape::Json).unwrap(), "ü\\\"");
+        assert_eq!(render("{{ pick(ids) }}&", Escape::Form).unwrap(), "a%20b%26");
+    }
+
+    #[test]
+    fn a_value_that_is_not_there_is_told_by_name() {
+        assert_eq!(render("{{ unset }}", Escape::None), Err(Missing::Variable("unset".into())));
+        assert_eq!(
+            render("{{ user.nothing }}", Escape::None),
+            Err(Missing::Nothing("user.nothing".into()))
+        );
+        assert_eq!(
+            render("{{ pick(user.id) }}", Escape::None),
+            Err(Missing::Nothing("pick(user.id)".into()))
+        );
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_read_says_why() {
+        for (text, says) in [
+            ("{{ id", "not closed"),
+            ("{{ }}", "empty"),
+            ("{{ other }}", "`other` is not set anywhere"),
+            ("{{ pik(ids) }}", "no function `pik`"),
+            ("{{ pick() }}", "takes 1 argument"),
+            ("{{ random(1) }}", "takes 2 arguments"),
+            ("{{ pick(ids }}", "`)`"),
+            ("{{ user. }}", "name"),
+            ("{{ user[x] }}", "number"),
+            ("{{ 'open }}", "quote"),
+            ("{{ ids ids }}", "after"),
+            ("{{ ? }}", "`?`"),
+        ] {
+            let error = Template::parse(text, &names()).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn nesting_has_a_bound() {
+        let deep = format!("{{{{ {}1{} }}}}", "upper(".repeat(5000), ")".repeat(5000));
+        assert!(Template::parse(&deep, &names()).unwrap_err().to_string().contains("nested"));
+    }
+
+    #[test]
+    fn endpoint_names_are_squeezed() {
+        for (text, name) in [
+            ("/products/{{ pick(ids) }}", "/products/{pick(ids)}"),
+            ("/a", "/a"),
+            ("{{ x }}/{{y.z}}", "{x}/{y.z}"),
+        ] {
+            assert_eq!(squeeze(text), name);
+        }
+    }
+}

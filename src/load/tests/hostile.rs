@@ -1,0 +1,181 @@
+//! Servers that lie, stall and reset: counted as failures, nothing hangs, nothing breaks.
+
+use std::collections::BTreeMap;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::support::{Server, plan, run, text};
+use crate::load::{Overrides, Plan, Summary, WorkerSpec};
+use crate::outcome::Outcome;
+use crate::verdict::Verdict;
+
+const PLAN: &str = "target: http://127.0.0.1:$PORT\n\
+    load: { users: 2, spawn-rate: 1000, duration: 300ms, think: 50ms, timeout: 400ms }\n\
+    journeys: [{ steps: [{ get: /x, save: { a: $.a } }] }]";
+
+async fn against(answer: &[&'static [u8]], repeats_last: bool) -> Summary {
+    let answer = answer.to_vec();
+    let server = Server::raw(move |mut stream: TcpStream| {
+        let answer = answer.clone();
+        async move {
+            let mut buffer = [0; 4096];
+            if stream.read(&mut buffer).await.is_err() {
+                return;
+            }
+            for piece in &answer {
+                if stream.write_all(piece).await.is_err() {
+                    return;
+                }
+            }
+            while repeats_last {
+                if stream.write_all(answer[answer.len() - 1]).await.is_err() {
+                    return;
+                }
+            }
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await;
+    run(&plan(PLAN, server.port)).await.summary
+}
+
+#[track_caller]
+fn check(summary: &Summary, error: &str) {
+    assert!(summary.requests.count > 0);
+    assert_eq!(summary.requests.failed, summary.requests.count);
+    assert!(summary.errors[0].text.contains(error), "{:?}", summary.errors);
+    assert_eq!(summary.verdict, Verdict::Failed);
+    let is_told = summary.reasons.iter().any(|why| why.starts_with("every request failed: "));
+    assert!(is_told, "{:?}", summary.reasons);
+    assert!(!summary.unreachable);
+}
+
+#[tokio::test]
+async fn endless_headers_end_at_a_bound() {
+    let summary = against(&[b"HTTP/1.1 200 OK\r\n", b"x: yyyyyyyyyyyyyyyyyyyyy\r\n"], true).await;
+    check(&summary, "malformed answer: message head is too large");
+}
+
+#[tokio::test]
+async fn an_endless_body_ends_at_the_timeout() {
+    let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let summary = against(&[head, b"5\r\nabcde\r\n"], true).await;
+    check(&summary, "no answer within 400ms");
+    assert!(summary.endpoints[0].bytes.received > 0);
+}
+
+#[tokio::test]
+async fn endless_interim_answers_end_at_the_timeout() {
+    check(&against(&[b"HTTP/1.1 100 Continue\r\n\r\n"], true).await, "no answer within 400ms");
+}
+
+#[tokio::test]
+async fn a_lying_length_is_a_cut_answer() {
+    let summary = against(&[b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nshort"], false).await;
+    check(&summary, "connection closed before the answer was complete");
+}
+
+#[tokio::test]
+async fn two_lengths_and_no_http_at_all_are_malformed() {
+    let two = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx";
+    check(&against(&[two], false).await, "malformed answer");
+    check(&against(&[b"SSH-2.0-OpenSSH_9.2\r\n"], false).await, "malformed answer");
+    check(&against(&[b""], false).await, "connection closed");
+}
+
+#[tokio::test]
+async fn what_follows_an_answer_is_not_taken_for_the_next_one() {
+    let two = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}HTTP/1.1 500 No\r\n\r\n";
+    let summary = against(&[two], false).await;
+    assert_eq!(summary.requests.failed, 0, "{:?}", summary.errors);
+}
+
+#[tokio::test]
+async fn a_deep_document_is_no_json() {
+    let server = Server::http(|_| text(200, &"[".repeat(1_000_000))).await;
+    check(&run(&plan(PLAN, server.port)).await.summary, "the answer is not JSON");
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_bound_is_drained_but_not_kept() {
+    let server = Server::http(|_| text(200, &" ".repeat(9 * 1024 * 1024))).await;
+    let yaml = PLAN.replace("400ms", "20s");
+    let summary = run(&plan(&yaml, server.port)).await.summary;
+    check(&summary, "larger than the 8 MiB");
+    assert!(summary.endpoints[0].bytes.received > 9_000_000);
+}
+
+#[tokio::test]
+async fn a_reset_is_counted() {
+    let server = Server::raw(|mut stream: TcpStream| async move {
+        let mut byte = [0];
+        let _ = stream.read(&mut byte).await;
+        // What was sent and is never read makes the close a reset.
+    })
+    .await;
+    check(&run(&plan(PLAN, server.port)).await.summary, "connection reset");
+}
+
+#[tokio::test]
+async fn a_silent_server_times_out_and_every_request_is_counted() {
+    let server = Server::raw(|mut stream: TcpStream| async move {
+        let mut sink = [0; 1024];
+        while matches!(stream.read(&mut sink).await, Ok(1..)) {}
+    })
+    .await;
+    let summary = run(&plan(PLAN, server.port)).await.summary;
+    check(&summary, "no answer within 400ms");
+    assert_eq!(summary.requests.count, 2);
+    assert!(summary.latency.p50 >= 400.0, "{:?}", summary.latency);
+}
+
+#[tokio::test]
+async fn a_refusing_target_is_unreachable_and_never_passes() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let summary = run(&plan(PLAN, port)).await.summary;
+    assert!(summary.unreachable);
+    assert_eq!(summary.outcome(), Outcome::Unreachable);
+    assert_eq!(
+        summary.reasons,
+        [format!("the target was not reached: connection refused by 127.0.0.1:{port}")]
+    );
+    assert_eq!(summary.service_time.max, 0.0);
+}
+
+#[tokio::test]
+async fn nothing_is_connected_to_that_is_not_pinned() {
+    let server = Server::http(|_| text(200, "")).await;
+    let mut plan = plan(PLAN, server.port);
+    plan.pins.clear();
+    let summary = run(&plan).await.summary;
+    assert_eq!(summary.requests.failed, summary.requests.count);
+    assert!(server.lines().is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_that_breaks_down_is_an_error_and_no_verdict() {
+    let overrides = Overrides {
+        target: Some("http://127.0.0.1:1".to_owned()),
+        users: Some(1),
+        duration: Some(crate::unit::Span::seconds(1)),
+        ..Overrides::default()
+    };
+    let plan = Plan::build(crate::load::Written::default(), &overrides, &BTreeMap::new()).unwrap();
+    for (program, args, says) in [
+        ("/bin/sh", "echo broken >&2", "the load worker failed: it ended early: broken"),
+        ("/bin/sh", "printf '\\000\\000\\000\\002{}'", "malformed"),
+        ("/nonexistent", "", "cannot start the load worker `/nonexistent`"),
+    ] {
+        let worker = WorkerSpec {
+            program: program.into(),
+            args: vec!["-c".to_owned(), args.to_owned()],
+            user: None,
+        };
+        let cancel = tokio_util::sync::CancellationToken::new();
+        let error = crate::load::run(&plan, &worker, &mut |_| {}, &cancel).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}

@@ -1,0 +1,219 @@
+//! What users send, save and do next.
+
+use serde_json::{Value, json};
+
+use super::support::{Server, plan, run, text};
+use crate::load::ErrorCount;
+use crate::verdict::Verdict;
+
+/// One round of a single user, however long it takes.
+fn once(steps: &str) -> String {
+    format!(
+        "target: http://127.0.0.1:$PORT\nload: {{ arrivals: 1/s, duration: 500ms, seed: 1 }}\n\
+         journeys:\n  - name: j\n    data: {{ users: [{{ name: eric }}] }}\n    steps:\n{steps}"
+    )
+}
+
+#[tokio::test]
+async fn values_of_answers_are_saved_and_used() {
+    let server = Server::http(|asked| match asked.line.as_str() {
+        "GET /products" => text(200, r#"{"data":[{"id":"a b","n":1},{"id":"a b","n":1}]}"#),
+        _ => text(200, "{}"),
+    })
+    .await;
+    let plan = plan(
+        &once(
+            r#"
+      - get: /products
+        save: { ids: "$.data[*].id", first: "$.data[0]" }
+      - get: "/products/{{ pick(ids) }}"
+        name: /products/{id}
+      - post: /cart
+        headers: { X-User: "{{ pick(users).name }}" }
+        json: { id: "{{ first.id }}", n: "{{ first.n }}", text: "n={{ first.n }}" }
+      - put: /form
+        form: { a: "{{ first.id }}&", b: c }
+        repeat: 2
+"#,
+        ),
+        server.port,
+    );
+    let ran = run(&plan).await;
+    assert_eq!(
+        server.lines(),
+        ["GET /products", "GET /products/a%20b", "POST /cart", "PUT /form", "PUT /form"]
+    );
+    let asked = server.asked.lock().unwrap();
+    let body: Value = serde_json::from_str(&asked[2].body).unwrap();
+    assert_eq!(body, json!({ "id": "a b", "n": 1, "text": "n=1" }));
+    assert_eq!(asked[2].headers["x-user"], "eric");
+    assert_eq!(asked[2].headers["content-type"], "application/json");
+    assert_eq!(asked[2].headers["host"], format!("127.0.0.1:{}", server.port));
+    assert_eq!(asked[3].body, "a=a%20b%26&b=c");
+    let names: Vec<&str> = ran.summary.endpoints.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(names, ["GET /products", "GET /products/{id}", "POST /cart", "PUT /form"]);
+    assert_eq!(ran.summary.requests.count, 5);
+    assert_eq!(ran.summary.verdict, Verdict::Passed, "{:?}", ran.summary.reasons);
+}
+
+#[tokio::test]
+async fn a_step_whose_values_are_missing_is_left_out_and_counted() {
+    let server = Server::http(|asked| match asked.line.as_str() {
+        "GET /broken" => text(200, "no JSON"),
+        "GET /empty" => text(200, r#"{"data":[]}"#),
+        _ => text(200, r#"{"token":"t"}"#),
+    })
+    .await;
+    let plan = plan(
+        &once(
+            r#"
+      - get: /broken
+        save: { ids: "$.data[*].id" }
+      - get: "/item/{{ pick(ids) }}"
+      - get: /empty
+        save: { more: "$.data[*].id" }
+      - get: /cart
+        when: token
+      - steps:
+          - get: "/item/{{ pick(more) }}"
+          - get: /never
+      - get: /login
+        save: { token: $.token }
+      - get: "/cart/{{ token }}"
+        when: token
+"#,
+        ),
+        server.port,
+    );
+    let ran = run(&plan).await;
+    assert_eq!(server.lines(), ["GET /broken", "GET /empty", "GET /login", "GET /cart/t"]);
+    assert_eq!(ran.summary.generator.skipped, 2);
+    assert_eq!(ran.summary.requests.failed, 2);
+    let error = |text: &str| ErrorCount { text: text.to_owned(), count: 1 };
+    assert_eq!(
+        ran.summary.errors,
+        [error("the answer has nothing at `$.data[*].id`"), error("the answer is not JSON"),]
+    );
+}
+
+#[tokio::test]
+async fn cookies_and_redirects_are_followed_each_under_its_name() {
+    let server = Server::http(|asked| {
+        let mut response = text(200, "");
+        let (status, location) = match asked.line.as_str() {
+            "POST /login" => (302, "/home?x=1"),
+            "GET /far" => (301, "http://127.0.0.1:1/"),
+            "GET /loop" => (302, "loop"),
+            _ => return response,
+        };
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        response.headers_mut().insert("location", location.parse().unwrap());
+        response.headers_mut().append("set-cookie", "session=s; Path=/".parse().unwrap());
+        response
+    })
+    .await;
+    let plan = plan(
+        &once(
+            r"
+      - post: /login
+        json: { a: 1 }
+      - get: /far
+      - get: /loop
+      - get: /far
+        name: kept
+        check: { status: 301 }
+",
+        ),
+        server.port,
+    );
+    let ran = run(&plan).await;
+    let lines = server.lines();
+    assert_eq!(&lines[..3], ["POST /login", "GET /home?x=1", "GET /far"]);
+    assert_eq!(lines.iter().filter(|line| *line == "GET /loop").count(), 6);
+    let asked = server.asked.lock().unwrap();
+    assert_eq!(asked[1].headers["cookie"], "session=s");
+    assert!(asked[1].body.is_empty() && !asked[1].headers.contains_key("content-type"));
+    let errors: Vec<&str> = ran.summary.errors.iter().map(|e| e.text.as_str()).collect();
+    assert_eq!(
+        errors,
+        ["more than 5 redirects", "redirect to `127.0.0.1:1`, which is not a target of the plan"]
+    );
+    let kept = ran.summary.endpoints.iter().find(|e| e.name == "GET kept").unwrap();
+    assert_eq!((kept.requests.count, kept.requests.failed), (1, 0));
+    let home = ran.summary.endpoints.iter().find(|e| e.name == "GET /home").unwrap();
+    assert_eq!(home.requests.count, 1);
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_and_made_anew_after_the_server_closed_it() {
+    let server = Server::http(|asked| {
+        let mut response = text(200, "x");
+        if asked.line == "GET /bye" {
+            response.headers_mut().insert("connection", "close".parse().unwrap());
+        }
+        response
+    })
+    .await;
+    let steps = "\n      - get: /bye\n        repeat: 3\n      - get: /a\n        repeat: 3";
+    let ran = run(&plan(&once(steps), server.port)).await;
+    assert_eq!(ran.summary.requests.count, 6);
+    assert_eq!(ran.summary.requests.failed, 0, "{:?}", ran.summary.errors);
+}
+
+#[tokio::test]
+async fn journeys_are_walked_by_weight_and_the_start_is_done_once() {
+    let server = Server::http(|_| text(200, "")).await;
+    let yaml = "target: http://127.0.0.1:$PORT\nload: { users: 6, spawn-rate: 1000, duration: 1500ms, think: 100ms }\n\
+                journeys:\n  - { weight: 2, start: [{ get: /start }], steps: [{ get: /a }] }\n  \
+                - { steps: [{ get: /b }] }";
+    let ran = run(&plan(yaml, server.port)).await;
+    let count = |name: &str| {
+        ran.summary.endpoints.iter().find(|e| e.name == name).map(|e| e.requests.count)
+    };
+    assert_eq!(count("GET /start"), Some(4));
+    let (a, b) = (count("GET /a").unwrap(), count("GET /b").unwrap());
+    assert!(a > b && b >= 2, "{a} {b}");
+}
+
+#[tokio::test]
+async fn the_acme_shopper_does_its_round_as_the_original() {
+    let server = Server::http(|asked| {
+        let body = match asked.line.as_str() {
+            "POST /login/" => json!({ "token": "u1" }),
+            "GET /products" => json!({ "data": [{ "id": "p1" }] }),
+            "GET /products/p1" => json!({ "data": {
+                "id": "p1", "name": "Yoga Mat", "price": 62.5,
+                "imageUrl1": "/i/1.jpg", "imageUrl2": "/i/2.jpg", "imageUrl3": "/i/3.jpg"
+            } }),
+            _ => json!({}),
+        };
+        text(200, &body.to_string())
+    })
+    .await;
+    // One arrival walks through start and one round; its pauses are cut short.
+    let yaml = include_str!("../../../config/plans/acme.yaml")
+        .replace("$FRONTEND_TARGET", "127.0.0.1:$PORT")
+        .replace("users: 250, spawn-rate: 25, duration: 1m", "arrivals: 1/s, duration: 500ms")
+        .replace("0.5s..3s", "1ms..2ms");
+    let ran = run(&plan(&yaml, server.port)).await;
+    let (list, product) = ("GET /products", "GET /products/p1");
+    let add = [list, product, "POST /cart/item/add/u1"];
+    let mut expected = vec!["POST /login/", list, list, product, list, product];
+    expected.extend([list, product, "GET /i/1.jpg", "GET /i/2.jpg", "GET /i/3.jpg"]);
+    expected.extend(["GET /", "GET /", "POST /login/"]);
+    expected.extend(add);
+    expected.extend(add);
+    expected.extend([list, "POST /cart/item/modify/u1"]);
+    expected.extend(["GET /cart/items/u1", "POST /order/add/u1"]);
+    assert_eq!(expected.len(), 1 + 23);
+    assert_eq!(server.lines(), expected);
+    assert_eq!(ran.summary.requests.failed, 0);
+    let asked = server.asked.lock().unwrap();
+    let cart: Value = serde_json::from_str(&asked[16].body).unwrap();
+    let quantity = cart["quantity"].as_i64().unwrap();
+    assert!((1..=2).contains(&quantity));
+    assert_eq!(
+        (&cart["name"], &cart["price"], &cart["itemid"]),
+        (&json!("Yoga Mat"), &json!(62.5), &json!("p1"))
+    );
+}

@@ -1,0 +1,7 @@
+//! The engine against servers on loopback, worker and coordinator in one process.
+
+mod support;
+mod plans;
+mod journeys;
+mod hostile;
+mod models;

@@ -1,0 +1,165 @@
+//! The worker: evaluates a plan and drives its share of the load.
+//!
+//! A process of its own, since a plan is a job's program: no environment, no names to resolve,
+//! connections to the pinned addresses only.
+
+mod alarm;
+mod tls;
+mod dial;
+mod connection;
+mod cookie;
+mod message;
+mod exchange;
+mod user;
+mod thread;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::load::error::{Error, Mistakes};
+use crate::load::pace::{Share, pattern};
+use crate::load::plan::{Plan, Scheme};
+use crate::load::protocol::{self, Order, Report};
+use crate::load::script::Script;
+use thread::Counted;
+
+/// The main function of the worker process: the plan on stdin, snapshots on stdout.
+pub fn worker() -> Result<(), Error> {
+    confine();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Stream)?;
+    let result = runtime.block_on(serve(tokio::io::stdin(), tokio::io::stdout()));
+    // A read of stdin may still block; nothing is left to be waited for.
+    runtime.shutdown_background();
+    result
+}
+
+/// Gives up what a generator does not need and takes the open files that it does.
+fn confine() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // Where the kernel refuses one of these the run is still right, only less confined or smaller.
+    let _ = rustix::thread::set_no_new_privs(true);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let files = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
+}
+
+/// What all threads of a worker share.
+#[derive(Debug)]
+pub struct Crew {
+    plan: Plan,
+    script: Script,
+    pattern: Vec<usize>,
+    tls: Option<Arc<rustls::ClientConfig>>,
+    share: Share,
+    n_threads: u32,
+    seed: u64,
+}
+
+impl Crew {
+    fn new(plan: Plan, share: Share) -> Result<Self, Error> {
+        let mut mistakes = Mistakes::default();
+        let script = Script::compile(&plan, &mut mistakes);
+        if !mistakes.0.is_empty() {
+            return Err(Error::Plan(mistakes));
+        }
+        let has_tls = plan.origins().iter().any(|origin| origin.scheme == Scheme::Https);
+        let tls = if has_tls { Some(tls::config(plan.ca.as_deref())?) } else { None };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = u32::try_from(cores).unwrap_or(1);
+        // The plan came over a socket: its numbers are bounded again here.
+        let n_threads = plan.threads.unwrap_or(cores).clamp(1, plan.n_users().clamp(1, 256));
+        let pattern = pattern(&script.weights);
+        let seed = plan.seed.unwrap_or_else(|| SmallRng::from_os_rng().random());
+        Ok(Self { plan, script, pattern, tls, share, n_threads, seed })
+    }
+}
+
+/// Serves one run: reads its orders, writes its reports, and ends with it. Ends early when the
+/// orders do.
+pub async fn serve(
+    mut orders: impl AsyncRead + Unpin,
+    mut reports: impl AsyncWrite + Unpin,
+) -> Result<(), Error> {
+    let result = follow(&mut orders, &mut reports).await;
+    if let Err(error) = &result {
+        let text = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ");
+        // Nobody may be there any more to be told.
+        let _ = protocol::write(&mut reports, &Report::Failed(text)).await;
+    }
+    result
+}
+
+async fn follow(
+    orders: &mut (impl AsyncRead + Unpin),
+    reports: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), Error> {
+    let Some(Order::Plan { plan, share }) = protocol::read(orders).await? else { return Ok(()) };
+    let crew = Arc::new(Crew::new(*plan, share)?);
+    protocol::write(reports, &Report::Ready { threads: crew.n_threads }).await?;
+    let Some(Order::Start { at }) = protocol::read(orders).await? else { return Ok(()) };
+    let start = instant_of(at);
+    let stop = CancellationToken::new();
+    let _ends_with_this = stop.clone().drop_guard();
+    let (sender, mut counted) = mpsc::channel::<Counted>(64);
+    let mut threads = Vec::new();
+    for index in 0..crew.n_threads {
+        let post = thread::Post { index, start, stop: stop.clone(), sender: sender.clone() };
+        let crew = Arc::clone(&crew);
+        let thread = std::thread::Builder::new()
+            .name(format!("load-{index}"))
+            .spawn(move || thread::run(crew, post))
+            .map_err(Error::Stream)?;
+        threads.push(thread);
+    }
+    drop(sender);
+    let mut is_ended = false;
+    loop {
+        tokio::select! {
+            counted = counted.recv() => {
+                let Some(Counted { mut snapshot, interval }) = counted else { break };
+                snapshot.fill(&interval)?;
+                protocol::write(reports, &Report::Snapshot(snapshot)).await?;
+            }
+            () = end_of(orders), if !is_ended => {
+                is_ended = true;
+                stop.cancel();
+            }
+        }
+    }
+    for thread in threads {
+        thread.join().map_err(|_| Error::Worker("a thread of it panicked".to_owned()))??;
+    }
+    protocol::write(reports, &Report::Done { cpu: cpu_of(rustix::time::ClockId::ProcessCPUTime) })
+        .await
+}
+
+/// Waits for the end of the orders.
+async fn end_of(orders: &mut (impl AsyncRead + Unpin)) {
+    let mut byte = [0];
+    while matches!(orders.read(&mut byte).await, Ok(1..)) {}
+}
+
+fn instant_of(at: i64) -> Instant {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at = Duration::from_millis(u64::try_from(at).unwrap_or(0));
+    Instant::now() + at.saturating_sub(now)
+}
+
+/// Reads a CPU clock, in microseconds.
+fn cpu_of(clock: rustix::time::ClockId) -> u64 {
+    let time = rustix::time::clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1000
+}

@@ -1,0 +1,226 @@
+//! A thread of the worker: its own runtime, its own users, its own recorder.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::time::ClockId;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::load::error::Error;
+use crate::load::pace::{self, Share, next_boundary, start_at};
+use crate::load::plan::Model;
+use crate::load::protocol::Snapshot;
+use crate::load::record::{Interval, Recorder};
+use crate::load::worker::alarm::Alarm;
+use crate::load::worker::user::{Local, User};
+use crate::load::worker::{Crew, cpu_of};
+
+/// What makes a thread different from the others.
+#[derive(Debug)]
+pub struct Post {
+    /// Its number.
+    pub index: u32,
+    /// When the run begins.
+    pub start: Instant,
+    /// Ends the run before its time.
+    pub stop: CancellationToken,
+    /// Where its intervals go.
+    pub sender: mpsc::Sender<Counted>,
+}
+
+/// An interval on its way to the coordinator; packed by the process's main thread.
+#[derive(Debug)]
+pub struct Counted {
+    /// Its head.
+    pub snapshot: Box<Snapshot>,
+    /// Its counts.
+    pub interval: Interval,
+}
+
+/// Runs the thread's share to its end.
+pub fn run(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Stream)?;
+    LocalSet::new().block_on(&runtime, drive(crew, post))
+}
+
+async fn drive(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
+    let share = crew.share.part(post.index, crew.n_threads);
+    let local = Rc::new(Local {
+        recorder: RefCell::new(Recorder::new(crew.script.endpoints.clone())),
+        users: Cell::new(0),
+        end: post.start + crew.plan.duration().0,
+        crew,
+    });
+    let mut clerk = Clerk { local: &local, post: &post, number: 0, from: Duration::ZERO };
+    let result = tokio::select! {
+        result = load(&local, share, post.start) => result,
+        () = clerk.keep() => Ok(()),
+        () = post.stop.cancelled() => Ok(()),
+    };
+    clerk.close(post.start.elapsed()).await;
+    result
+}
+
+/// Generates until all is done. Dropped, it drops its users and what they wait for.
+async fn load(local: &Rc<Local>, share: Share, start: Instant) -> Result<(), Error> {
+    match local.crew.plan.model {
+        Model::Closed { users, spawn_rate, .. } => {
+            let starts = Starts { share, start, rate: spawn_rate.0 };
+            closed(local, starts, share.of_total(users)).await;
+            Ok(())
+        }
+        Model::Open { arrivals, max_users, .. } => {
+            let starts = Starts { share, start, rate: arrivals.0 };
+            let room = usize::try_from(share.of_total(max_users)).unwrap_or(1).max(1);
+            open(local, starts, room).await.map_err(Error::Stream)
+        }
+    }
+}
+
+/// The moments at which this thread's users or arrivals are meant to start.
+#[derive(Debug, Clone, Copy)]
+struct Starts {
+    share: Share,
+    start: Instant,
+    rate: f64,
+}
+
+impl Starts {
+    fn nth(self, n: u64) -> (u64, Instant) {
+        let number = self.share.nth(n);
+        let meant = self.start.checked_add(start_at(number, self.rate));
+        (number, meant.unwrap_or(self.start))
+    }
+}
+
+async fn closed(local: &Rc<Local>, starts: Starts, n_users: u32) {
+    let mut running = JoinSet::new();
+    for n in 0..n_users {
+        let (number, meant) = starts.nth(n.into());
+        if meant >= local.end {
+            break;
+        }
+        tokio::time::sleep_until(meant.into()).await;
+        let local = Rc::clone(local);
+        running.spawn_local(async move {
+            let _running = Running::new(&local);
+            User::new(&local.crew, number).live(&local).await;
+        });
+    }
+    while running.join_next().await.is_some() {}
+}
+
+async fn open(local: &Rc<Local>, starts: Starts, room: usize) -> std::io::Result<()> {
+    let alarm = Alarm::new()?;
+    let mut running: JoinSet<User> = JoinSet::new();
+    let mut idle: Vec<User> = Vec::new();
+    for n in 0.. {
+        let (number, meant) = starts.nth(n);
+        if meant >= local.end {
+            break;
+        }
+        // Far behind, the loop would never wait: let what runs go on.
+        if n.is_multiple_of(64) {
+            tokio::task::yield_now().await;
+        }
+        while Instant::now() < meant {
+            tokio::select! {
+                rung = alarm.until(meant) => rung?,
+                Some(user) = running.join_next() => idle.extend(user.ok()),
+            }
+        }
+        while let Some(user) = running.try_join_next() {
+            idle.extend(user.ok());
+        }
+        if running.len() >= room {
+            local.recorder.borrow_mut().dropped();
+            continue;
+        }
+        let mut user = match idle.pop() {
+            Some(mut user) => {
+                user.renew(&local.crew, number);
+                user
+            }
+            None => User::new(&local.crew, number),
+        };
+        let local = Rc::clone(local);
+        running.spawn_local(async move {
+            let running = Running::new(&local);
+            let start = pace::arrival(meant.elapsed());
+            if start.is_late {
+                local.recorder.borrow_mut().late();
+            }
+            user.meant = Some(meant);
+            user.visit(&local).await;
+            drop(running);
+            user
+        });
+    }
+    while running.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Counts a user as running for as long as it lives.
+struct Running<'a>(&'a Cell<u32>);
+
+impl<'a> Running<'a> {
+    fn new(local: &'a Local) -> Self {
+        local.users.set(local.users.get() + 1);
+        Self(&local.users)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// Sends what was counted, interval by interval.
+struct Clerk<'a> {
+    local: &'a Local,
+    post: &'a Post,
+    number: u32,
+    from: Duration,
+}
+
+impl Clerk<'_> {
+    /// Sends intervals for ever; ends when nobody takes them any more.
+    async fn keep(&mut self) {
+        loop {
+            let to = next_boundary(self.from, self.local.crew.plan.model.ramp());
+            tokio::time::sleep_until((self.post.start + to).into()).await;
+            if !self.close(to).await {
+                return;
+            }
+        }
+    }
+
+    /// Ends the interval and sends it; false when nobody takes it.
+    async fn close(&mut self, to: Duration) -> bool {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let to = to.max(self.from);
+        let snapshot = Snapshot {
+            thread: self.post.index,
+            number: self.number,
+            from: micros(self.from),
+            to: micros(to),
+            users: self.local.users.get(),
+            closed: micros(self.post.start.elapsed()),
+            cpu: cpu_of(ClockId::ThreadCPUTime),
+            ..Snapshot::default()
+        };
+        let interval = self.local.recorder.borrow_mut().take();
+        self.number += 1;
+        self.from = to;
+        let counted = Counted { snapshot: Box::new(snapshot), interval };
+        self.post.sender.send(counted).await.is_ok()
+    }
+}

@@ -1,0 +1,284 @@
+//! A virtual user: walks through its journey, step by step.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::load::failure::{Failure, Kind};
+use crate::load::pace;
+use crate::load::plan::LONGEST_TIMEOUT;
+use crate::load::record::Recorder;
+use crate::load::script::{CompiledAction, CompiledJourney, CompiledRequest, CompiledStep, USER};
+use crate::load::template::{Missing, Place, Scope};
+use crate::load::think::Think;
+use crate::load::worker::Crew;
+use crate::load::worker::connection::Connection;
+use crate::load::worker::cookie::Jar;
+use crate::load::worker::message::{Message, Unrendered};
+
+/// What the users of a thread share.
+#[derive(Debug)]
+pub struct Local {
+    /// The worker's plan and script.
+    pub crew: Arc<Crew>,
+    /// Where requests are counted.
+    pub recorder: RefCell<Recorder>,
+    /// How many users run.
+    pub users: Cell<u32>,
+    /// When nothing new starts any more.
+    pub end: Instant,
+}
+
+impl Local {
+    /// The worker's plan and script.
+    pub fn crew(&self) -> &Crew {
+        &self.crew
+    }
+}
+
+/// One virtual user.
+pub struct User {
+    /// From 0.
+    pub number: u64,
+    /// Its variables, by slot.
+    pub variables: Vec<Option<Value>>,
+    /// Its cookies.
+    pub jar: Jar,
+    /// Its connections, at most one an origin.
+    pub connections: Vec<Connection>,
+    /// How often it has connected: several addresses are used in turn.
+    pub n_dialled: usize,
+    /// When its next request was meant to start; `None`: when it starts.
+    pub meant: Option<Instant>,
+    rng: SmallRng,
+    journey: usize,
+    n_requests: u64,
+    n_unconnected: u32,
+}
+
+impl User {
+    /// Makes the user; its choices depend on the seed and its number alone.
+    pub fn new(crew: &Crew, number: u64) -> Self {
+        let seed = crew.seed;
+        let mut user = Self {
+            number,
+            variables: Vec::new(),
+            jar: Jar::default(),
+            connections: Vec::new(),
+            n_dialled: 0,
+            meant: None,
+            rng: SmallRng::seed_from_u64(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            journey: 0,
+            n_requests: 0,
+            n_unconnected: 0,
+        };
+        user.renew(crew, number);
+        user
+    }
+
+    /// Makes it a new user that keeps the old one's connections.
+    pub fn renew(&mut self, crew: &Crew, number: u64) {
+        let length = u64::try_from(crew.pattern.len()).unwrap_or(1).max(1);
+        let at = usize::try_from(number % length).unwrap_or(0);
+        self.number = number;
+        self.journey = crew.pattern.get(at).copied().unwrap_or(0);
+        self.jar.clear();
+        self.variables.clear();
+        let Some(journey) = crew.script.journeys.get(self.journey) else { return };
+        self.variables.resize(journey.n_variables, None);
+        let own = match &journey.user {
+            Some(tree) => {
+                let scope = scope(journey, &self.variables, self.number);
+                tree.value(scope, &mut self.rng).ok()
+            }
+            None => Some(json!({ "id": number + 1 })),
+        };
+        if let Some(variable) = self.variables.get_mut(USER) {
+            *variable = own;
+        }
+    }
+
+    /// Does the steps of the start and one round: an arrival of the open model.
+    pub async fn visit(&mut self, local: &Local) {
+        if let Some(journey) = local.crew.script.journeys.get(self.journey) {
+            // It finishes what it began, but no plan may last for as long as its journeys like.
+            let until = Until(local.end + local.crew.plan.timeout.0.min(LONGEST_TIMEOUT));
+            self.steps(local, &journey.start, Think::NONE, until).await;
+            self.steps(local, &journey.steps, journey.think, until).await;
+        }
+    }
+
+    /// Does the steps of the start, then round after round until the end.
+    pub async fn live(&mut self, local: &Local) {
+        let Some(journey) = local.crew.script.journeys.get(self.journey) else { return };
+        let until = Until(local.end);
+        self.steps(local, &journey.start, Think::NONE, until).await;
+        while !until.is_over() {
+            let before = self.n_requests;
+            self.steps(local, &journey.steps, journey.think, until).await;
+            if self.n_requests == before && journey.think.is_none() {
+                // A round of nothing but left-out steps would spin.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    async fn steps(&mut self, local: &Local, steps: &[CompiledStep], think: Think, until: Until) {
+        for step in steps {
+            for _ in 0..step.repeat {
+                if until.is_over() {
+                    return;
+                }
+                // A step that was left out still takes its time.
+                let _ = self.step(local, step, until).await;
+                self.think(local, step.think.unwrap_or(think), until).await;
+            }
+        }
+    }
+
+    async fn step(
+        &mut self,
+        local: &Local,
+        step: &CompiledStep,
+        until: Until,
+    ) -> Result<(), Missing> {
+        if step.when.is_some_and(|place| !self.knows(place)) {
+            return Ok(());
+        }
+        let done = self.act(local, step, until).await;
+        if done.is_err() {
+            local.recorder.borrow_mut().skipped();
+        }
+        done
+    }
+
+    async fn act(
+        &mut self,
+        local: &Local,
+        step: &CompiledStep,
+        until: Until,
+    ) -> Result<(), Missing> {
+        for (slot, tree) in &step.set {
+            let Some(journey) = local.crew.script.journeys.get(self.journey) else { break };
+            let scope = scope(journey, &self.variables, self.number);
+            let value = tree.value(scope, &mut self.rng);
+            if let Some(variable) = self.variables.get_mut(*slot) {
+                *variable = value.as_ref().ok().cloned();
+            }
+            value?;
+        }
+        match &step.action {
+            CompiledAction::Request(request) => {
+                self.n_requests += 1;
+                self.request(local, request).await
+            }
+            CompiledAction::Group(steps) => Box::pin(self.group(local, steps, until)).await,
+        }
+    }
+
+    /// Does the steps of a group; the first one that has to be left out ends it.
+    async fn group(
+        &mut self,
+        local: &Local,
+        steps: &[CompiledStep],
+        until: Until,
+    ) -> Result<(), Missing> {
+        for step in steps {
+            for _ in 0..step.repeat {
+                if until.is_over() {
+                    return Ok(());
+                }
+                if step.when.is_some_and(|place| !self.knows(place)) {
+                    continue;
+                }
+                self.act(local, step, until).await?;
+                if let Some(think) = step.think {
+                    self.think(local, think, until).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn think(&mut self, local: &Local, think: Think, until: Until) {
+        if think.is_none() {
+            self.back_off(until).await;
+            return;
+        }
+        let pause = think.at(self.rng.random());
+        let wake = Instant::now() + pause;
+        let wake = until.or(wake);
+        tokio::time::sleep_until(wake.into()).await;
+        let start = pace::after_think(wake.elapsed(), pause);
+        if start.is_late && !until.is_over() {
+            local.recorder.borrow_mut().late();
+        }
+        self.meant = Instant::now().checked_sub(start.owed);
+    }
+
+    /// A user that cannot connect does not hammer: ten times a second at first, then once.
+    async fn back_off(&mut self, until: Until) {
+        if self.n_unconnected > 0 {
+            let pause = Duration::from_millis(100) * self.n_unconnected.min(10);
+            let wake = Instant::now() + pause;
+            tokio::time::sleep_until(until.or(wake).into()).await;
+        }
+    }
+
+    /// Notes whether the target was there.
+    pub fn note_connection(&mut self, result: &Result<(), Failure>) {
+        let is_unconnected = result.as_ref().is_err_and(|failure| failure.kind() != Kind::Answer);
+        self.n_unconnected = if is_unconnected { self.n_unconnected.saturating_add(1) } else { 0 };
+    }
+
+    /// Renders a request with what the user knows.
+    pub fn render(
+        &mut self,
+        local: &Local,
+        request: &CompiledRequest,
+    ) -> Result<Message, Unrendered> {
+        let Some(journey) = local.crew.script.journeys.get(self.journey) else {
+            return Err(Missing::Nothing("journey".to_owned()).into());
+        };
+        let scope = scope(journey, &self.variables, self.number);
+        Message::render(request, &local.crew.plan.target, scope, &mut self.rng)
+    }
+
+    fn knows(&self, place: Place) -> bool {
+        match place {
+            Place::Data(_) => true,
+            Place::Variable(slot) => match self.variables.get(slot) {
+                None | Some(None | Some(Value::Null)) => false,
+                Some(Some(Value::String(text))) => !text.is_empty(),
+                Some(Some(_)) => true,
+            },
+        }
+    }
+}
+
+/// When a user stops, also in the middle of its round.
+#[derive(Debug, Clone, Copy)]
+struct Until(Instant);
+
+impl Until {
+    fn is_over(self) -> bool {
+        Instant::now() >= self.0
+    }
+
+    fn or(self, moment: Instant) -> Instant {
+        moment.min(self.0)
+    }
+}
+
+fn scope<'a>(
+    journey: &'a CompiledJourney,
+    variables: &'a [Option<Value>],
+    number: u64,
+) -> Scope<'a> {
+    let user = u32::try_from(number + 1).unwrap_or(u32::MAX);
+    Scope { data: &journey.data, variables, user }
+}
