@@ -1,1 +1,33 @@
-//! The metric gate: asks metric sources what the infrastructure did, and judges it.
+//! The gate: asks metric sources about a window and gives a verdict that want of data never improves.
+//!
+//! Order of evaluation: settle, quality, reduce, limit, worst of all. See `judge` for the heart.
+
+mod file;
+mod limit;
+mod unit;
+mod expand;
+mod plan;
+mod build;
+mod series;
+mod settle;
+mod reduce;
+mod quality;
+mod judge;
+mod summary;
+mod run;
+pub mod source;
+
+pub use build::{Overrides, Written};
+pub use expand::expand;
+pub use file::{CheckFile, GateFile};
+pub use limit::{Limit, Operator};
+pub use plan::{
+    Across, Check, JobTokens, OnInconclusive, Plan, Quality, Rule, SourceChoice, Style, Variable,
+    WindowChoice,
+};
+pub use reduce::Reduce;
+pub use run::{Sources, run};
+pub use series::Window;
+#[cfg(test)]
+pub use summary::Chart;
+pub use summary::{CheckResult, Event, Summary};

@@ -1,0 +1,333 @@
+//! Tables and properties of the judge.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::gate::limit::Limit;
+use crate::gate::plan::{Quality, SourceChoice};
+use crate::gate::series::Series;
+use crate::gate::unit::Unit;
+use crate::unit::Span;
+
+const WINDOW: Window = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_000_060_000 };
+
+fn check(limit: &str, unit: Option<&str>) -> Check {
+    let rule = Rule {
+        limit: Limit::parse(limit, unit.and_then(Unit::find)).unwrap(),
+        warn: None,
+        across: Across::Any,
+        quality: Quality::default(),
+        step: None,
+        on_inconclusive: OnInconclusive::Fail,
+    };
+    Check {
+        name: "cpu".to_owned(),
+        source: SourceChoice::Named("w".to_owned()),
+        query: "cpu".to_owned(),
+        unit: unit.map(ToOwned::to_owned),
+        rule,
+    }
+}
+
+/// A series with a sample every 10 s from 5 s into the window on.
+fn series(name: &str, values: &[f64]) -> Series {
+    let points = (0..)
+        .zip(values)
+        .map(|(n, value)| Point { at_ms: WINDOW.start_ms + 5000 + n * 10_000, value: *value });
+    Series {
+        labels: BTreeMap::from([("pod".to_owned(), name.to_owned())]),
+        points: points.collect(),
+        n_absent: 0,
+    }
+}
+
+fn answer(series: Vec<Series>) -> Answer {
+    Answer { series, ..Answer::default() }
+}
+
+fn good(values: [f64; 6]) -> Answer {
+    answer(vec![series("a", &values)])
+}
+
+#[test]
+fn good_data_is_held_against_the_limit() {
+    let data = good([10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
+    for (limit, value, verdict) in [
+        ("mean < 36", 35.0, Verdict::Passed),
+        ("mean < 35", 35.0, Verdict::Failed),
+        ("mean <= 35", 35.0, Verdict::Passed),
+        ("max < 60", 60.0, Verdict::Failed),
+        ("min >= 10", 10.0, Verdict::Passed),
+        ("min > 10", 10.0, Verdict::Failed),
+        ("p50 < 31", 30.0, Verdict::Passed),
+        ("last < 60", 60.0, Verdict::Failed),
+    ] {
+        let result = judge(&check(limit, None), &data, WINDOW);
+        assert_eq!((result.verdict, result.value), (verdict, Some(value)), "{limit}");
+        assert_eq!((result.points, result.series), (6, 1));
+        assert!(result.chart.is_some());
+        for part in [limit, "6 samples in 1 series", "(1m)"] {
+            assert!(result.reason.contains(part), "{}", result.reason);
+        }
+    }
+}
+
+#[test]
+fn a_warning_level_warns_and_a_limit_still_fails() {
+    let mut check = check("mean < 40", None);
+    check.rule.warn = Some(Limit::parse("mean < 30", None).unwrap());
+    for (value, verdict) in
+        [(20.0, Verdict::Passed), (35.0, Verdict::Warned), (45.0, Verdict::Failed)]
+    {
+        assert_eq!(judge(&check, &good([value; 6]), WINDOW).verdict, verdict, "{value}");
+    }
+}
+
+#[test]
+fn across_series_the_worst_one_counts_unless_said_otherwise() {
+    let data = answer(vec![series("a", &[10.0; 6]), series("b", &[30.0; 6])]);
+    for (across, limit, value) in [
+        (Across::Any, "mean < 20", 30.0),
+        (Across::Any, "mean > 20", 10.0),
+        (Across::Mean, "mean < 20", 20.0),
+        (Across::Max, "mean < 20", 30.0),
+        (Across::Min, "mean < 20", 10.0),
+        (Across::Sum, "mean < 20", 40.0),
+    ] {
+        let mut check = check(limit, None);
+        check.rule.across = across;
+        assert_eq!(judge(&check, &data, WINDOW).value, Some(value), "{across:?} {limit}");
+    }
+    let result = judge(&check("mean < 20", None), &data, WINDOW);
+    assert!(result.reason.starts_with("worst mean of 2 series 30 breaks"), "{}", result.reason);
+}
+
+fn moved(by_ms: i64) -> Answer {
+    let mut answer = good([1.0; 6]);
+    for point in &mut answer.series[0].points {
+        point.at_ms += by_ms;
+    }
+    answer
+}
+
+#[test]
+fn poor_data_is_never_held_against_a_limit_and_the_reason_is_said() {
+    let only = |points: &[usize]| {
+        let mut answer = good([1.0; 6]);
+        let all = answer.series[0].points.clone();
+        answer.series[0].points = points.iter().map(|at| all[*at]).collect();
+        answer
+    };
+    let nulls = answer(vec![Series { n_absent: 6, ..series("a", &[]) }]);
+    let in_seconds = {
+        let mut answer = good([1.0; 6]);
+        for point in &mut answer.series[0].points {
+            point.at_ms *= 1000;
+        }
+        answer
+    };
+    let warned = Answer { warnings: vec!["shard 3 is down".to_owned()], ..good([1.0; 6]) };
+    for (data, part) in [
+        (answer(Vec::new()), "no series"),
+        (answer(vec![series("a", &[])]), "no samples: the series is empty"),
+        (nulls, "all 6 are null or NaN"),
+        (moved(-86_400_000 * 30), "too old: the newest sample is 29 days before the window"),
+        (moved(86_400_000), "only outside"),
+        (in_seconds, "their times are in another unit"),
+        (good([1.0, 1.0, f64::INFINITY, 1.0, 1.0, 1.0]), "not finite (inf)"),
+        (good([1.0, 1.0, f64::NEG_INFINITY, 1.0, 1.0, 1.0]), "not finite (-inf)"),
+        (good([1.0, 1.0, f64::NAN, 1.0, 1.0, 1.0]), "not finite"),
+        (good([f64::MAX; 6]), "is not finite"),
+        (only(&[0]), "too old: the newest sample is 55s before the window's end"),
+        (only(&[0, 1, 2]), "too old: the newest sample is 35s"),
+        (only(&[4, 5]), "too few: 2 samples in 1m, needs 3"),
+        (only(&[3, 4, 5]), "too patchy"),
+        (only(&[0, 4, 5]), "too patchy"),
+        (warned, "incomplete: shard 3 is down"),
+        (answer(vec![series("a", &[1.0; 6]), series("a", &[1.0; 6])]), "in the answer twice"),
+        (answer(vec![series("a", &[1.0; 6]), series("b", &[])]), "in the series {pod=\"b\"}"),
+    ] {
+        for limit in ["mean < 1e300", "mean > -1e300"] {
+            let result = judge(&check(limit, None), &data, WINDOW);
+            assert_eq!(result.verdict, Verdict::Inconclusive, "{part}: {}", result.reason);
+            assert_eq!(result.counts, Verdict::Inconclusive);
+            assert_eq!(result.value, None);
+            assert!(result.reason.contains(part), "{part}: {}", result.reason);
+        }
+    }
+}
+
+#[test]
+fn a_window_without_length_is_inconclusive() {
+    for end_ms in [WINDOW.start_ms, WINDOW.start_ms - 1] {
+        let window = Window { end_ms, ..WINDOW };
+        let result = judge(&check("mean < 5", None), &good([1.0; 6]), window);
+        assert_eq!(result.verdict, Verdict::Inconclusive);
+        assert!(result.reason.contains("the window is empty"), "{}", result.reason);
+    }
+}
+
+#[test]
+fn too_few_series_are_told() {
+    let mut check = check("mean < 5", None);
+    check.rule.quality.series = Some(3);
+    let result = judge(&check, &good([1.0; 6]), WINDOW);
+    assert!(result.reason.contains("1 series, needs 3 (quality.series)"), "{}", result.reason);
+}
+
+#[test]
+fn the_plan_says_what_poor_data_counts() {
+    for (rule, counts) in [
+        (OnInconclusive::Fail, Verdict::Inconclusive),
+        (OnInconclusive::Warn, Verdict::Warned),
+        (OnInconclusive::Pass, Verdict::Passed),
+    ] {
+        let mut check = check("mean < 5", None);
+        check.rule.on_inconclusive = rule;
+        let result = judge(&check, &answer(Vec::new()), WINDOW);
+        assert_eq!((result.verdict, result.counts), (Verdict::Inconclusive, counts));
+    }
+}
+
+#[test]
+fn one_sample_is_enough_for_a_rule_that_says_so() {
+    let mut check = check("mean < 5", None);
+    check.rule.quality = Quality { points: Some(1), coverage: Some(0.5), ..Quality::default() };
+    check.rule.step = Some(Span(Duration::from_mins(1)));
+    for at_ms in [0, 30_000, 60_000] {
+        let mut data = answer(vec![series("a", &[1.0])]);
+        data.series[0].points[0].at_ms = WINDOW.start_ms + at_ms;
+        assert_eq!(judge(&check, &data, WINDOW).verdict, Verdict::Passed, "{at_ms}");
+    }
+    assert_eq!(
+        judge(&check, &answer(vec![series("a", &[])]), WINDOW).verdict,
+        Verdict::Inconclusive
+    );
+}
+
+fn passes(verdict: Verdict) -> bool {
+    verdict <= Verdict::Warned
+}
+
+prop_compose! {
+    /// Samples of one value at any times in and around the window.
+    fn samples()(
+        times in proptest::collection::vec(-20_000..80_000_i64, 0..20),
+        value in -100..100_i32,
+    ) -> Series {
+        let at = |ms: i64| Point { at_ms: WINDOW.start_ms + ms, value: f64::from(value) };
+        Series { points: times.into_iter().map(at).collect(), ..Series::default() }
+    }
+}
+
+prop_compose! {
+    /// Several series, told apart by name.
+    fn many()(all in proptest::collection::vec(samples(), 1..4)) -> Vec<Series> {
+        all.into_iter()
+            .enumerate()
+            .map(|(n, series)| Series {
+                labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
+                ..series
+            })
+            .collect()
+    }
+}
+
+prop_compose! {
+    fn rules()(
+        points in 0..6_u32,
+        coverage in 0.0..1.0_f64,
+        step in 1..30_u64,
+        limit in -100..100_i32,
+        upper in any::<bool>(),
+    ) -> Check {
+        let operator = if upper { "<" } else { ">" };
+        let mut check = check(&format!("mean {operator} {limit}"), None);
+        check.rule.quality =
+            Quality { points: Some(points), coverage: Some(coverage), ..Quality::default() };
+        check.rule.step = Some(Span::seconds(step));
+        check
+    }
+}
+
+proptest! {
+    /// The values do not move, so all that taking samples away can change is the data's quality.
+    #[test]
+    fn removing_samples_never_makes_a_pass(
+        check in rules(),
+        series in many(),
+        keep in proptest::collection::vec(any::<bool>(), 80),
+    ) {
+        let whole = judge(&check, &answer(series.clone()), WINDOW);
+        let mut keep = keep.into_iter();
+        let thinned: Vec<Series> = series
+            .into_iter()
+            .map(|mut series| {
+                series.points.retain(|_| keep.next().unwrap_or(true));
+                series
+            })
+            .collect();
+        let thinned = judge(&check, &answer(thinned), WINDOW);
+        prop_assert!(!passes(thinned.verdict) || passes(whole.verdict), "{thinned:?} {whole:?}");
+    }
+
+    #[test]
+    fn another_series_never_makes_a_pass(check in rules(), mut series in many(), more in samples()) {
+        let before = judge(&check, &answer(series.clone()), WINDOW);
+        series.push(Series {
+            labels: BTreeMap::from([("n".to_owned(), "more".to_owned())]),
+            ..more
+        });
+        let after = judge(&check, &answer(series), WINDOW);
+        prop_assert!(!passes(after.verdict) || passes(before.verdict));
+    }
+
+    #[test]
+    fn the_order_of_samples_and_series_is_no_matter(check in rules(), series in many()) {
+        let mut turned = series.clone();
+        turned.reverse();
+        for series in &mut turned {
+            series.points.reverse();
+        }
+        let (a, b) =
+            (judge(&check, &answer(series), WINDOW), judge(&check, &answer(turned), WINDOW));
+        prop_assert_eq!((a.verdict, a.value), (b.verdict, b.value));
+    }
+
+    #[test]
+    fn scaling_units_never_changes_a_verdict(
+        values in proptest::array::uniform6(1..100_000_u32),
+        limit in 1..100_000_u32,
+    ) {
+        // The same measurement in microseconds and in milliseconds, against the same limit.
+        let values = values.map(f64::from);
+        let micros = judge(
+            &check(&format!("mean < {limit}.5us"), Some("us")), &good(values), WINDOW);
+        let millis = judge(
+            &check(&format!("mean < {limit}.5us"), Some("ms")),
+            &good(values.map(|value| value / 1000.0)),
+            WINDOW,
+        );
+        // On the limit itself rounding decides; there is no such case for halves of whole numbers
+        // over six samples unless the mean is within rounding of the limit.
+        let distance = (micros.value.unwrap() - f64::from(limit) - 0.5).abs();
+        prop_assume!(distance > 1e-6);
+        prop_assert_eq!(micros.verdict, millis.verdict);
+    }
+
+    #[test]
+    fn no_answer_of_any_kind_passes_without_a_finite_value(
+        check in rules(),
+        times in proptest::collection::vec(any::<i64>(), 0..8),
+        values in proptest::collection::vec(any::<f64>(), 8),
+    ) {
+        let points = times.into_iter().zip(values).map(|(at_ms, value)| Point { at_ms, value });
+        let series = Series { points: points.collect(), ..Series::default() };
+        let result = judge(&check, &answer(vec![series]), WINDOW);
+        prop_assert_eq!(result.value.is_some(), result.verdict != Verdict::Inconclusive);
+        prop_assert!(result.value.is_none_or(f64::is_finite));
+    }
+}

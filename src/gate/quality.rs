@@ -1,0 +1,188 @@
+//! Whether data is good enough to be judged: asked before any condition is looked at.
+//!
+//! Every rule here gets stricter, never laxer, when samples are taken away.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::plan::Rule;
+use super::series::{Answer, Point, Series, Window, millis};
+use super::unit::show;
+use crate::unit::{Span, float};
+
+const POINTS: u32 = 3;
+const COVERAGE: f64 = 0.7;
+const DAY_MS: i64 = 86_400_000;
+
+/// The usable samples of one series: within the window, in order of time.
+pub struct Usable<'a> {
+    /// Where they come from.
+    pub series: &'a Series,
+    /// At least one.
+    pub points: Vec<Point>,
+}
+
+/// Returns the samples to judge, or what is wrong with the data.
+pub fn usable<'a>(
+    rule: &Rule,
+    answer: &'a Answer,
+    window: Window,
+) -> Result<Vec<Usable<'a>>, String> {
+    if window.span().is_zero() {
+        return Err("the window is empty: it ends before it starts".to_owned());
+    }
+    let n_series = answer.series.len();
+    let said = answer.warnings.join("; ");
+    match (n_series, said.as_str()) {
+        (0, "") => return Err("no series: nothing matches the query".to_owned()),
+        (0, said) => return Err(format!("no series: nothing matches the query ({said})")),
+        (_, "") => {}
+        (_, said) => {
+            return Err(format!("the source says that its answer is incomplete: {said}"));
+        }
+    }
+    let least = rule.quality.series.unwrap_or(1);
+    if u32::try_from(n_series).is_ok_and(|n_series| n_series < least) {
+        return Err(format!("{n_series} series, needs {least} (quality.series)"));
+    }
+    let mut seen = BTreeSet::new();
+    let mut usable = Vec::with_capacity(n_series);
+    for series in &answer.series {
+        if !seen.insert(&series.labels) {
+            return Err(format!("the series {} is in the answer twice", series.name()));
+        }
+        let points = points(series, window).and_then(|points| {
+            enough(rule, &points, window)?;
+            Ok(points)
+        });
+        match points {
+            Ok(points) => usable.push(Usable { series, points }),
+            Err(why) if n_series == 1 => return Err(why),
+            Err(why) => return Err(format!("{why}, in the series {}", series.name())),
+        }
+    }
+    Ok(usable)
+}
+
+/// Returns the samples within the window in order of time: at least one, all finite.
+fn points(series: &Series, window: Window) -> Result<Vec<Point>, String> {
+    let mut points: Vec<Point> =
+        series.points.iter().copied().filter(|point| window.contains(point.at_ms)).collect();
+    points.sort_by(|a, b| a.at_ms.cmp(&b.at_ms).then(a.value.total_cmp(&b.value)));
+    if points.is_empty() {
+        return Err(nothing_inside(series, window));
+    }
+    match points.iter().find(|point| !point.value.is_finite()) {
+        Some(point) => Err(format!("a sample is not finite ({})", point.value)),
+        None => Ok(points),
+    }
+}
+
+fn nothing_inside(series: &Series, window: Window) -> String {
+    let newest = series.points.iter().map(|point| point.at_ms).max();
+    let oldest = series.points.iter().map(|point| point.at_ms).min();
+    match (newest, oldest) {
+        (Some(newest), _) if newest < window.start_ms => format!(
+            "too old: the newest sample is {} before the window",
+            span(window.start_ms.saturating_sub(newest))
+        ),
+        (_, Some(oldest)) if oldest.saturating_sub(window.end_ms) > 1000 * DAY_MS => {
+            "all samples lie years after the window: their times are in another unit".to_owned()
+        }
+        (Some(_), Some(_)) => "no samples within the window, only outside of it".to_owned(),
+        (None, _) | (_, None) if series.n_absent > 0 => {
+            format!("no samples: all {} are null or NaN", series.n_absent)
+        }
+        (None, _) | (_, None) => "no samples: the series is empty".to_owned(),
+    }
+}
+
+fn enough(rule: &Rule, points: &[Point], window: Window) -> Result<(), String> {
+    let quality = &rule.quality;
+    let step = rule.step(window);
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return Err("no samples".to_owned());
+    };
+    let oldest_allowed = quality.max_age.map_or(step * 2, |span| span.0);
+    let age = duration(window.end_ms - last.at_ms);
+    if age > oldest_allowed {
+        return Err(format!(
+            "too old: the newest sample is {} before the window's end, allowed are {} \
+             (quality.max-age)",
+            Span(age),
+            Span(oldest_allowed)
+        ));
+    }
+    let fewest = quality.points.unwrap_or(POINTS);
+    let moments: BTreeSet<i64> = points.iter().map(|point| point.at_ms).collect();
+    if u32::try_from(moments.len()).is_ok_and(|n_points| n_points < fewest) {
+        return Err(format!(
+            "too few: {} in {}, needs {fewest} (quality.points)",
+            counted(moments.len(), "sample"),
+            Span(window.span())
+        ));
+    }
+    let coverage = coverage(&moments, step, window);
+    let wanted = quality.coverage.unwrap_or(COVERAGE);
+    if coverage < wanted {
+        return Err(format!(
+            "too patchy: {} cover {} % of the window at a sample every {}, needs {} % \
+             (quality.coverage, step)",
+            counted(moments.len(), "sample"),
+            show((coverage * 1000.0).floor() / 10.0),
+            Span(step),
+            show(wanted * 100.0),
+        ));
+    }
+    let longest_allowed = quality.max_gap.map_or(step * 3, |span| span.0);
+    let gaps = points.windows(2).map(|pair| match pair {
+        [a, b] => duration(b.at_ms - a.at_ms),
+        _ => Duration::ZERO,
+    });
+    let gap = gaps.chain([duration(first.at_ms - window.start_ms), age]).max().unwrap_or_default();
+    if gap > longest_allowed {
+        return Err(format!(
+            "too patchy: {} without a sample, allowed are {} (quality.max-gap)",
+            Span(gap),
+            Span(longest_allowed)
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the share of the window near a sample: half a step on both sides, and a little more so
+/// that samples on time leave no hole.
+fn coverage(moments: &BTreeSet<i64>, step: Duration, window: Window) -> f64 {
+    let reach = millis((step.mul_f64(0.55)).as_secs_f64()).unwrap_or(i64::MAX);
+    let (mut covered, mut until) = (0_i64, window.start_ms);
+    for &moment in moments {
+        let from = moment.saturating_sub(reach).max(until);
+        let to = moment.saturating_add(reach).min(window.end_ms);
+        if to > from {
+            covered += to - from;
+            until = to;
+        }
+    }
+    let whole = u64::try_from(window.span().as_millis()).unwrap_or(u64::MAX);
+    float(u64::try_from(covered).unwrap_or(0)) / float(whole.max(1))
+}
+
+/// Returns `1 sample`, `2 samples`.
+pub fn counted(n: usize, noun: &str) -> String {
+    match (n, noun) {
+        (1, _) => format!("1 {noun}"),
+        (n, "series") => format!("{n} series"),
+        (n, _) => format!("{n} {noun}s"),
+    }
+}
+
+fn duration(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+fn span(ms: i64) -> String {
+    match ms / DAY_MS {
+        0 => Span(Duration::from_secs(u64::try_from(ms / 1000).unwrap_or(0))).to_string(),
+        days => counted(usize::try_from(days).unwrap_or(usize::MAX), "day"),
+    }
+}

@@ -1,0 +1,324 @@
+//! The query API of the Prometheus family.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{RequestBuilder, Url};
+use serde::Deserialize;
+
+use super::exchange::{Exchange, Patience, Reply, shown};
+use super::{Error, Kind, MetricSource};
+use crate::gate::series::{Answer, Point, Query, Series, millis};
+use crate::secret::Secret;
+
+/// How the source knows who asks.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// Bearer token.
+    pub token: Option<Secret>,
+    /// User and password.
+    pub basic: Option<(String, Secret)>,
+    /// Further headers.
+    pub headers: BTreeMap<String, Secret>,
+}
+
+/// A server that speaks Prometheus' API.
+pub struct Prometheus {
+    exchange: Exchange,
+    credentials: Credentials,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EnvelopeFile {
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    data: Option<DataFile>,
+    #[serde(default)]
+    error_type: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    warnings: Option<Vec<String>>,
+    /// Thanos and `VictoriaMetrics` clusters say it this way, too.
+    #[serde(default)]
+    is_partial: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DataFile {
+    #[serde(default)]
+    result_type: Option<String>,
+    #[serde(default)]
+    result: Option<Vec<SeriesFile>>,
+}
+
+#[derive(Deserialize)]
+struct SeriesFile {
+    #[serde(default)]
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Option<Vec<(f64, String)>>,
+    #[serde(default)]
+    histograms: Option<Vec<serde::de::IgnoredAny>>,
+    #[serde(default)]
+    histogram: Option<serde::de::IgnoredAny>,
+}
+
+impl Prometheus {
+    /// Prepares the connection; sends nothing.
+    pub fn new(url: &str, credentials: Credentials, ca_file: Option<&Path>) -> Result<Self, Error> {
+        Self::with_patience(url, credentials, ca_file, Patience::LIVE)
+    }
+
+    /// The same with other limits.
+    pub fn with_patience(
+        url: &str,
+        credentials: Credentials,
+        ca_file: Option<&Path>,
+        patience: Patience,
+    ) -> Result<Self, Error> {
+        let mut headers = Vec::with_capacity(credentials.headers.len());
+        for (name, value) in &credentials.headers {
+            let wrong =
+                |why: &str| Error::Spec { what: format!("header `{name}`"), why: why.into() };
+            let key: HeaderName = name.parse().map_err(|_| wrong("its name is not allowed"))?;
+            let mut value = HeaderValue::from_str(value.reveal())
+                .map_err(|_| wrong("its value is not allowed in a header"))?;
+            value.set_sensitive(true);
+            headers.push((key, value));
+        }
+        let exchange = Exchange::new(url, ca_file, patience)?
+            .hiding(credentials.token.clone())
+            .hiding(credentials.basic.iter().map(|(_, password)| password.clone()))
+            .hiding(
+                credentials.headers.values().filter(|value| value.reveal().len() >= 8).cloned(),
+            );
+        Ok(Self { exchange, credentials, headers })
+    }
+
+    fn authorised(&self, mut request: RequestBuilder) -> RequestBuilder {
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        match (&self.credentials.basic, &self.credentials.token) {
+            (Some((user, password)), _) => request.basic_auth(user, Some(password.reveal())),
+            (None, Some(token)) => request.bearer_auth(token.reveal()),
+            (None, None) => request,
+        }
+    }
+
+    /// Always a POST, so that no query is too long, and always with explicit times, since servers
+    /// differ in what they take for now.
+    async fn post(&self, url: &Url, form: &[(&str, String)]) -> Result<Reply, Error> {
+        self.exchange.ask(url, |client| self.authorised(client.post(url.clone()).form(form))).await
+    }
+
+    fn read(&self, url: &Url, reply: &Reply) -> Result<Answer, Error> {
+        let (shown, status) = (shown(url), reply.status.clone());
+        let envelope: Result<EnvelopeFile, _> = serde_json::from_slice(&reply.body);
+        if !reply.code.is_success() {
+            let message = envelope.ok().and_then(|envelope| envelope.message());
+            return Err(self.exchange.refusal(url, reply, message));
+        }
+        let malformed = |why: String| {
+            let why = self.exchange.told(&why);
+            Error::Malformed { url: shown.clone(), status: status.clone(), why }
+        };
+        let envelope = envelope.map_err(|error| malformed(error.to_string()))?;
+        if let Some(message) = envelope.message() {
+            let message = self.exchange.told(&message);
+            return Err(Error::Query { url: shown, status, message });
+        }
+        if envelope.status.as_deref() != Some("success") {
+            return Err(malformed("`status` is not `success`".to_owned()));
+        }
+        let data = envelope.data.ok_or_else(|| malformed("no `data`".to_owned()))?;
+        match data.result_type.as_deref() {
+            Some("matrix") => {}
+            Some(kind) => {
+                return Err(malformed(format!("a `{kind}` where a matrix was asked for")));
+            }
+            None => return Err(malformed("no `resultType`".to_owned())),
+        }
+        let result = data.result.ok_or_else(|| malformed("no `result`".to_owned()))?;
+        let series: Result<Vec<Series>, String> = result.into_iter().map(series).collect();
+        let mut warnings = envelope.warnings.unwrap_or_default();
+        if envelope.is_partial == Some(true) {
+            warnings.push("`isPartial` is true".to_owned());
+        }
+        let warnings = warnings.iter().map(|text| self.exchange.told(text)).collect();
+        Ok(Answer { series: self.exchange.masked(series.map_err(malformed)?), warnings, status })
+    }
+}
+
+impl EnvelopeFile {
+    fn message(&self) -> Option<String> {
+        if self.status.as_deref() != Some("error") && self.error.is_none() {
+            return None;
+        }
+        let parts = [self.error_type.as_deref(), self.error.as_deref()];
+        let text = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
+        Some(if text.is_empty() { "an error without a reason".to_owned() } else { text })
+    }
+}
+
+fn series(file: SeriesFile) -> Result<Series, String> {
+    if file.histogram.is_some() || file.histograms.is_some_and(|list| !list.is_empty()) {
+        return Err("native histograms; use `histogram_quantile(…)` in the query".to_owned());
+    }
+    let values = file.values.ok_or("a series without `values`")?;
+    let mut series = Series { labels: file.metric, ..Series::default() };
+    for (seconds, text) in values {
+        let at_ms = millis(seconds).ok_or("a sample whose time is none")?;
+        let value: f64 =
+            text.parse().map_err(|_| format!("a sample `{text}` that is no number"))?;
+        if value.is_nan() {
+            series.n_absent += 1;
+        } else {
+            series.points.push(Point { at_ms, value });
+        }
+    }
+    Ok(series)
+}
+
+/// True for a plain selector: a name, matchers, or both. Such a query is asked for its raw samples
+/// with their own times, which no lookback can fill up.
+fn is_selector(query: &str) -> bool {
+    let query = query.trim();
+    let name = query
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
+        .unwrap_or(query.len());
+    if query.starts_with(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
+    let matchers = query[name..].trim_start();
+    if matchers.is_empty() {
+        // A bare word may be a number in disguise.
+        return name > 0 && query.parse::<f64>().is_err();
+    }
+    let Some(mut rest) = matchers.strip_prefix('{') else { return false };
+    let mut quote = None;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        rest = match (c, quote) {
+            ('\\', Some('"' | '\'')) => &after[after.chars().next().map_or(0, char::len_utf8)..],
+            (c, Some(open)) => {
+                quote = Some(open).filter(|open| *open != c);
+                after
+            }
+            ('"' | '\'' | '`', None) => {
+                quote = Some(c);
+                after
+            }
+            ('}', None) => return after.trim().is_empty(),
+            (_, None) => after,
+        };
+    }
+    false
+}
+
+/// Returns seconds with three decimals.
+fn seconds(ms: i64) -> String {
+    format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
+}
+
+#[async_trait]
+impl MetricSource for Prometheus {
+    fn kind(&self) -> Kind {
+        Kind::Prometheus
+    }
+
+    fn url(&self, query: &Query) -> String {
+        let path = if is_selector(&query.text) { "api/v1/query" } else { "api/v1/query_range" };
+        self.exchange.url(path).to_string()
+    }
+
+    async fn query(&self, query: &Query) -> Result<Answer, Error> {
+        let url: Url = self.exchange.url(if is_selector(&query.text) {
+            "api/v1/query"
+        } else {
+            "api/v1/query_range"
+        });
+        let form = if is_selector(&query.text) { raw(query) } else { range(query) };
+        let reply = self.post(&url, &form).await?;
+        self.read(&url, &reply)
+    }
+}
+
+/// The raw samples of the window: a range selector at its end.
+fn raw(query: &Query) -> Vec<(&'static str, String)> {
+    let millis = query.window.span().as_millis().max(1);
+    vec![
+        ("query", format!("{}[{millis}ms]", query.text.trim())),
+        ("time", seconds(query.window.end_ms)),
+    ]
+}
+
+/// The expression at every step of the window. The steps lie on whole multiples: servers that align
+/// them for their cache then move nothing.
+fn range(query: &Query) -> Vec<(&'static str, String)> {
+    let step = query.step.max(Duration::from_secs(1)).as_secs();
+    let step_ms = i64::try_from(step.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let (start, end) = (query.window.start_ms, query.window.end_ms);
+    let first = start.div_euclid(step_ms).saturating_add(i64::from(start.rem_euclid(step_ms) > 0));
+    let last = end.div_euclid(step_ms).max(first);
+    vec![
+        ("query", query.text.clone()),
+        ("start", seconds(first.saturating_mul(step_ms))),
+        ("end", seconds(last.saturating_mul(step_ms))),
+        ("step", step.to_string()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::series::Window;
+
+    #[test]
+    fn only_plain_selectors_are_asked_for_raw_samples() {
+        for (query, selector) in [
+            ("up", true),
+            (" up ", true),
+            ("job:up:sum", true),
+            (r#"up{a="b"}"#, true),
+            (r#"up {a=~"}\"x", b='y'}"#, true),
+            (r#"{__name__="up"}"#, true),
+            ("up{a=`\\`}", true),
+            ("sum(up)", false),
+            ("up[5m]", false),
+            ("up + up", false),
+            (r#"up{a="b"} > 1"#, false),
+            (r#"up{a="b"}[5m]"#, false),
+            ("up offset 5m", false),
+            ("1", false),
+            ("NaN", false),
+            ("inf", false),
+            (r#"up{a="b""#, false),
+            ("", false),
+        ] {
+            assert_eq!(is_selector(query), selector, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_range_lies_on_whole_steps_inside_the_window() {
+        let query = Query {
+            text: "sum(up)".to_owned(),
+            window: Window { start_ms: 1_000_001, end_ms: 1_059_999 },
+            step: Duration::from_secs(15),
+        };
+        let form = range(&query);
+        assert_eq!(
+            form.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&"),
+            "query=sum(up)&start=1005.000&end=1050.000&step=15"
+        );
+    }
+}
