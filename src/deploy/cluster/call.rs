@@ -1,0 +1,357 @@
+//! One request to the API server and its answer.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::connect::Cluster;
+use super::failure::{Failure, Status};
+
+/// No answer of an API server is larger; one of a job's own server might be.
+const MAX_ANSWER: usize = 256 << 20;
+const MAX_RETRIES: u32 = 10;
+
+/// How.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Create.
+    Post,
+    /// Replace.
+    Put,
+    /// Change.
+    Patch(Patch),
+    /// Delete.
+    Delete,
+}
+
+/// What kind of patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patch {
+    /// Server-side apply.
+    Apply,
+    /// JSON merge patch.
+    Merge,
+    /// Strategic merge patch.
+    Strategic,
+    /// JSON patch.
+    Json,
+}
+
+/// What form the answer is wanted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// JSON.
+    Json,
+    /// The server's table, else JSON.
+    Table,
+    /// Aggregated discovery, else the old one.
+    Discovery,
+    /// Text.
+    Text,
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// How.
+    pub method: Method,
+    /// The path from the server's root.
+    pub path: String,
+    /// Query parameters.
+    pub query: Vec<(&'static str, String)>,
+    /// The body, JSON (or YAML for server-side apply, of which JSON is a part).
+    pub body: Option<Vec<u8>>,
+    /// The form of the answer.
+    pub accept: Accept,
+    /// `configmaps x`: for errors that the server does not word itself.
+    pub what: String,
+    /// For the whole request; none when zero.
+    pub timeout: Duration,
+}
+
+/// A good answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The body; a text is a JSON string.
+    pub body: Value,
+    /// The server's warnings.
+    pub warnings: Vec<String>,
+    /// True for 201.
+    pub created: bool,
+}
+
+impl Call {
+    /// A GET of a path.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::Get,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            accept: Accept::Json,
+            what: String::new(),
+            timeout: Duration::ZERO,
+        }
+    }
+
+    fn verb(&self) -> &'static str {
+        match self.method {
+            Method::Get => "get",
+            Method::Post => "post",
+            Method::Put => "put",
+            Method::Patch(_) => "patch",
+            Method::Delete => "delete",
+        }
+    }
+
+    fn request(&self) -> Result<Request<Body>, http::Error> {
+        let method = match self.method {
+            Method::Get => http::Method::GET,
+            Method::Post => http::Method::POST,
+            Method::Put => http::Method::PUT,
+            Method::Patch(_) => http::Method::PATCH,
+            Method::Delete => http::Method::DELETE,
+        };
+        let content = match self.method {
+            Method::Patch(Patch::Apply) => "application/apply-patch+yaml",
+            Method::Patch(Patch::Merge) => "application/merge-patch+json",
+            Method::Patch(Patch::Strategic) => "application/strategic-merge-patch+json",
+            Method::Patch(Patch::Json) => "application/json-patch+json",
+            Method::Get | Method::Post | Method::Put | Method::Delete => "application/json",
+        };
+        let accept = match self.accept {
+            Accept::Json => "application/json",
+            Accept::Table => concat!(
+                "application/json;as=Table;v=v1;g=meta.k8s.io,",
+                "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
+            ),
+            Accept::Discovery => concat!(
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,",
+                "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,",
+                "application/json"
+            ),
+            Accept::Text => "text/plain, application/json",
+        };
+        let mut uri = self.path.clone();
+        for (n, (key, value)) in self.query.iter().enumerate() {
+            uri.push(if n == 0 { '?' } else { '&' });
+            uri.push_str(key);
+            uri.push('=');
+            uri.push_str(&escaped(value));
+        }
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(http::header::ACCEPT, accept)
+            .header(http::header::USER_AGENT, concat!("dyno/", env!("CARGO_PKG_VERSION")));
+        if self.body.is_some() {
+            builder = builder.header(http::header::CONTENT_TYPE, content);
+        }
+        builder.body(self.body.clone().map_or_else(Body::empty, Body::from))
+    }
+}
+
+/// A part of a path or query with all that is not plain escaped.
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+impl Cluster {
+    /// Sends a request and reads the answer; waits and tries again when the server asks for it.
+    pub async fn call(&self, call: &Call, cancel: &CancellationToken) -> Result<Answer, Failure> {
+        let mut tries = 0;
+        loop {
+            let work = async {
+                let response = self.send(call).await?;
+                let wait = retry_after(&response);
+                self.read(call, response).await.map_err(|failure| (failure, wait))
+            };
+            let outcome = tokio::select! {
+                () = cancel.cancelled() => return Err(Failure::Cancelled),
+                outcome = within(call.timeout, work) => outcome,
+            };
+            let (failure, wait) = match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let (Some(wait), true) = (wait, tries < MAX_RETRIES) else { return Err(failure) };
+            tries += 1;
+            tokio::select! {
+                () = cancel.cancelled() => return Err(Failure::Cancelled),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Sends a request whose answer is read piece by piece (`watch`, `logs --follow`).
+    pub async fn stream(
+        &self,
+        call: &Call,
+        cancel: &CancellationToken,
+    ) -> Result<Response<Body>, Failure> {
+        let response = tokio::select! {
+            () = cancel.cancelled() => return Err(Failure::Cancelled),
+            response = self.send(call) => response.map_err(|(failure, _)| failure)?,
+        };
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        match self.read(call, response).await {
+            Err(failure) => Err(failure),
+            Ok(_) => Err(Failure::Malformed("unexpected answer".to_owned())),
+        }
+    }
+
+    async fn send(&self, call: &Call) -> Result<Response<Body>, (Failure, Option<Duration>)> {
+        let request =
+            call.request().map_err(|error| (Failure::Malformed(error.to_string()), None))?;
+        self.client.send(request).await.map_err(|error| (self.network(&error), None))
+    }
+
+    async fn read(&self, call: &Call, response: Response<Body>) -> Result<Answer, Failure> {
+        let status = response.status();
+        let warnings = warnings(response.headers());
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| Failure::Network(error.to_string()))?
+            .to_bytes();
+        if !status.is_success() {
+            let status = Status::read(status.as_u16(), &body, call.verb(), &call.what);
+            return Err(Failure::Status(Box::new(status)));
+        }
+        let body = if call.accept == Accept::Text {
+            Value::String(String::from_utf8_lossy(&body).into_owned())
+        } else {
+            serde_json::from_slice(&body)
+                .map_err(|error| Failure::Malformed(format!("cannot read the answer: {error}")))?
+        };
+        Ok(Answer { body, warnings, created: status == StatusCode::CREATED })
+    }
+
+    /// What Go's client would say.
+    fn network(&self, error: &kube::Error) -> Failure {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<std::io::Error>() {
+                if error.kind() == std::io::ErrorKind::ConnectionRefused {
+                    return Failure::Refused { host: self.host.clone() };
+                }
+                if error.kind() == std::io::ErrorKind::TimedOut {
+                    return Failure::Network(format!("dial tcp {}: i/o timeout", self.host));
+                }
+            }
+            text = error.to_string();
+            if let Some(error) = error.downcast_ref::<rustls::Error>() {
+                return Failure::Network(tls(error));
+            }
+            if error.downcast_ref::<super::resolve::NoAddress>().is_some() {
+                return Failure::Network(format!("dial tcp: {text}"));
+            }
+            // An io::Error hides what it wraps from `source`.
+            cause = match error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
+        }
+        Failure::Network(text)
+    }
+}
+
+fn tls(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    match error {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+                .to_owned()
+        }
+        rustls::Error::InvalidCertificate(
+            Certificate::Expired | Certificate::ExpiredContext { .. },
+        ) => "tls: failed to verify certificate: x509: certificate has expired or is not yet valid"
+            .to_owned(),
+        other => format!("tls: failed to verify certificate: x509: {other}"),
+    }
+}
+
+type Tried = Result<Answer, (Failure, Option<Duration>)>;
+
+async fn within(timeout: Duration, work: impl Future<Output = Tried>) -> Tried {
+    if timeout.is_zero() {
+        return work.await;
+    }
+    tokio::time::timeout(timeout, work)
+        .await
+        .unwrap_or_else(|_| Err((Failure::Network("context deadline exceeded".to_owned()), None)))
+}
+
+/// client-go waits only where the server says for how long.
+fn retry_after(response: &Response<Body>) -> Option<Duration> {
+    let status = response.status();
+    if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
+        return None;
+    }
+    let seconds = response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.parse::<u64>().ok()?.min(60)))
+}
+
+/// The texts of `Warning: 299 - "…"` headers.
+fn warnings(headers: &HeaderMap) -> Vec<String> {
+    let mut texts = Vec::new();
+    for header in headers.get_all(http::header::WARNING) {
+        let Ok(mut rest) = header.to_str() else { continue };
+        while let Some((_, after)) = rest.split_once("299 ") {
+            let Some((_, quoted)) = after.split_once('"') else { break };
+            let mut text = String::new();
+            let mut chars = quoted.char_indices();
+            let mut end = quoted.len();
+            while let Some((at, c)) = chars.next() {
+                match c {
+                    '\\' => text.extend(chars.next().map(|(_, c)| c)),
+                    '"' => {
+                        end = at + 1;
+                        break;
+                    }
+                    _ => text.push(c),
+                }
+            }
+            texts.push(text);
+            rest = quoted.get(end..).unwrap_or_default();
+        }
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_read_from_their_headers() {
+        let mut headers = HeaderMap::new();
+        headers.append("warning", "299 - \"a \\\"b\\\" c\"".parse().unwrap());
+        headers.append("warning", "299 - \"d\", 299 k8s \"e\"".parse().unwrap());
+        assert_eq!(warnings(&headers), ["a \"b\" c", "d", "e"]);
+    }
+
+    #[test]
+    fn names_cannot_leave_their_place_in_a_path() {
+        assert_eq!(escaped("../x?y"), "..%2Fx%3Fy");
+    }
+}

@@ -1,0 +1,287 @@
+//! The job's own kubeconfig: which cluster a command is for, and with what credential.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use serde_json::{Map, Value, json};
+
+use super::mistake;
+use crate::deploy::cluster::OwnCluster;
+use crate::deploy::kubectl::flags::Parsed;
+use crate::deploy::kubectl::{ClusterChoice, Files, Usage};
+use crate::deploy::manifest;
+use crate::secret::Secret;
+
+/// The kubeconfig files of a command: `--kubeconfig`, else what the environment says.
+pub fn files(flags: &Parsed, files: &dyn Files) -> Vec<PathBuf> {
+    match flags.filled("kubeconfig") {
+        Some(path) => vec![PathBuf::from(path)],
+        None => files.kubeconfigs(),
+    }
+}
+
+/// Reads one kubeconfig; `None` when it is not there. It may be empty.
+pub fn read(path: &Path, files: &dyn Files) -> Result<Option<Value>, Usage> {
+    let content = match files.read(path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(mistake(format!(
+                "error loading config file \"{}\": open {}: {error}",
+                path.display(),
+                path.display()
+            )));
+        }
+    };
+    let value = manifest::parse(&content).map_err(|error| {
+        mistake(format!("error loading config file \"{}\": {error}", path.display()))
+    })?;
+    match value {
+        Value::Null => Ok(Some(json!({}))),
+        Value::Object(_) => Ok(Some(value)),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Err(mistake(
+            format!("error loading config file \"{}\": it is no kubeconfig", path.display()),
+        )),
+    }
+}
+
+/// All kubeconfigs as one: the first to name a thing wins. Relative paths in a file are relative to
+/// it.
+pub fn merged(paths: &[PathBuf], explicit: bool, from: &dyn Files) -> Result<Value, Usage> {
+    let mut merged = json!({"clusters": [], "users": [], "contexts": []});
+    for path in paths {
+        let Some(mut config) = read(path, from)? else {
+            if explicit {
+                return Err(mistake(format!("stat {}: no such file or directory", path.display())));
+            }
+            continue;
+        };
+        resolve(&mut config, path.parent().unwrap_or(Path::new("")));
+        for list in ["clusters", "users", "contexts"] {
+            let entries = config.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+            for entry in entries {
+                if find(&merged, list, entry_name(&entry)).is_none()
+                    && let Some(Value::Array(known)) = merged.get_mut(list)
+                {
+                    known.push(entry);
+                }
+            }
+        }
+        let current = text(config.get("current-context"));
+        if let (true, Value::Object(map)) =
+            (text(merged.get("current-context")).is_empty(), &mut merged)
+        {
+            map.insert("current-context".to_owned(), Value::String(current));
+        }
+    }
+    Ok(merged)
+}
+
+fn resolve(config: &mut Value, folder: &Path) {
+    let keys = ["certificate-authority", "client-certificate", "client-key", "tokenFile"];
+    for (list, inner) in [("clusters", "cluster"), ("users", "user")] {
+        let entries = config.get_mut(list).and_then(Value::as_array_mut);
+        for entry in entries.into_iter().flatten() {
+            for key in keys {
+                if let Some(Value::String(path)) =
+                    entry.get_mut(inner).and_then(|inner| inner.get_mut(key))
+                    && !path.is_empty()
+                    && !path.starts_with('/')
+                {
+                    *path = folder.join(&*path).display().to_string();
+                }
+            }
+        }
+    }
+}
+
+/// The named entry's content out of one of the lists.
+pub fn find<'a>(config: &'a Value, list: &str, name: &str) -> Option<&'a Value> {
+    let inner = match list {
+        "clusters" => "cluster",
+        "users" => "user",
+        _ => "context",
+    };
+    static EMPTY: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| json!({}));
+    config
+        .get(list)?
+        .as_array()?
+        .iter()
+        .find(|entry| entry_name(entry) == name)
+        .map(|entry| entry.get(inner).filter(|inner| inner.is_object()).unwrap_or(&EMPTY))
+}
+
+/// An entry's name.
+pub fn entry_name(entry: &Value) -> &str {
+    entry.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A text, empty when it is none.
+pub fn text(value: Option<&Value>) -> String {
+    value.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Which cluster a command is for. The job's own kubeconfig comes first; a context that it does
+/// not know is one of the platform's.
+pub fn choose(flags: &Parsed, from: &dyn Files) -> Result<ClusterChoice, Usage> {
+    let explicit = flags.filled("kubeconfig").is_some();
+    let config = merged(&files(flags, from), explicit, from)?;
+    let asked = flags.filled("context");
+    let name = asked.clone().unwrap_or_else(|| text(config.get("current-context")));
+    let context = find(&config, "contexts", &name).cloned();
+    let server = flags.filled("server");
+    match (context, asked) {
+        (Some(context), _) => own(&config, &name, &context, flags, from).map(boxed),
+        (None, _) if server.is_some() => {
+            own(&config, "", &Value::Object(Map::new()), flags, from).map(boxed)
+        }
+        (None, Some(asked)) if explicit => Err(Usage(format!(
+            "Error in configuration: context was not found for specified context: {asked}"
+        ))),
+        (None, Some(asked)) => Ok(ClusterChoice::Named(asked)),
+        (None, None) if !name.is_empty() => Err(Usage(format!(
+            "Error in configuration: context was not found for specified context: {name}"
+        ))),
+        (None, None) => Ok(ClusterChoice::Default),
+    }
+}
+
+fn boxed(own: OwnCluster) -> ClusterChoice {
+    ClusterChoice::Own(Box::new(own))
+}
+
+fn own(
+    config: &Value,
+    name: &str,
+    context: &Value,
+    flags: &Parsed,
+    from: &dyn Files,
+) -> Result<OwnCluster, Usage> {
+    let cluster_name = flags.filled("cluster").unwrap_or_else(|| text(context.get("cluster")));
+    let user_name = flags.filled("user").unwrap_or_else(|| text(context.get("user")));
+    let empty = Value::Object(Map::new());
+    let cluster = find(config, "clusters", &cluster_name).unwrap_or(&empty);
+    let user = find(config, "users", &user_name).unwrap_or(&empty);
+    for plugin in ["exec", "auth-provider"] {
+        if user.get(plugin).is_some_and(|plugin| !plugin.is_null()) {
+            return Err(mistake(format!(
+                "user \"{user_name}\" of the kubeconfig gets its credential from a program \
+                 ({plugin}), which dyno does not run; give it a token or a client certificate"
+            )));
+        }
+    }
+    let server = flags
+        .filled("server")
+        .or_else(|| Some(text(cluster.get("server"))).filter(|server| !server.is_empty()))
+        .unwrap_or_else(|| "http://localhost:8080".to_owned());
+    let server = if server.contains("://") { server } else { format!("http://{server}") };
+    let pem = |flag: &str, holder: &Value, key: &str| -> Result<Option<String>, Usage> {
+        if let Some(path) = flags.filled(flag) {
+            return read_text(&path, from).map(Some);
+        }
+        let data = text(holder.get(&format!("{key}-data")));
+        if !data.is_empty() {
+            return decode(&data, key).map(Some);
+        }
+        match text(holder.get(key)) {
+            path if path.is_empty() => Ok(None),
+            path => read_text(&path, from).map(Some),
+        }
+    };
+    let filled = |key: &str| Some(text(user.get(key))).filter(|text| !text.is_empty());
+    let token = match flags.filled("token").or_else(|| filled("token")) {
+        Some(token) => Some(token),
+        None => match filled("tokenFile") {
+            Some(path) => Some(read_text(&path, from)?.trim().to_owned()),
+            None => None,
+        },
+    };
+    let groups = if flags.list("as-group").is_empty() {
+        let groups = user.get("as-groups").and_then(Value::as_array);
+        groups.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    } else {
+        flags.list("as-group").to_vec()
+    };
+    Ok(OwnCluster {
+        context: if name.is_empty() { "own".to_owned() } else { name.to_owned() },
+        server,
+        tls_server_name: flags
+            .filled("tls-server-name")
+            .or_else(|| Some(text(cluster.get("tls-server-name"))).filter(|name| !name.is_empty())),
+        ca: pem("certificate-authority", cluster, "certificate-authority")?,
+        insecure: flags.is(
+            "insecure-skip-tls-verify",
+            cluster.get("insecure-skip-tls-verify") == Some(&Value::Bool(true)),
+        ),
+        certificate: pem("client-certificate", user, "client-certificate")?,
+        key: pem("client-key", user, "client-key")?.map(Secret::new),
+        token: token.map(Secret::new),
+        username: flags.filled("username").or_else(|| filled("username")),
+        password: flags.filled("password").or_else(|| filled("password")).map(Secret::new),
+        impersonate: flags.filled("as").or_else(|| filled("as")),
+        impersonate_groups: groups,
+        namespace: Some(text(context.get("namespace"))).filter(|name| !name.is_empty()),
+    })
+}
+
+fn read_text(path: &str, from: &dyn Files) -> Result<String, Usage> {
+    let content = from
+        .read(Path::new(path))
+        .map_err(|error| mistake(format!("unable to read {path}: {error}")))?;
+    String::from_utf8(content).map_err(|_| mistake(format!("{path} is no text")))
+}
+
+fn decode(data: &str, key: &str) -> Result<String, Usage> {
+    let wrong = || mistake(format!("the kubeconfig's {key}-data is no base64 text"));
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(data.split_whitespace().collect::<String>())
+        .map_err(|_| wrong())?;
+    String::from_utf8(bytes).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::kubectl::flags;
+    use crate::deploy::kubectl::guest::tests_support::Tree;
+
+    const AGENT: &str = "
+apiVersion: v1
+kind: Config
+clusters: [{name: gitlab, cluster: {server: https://kas.example.com/k8s-proxy/}}]
+users: [{name: agent:7, user: {token: ci:7:secret}}]
+contexts: [{name: group/agents:prod, context: {cluster: gitlab, user: agent:7, namespace: shop}}]
+";
+
+    fn choice(line: &str, tree: &Tree) -> Result<ClusterChoice, Usage> {
+        let argv: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        choose(&flags::parse(&argv, &[], "kubectl get").unwrap(), tree)
+    }
+
+    #[test]
+    fn an_agents_kubeconfig_is_the_jobs_own_once_a_context_is_used() {
+        let tree = Tree::new(&[("config", AGENT)]).kubeconfig("config");
+        assert_eq!(choice("", &tree).unwrap(), ClusterChoice::Default);
+        let ClusterChoice::Own(own) = choice("--context group/agents:prod", &tree).unwrap() else {
+            panic!("not the own cluster");
+        };
+        assert_eq!(own.server, "https://kas.example.com/k8s-proxy/");
+        assert_eq!(own.namespace.as_deref(), Some("shop"));
+        assert_eq!(own.token.unwrap().reveal(), "ci:7:secret");
+        assert_eq!(
+            choice("--context staging", &tree).unwrap(),
+            ClusterChoice::Named("staging".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_program_is_never_run_for_a_credential() {
+        let tree = Tree::new(&[(
+            "config",
+            "current-context: c\ncontexts: [{name: c, context: {user: u}}]\n\
+             users: [{name: u, user: {exec: {command: rm}}}]\n",
+        )])
+        .kubeconfig("config");
+        assert!(choice("", &tree).unwrap_err().0.contains("does not run"));
+    }
+}

@@ -1,0 +1,168 @@
+//! The guest's side: from a command line, and what it names, to a request.
+
+mod input;
+mod selector;
+mod kubeconfig;
+mod options;
+mod apply;
+mod create;
+mod secret;
+mod get;
+mod delete;
+mod rollout;
+mod workload;
+mod wait;
+mod logs;
+mod config;
+mod config_edit;
+mod version;
+#[cfg(test)]
+pub mod tests_support;
+
+use std::io::Read;
+
+use super::flags::{self, Flag};
+use super::{Files, Operation, Parsed, Request, Usage};
+
+/// What a command has at hand.
+pub struct Context<'a> {
+    /// The command line after the command's name.
+    pub argv: &'a [String],
+    /// The files.
+    pub files: &'a dyn Files,
+    /// Standard input.
+    pub stdin: &'a mut dyn Read,
+}
+
+impl Context<'_> {
+    /// Takes the command line apart.
+    pub fn flags(&self, flags: &[Flag], command: &str) -> Result<flags::Parsed, Usage> {
+        flags::parse(self.argv, flags, command)
+    }
+
+    /// Makes the request of an operation.
+    pub fn request(
+        &self,
+        flags: &flags::Parsed,
+        notes: Vec<String>,
+        operation: Operation,
+    ) -> Result<Parsed, Usage> {
+        let choice = kubeconfig::choose(flags, self.files)?;
+        Ok(Parsed::Remote(Request {
+            namespace: flags.filled("namespace"),
+            cluster: choice,
+            request_timeout_ms: options::request_timeout(flags)?,
+            notes,
+            operation,
+        }))
+    }
+}
+
+/// A mistake in how a command is used, with kubectl's pointer to its help.
+pub fn misuse(text: &str, command: &str) -> Usage {
+    Usage(format!("error: {text}\nSee '{command} -h' for help and examples"))
+}
+
+/// A plain mistake.
+pub fn mistake(text: impl std::fmt::Display) -> Usage {
+    Usage(format!("error: {text}"))
+}
+
+/// kubectl's words for a command that names nothing.
+pub fn nothing_named() -> Usage {
+    mistake(
+        "You must provide one or more resources by argument or filename.\n\
+         Example resource specifications include:\n   '-f rsrc.yaml'\n   \
+         '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
+    )
+}
+
+const HELP: &str = "\
+dyno answers kubectl here: apply, create, replace, get, delete, rollout, set image, scale, wait,
+logs, version, cluster-info, config. What each takes is what kubectl takes:
+https://kubernetes.io/docs/reference/kubectl/
+";
+
+/// Reads a command line (without `kubectl` itself) and all that it names.
+pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result<Parsed, Usage> {
+    let Some((at, command)) = command_word(argv)? else {
+        return Ok(help());
+    };
+    let mut rest = argv.to_vec();
+    rest.remove(at);
+    if rest.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--help" || arg == "-h") {
+        return Ok(help());
+    }
+    let context = Context { argv: &rest, files, stdin };
+    match command.as_str() {
+        "apply" => apply::parse(context),
+        "create" => create::parse(context),
+        "replace" => create::parse_replace(context),
+        "get" => get::parse(context),
+        "delete" => delete::parse(context),
+        "rollout" => rollout::parse(context),
+        "set" => workload::parse_set(context),
+        "scale" => workload::parse_scale(context),
+        "wait" => wait::parse(context),
+        "logs" => logs::parse(context),
+        "config" => config::parse(context),
+        "version" => version::parse(context),
+        "cluster-info" => version::parse_cluster_info(context),
+        "help" => Ok(help()),
+        other => Err(unknown(other)),
+    }
+}
+
+fn help() -> Parsed {
+    Parsed::Local { stdout: HELP.to_owned(), stderr: String::new(), code: 0 }
+}
+
+fn unknown(command: &str) -> Usage {
+    Usage(format!(
+        "error: unknown command \"{command}\" for \"kubectl\"\n\
+         dyno answers kubectl here, and knows: apply, create, replace, get, delete, rollout, \
+         set image, scale, wait, logs, version, cluster-info, config"
+    ))
+}
+
+/// Where the command's name stands: flags of all commands may stand before it.
+fn command_word(argv: &[String]) -> Result<Option<(usize, String)>, Usage> {
+    let mut at = 0;
+    while let Some(arg) = argv.get(at) {
+        if !arg.starts_with('-') || arg == "-" {
+            return Ok(Some((at, arg.clone())));
+        }
+        // One flag, with its value when that stands apart.
+        let alone = flags::parse(std::slice::from_ref(arg), &[], "kubectl");
+        at += match alone {
+            Ok(_) => 1,
+            Err(error) if argv.get(at + 1).is_none() => return Err(error),
+            Err(error) if error.0.contains("flag needs an argument") => 2,
+            // A flag of the command itself, before the command: pflag does not know it yet.
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_command_is_found_behind_global_flags() {
+        assert_eq!(command_word(&words("-n x apply -f y")).unwrap(), Some((2, "apply".to_owned())));
+        assert_eq!(
+            command_word(&words("--context=c get pods")).unwrap(),
+            Some((1, "get".to_owned()))
+        );
+        assert_eq!(
+            command_word(&words("--foo")).unwrap_err().0,
+            "error: unknown flag: --foo\nSee 'kubectl --help' for usage."
+        );
+    }
+}

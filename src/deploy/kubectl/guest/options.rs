@@ -1,0 +1,123 @@
+//! Options that many commands share: dry-run, output, validation, timeouts.
+
+use super::mistake;
+use crate::deploy::kubectl::flags::{Parsed, go_bool, go_duration};
+use crate::deploy::kubectl::{DryRun, Output, Usage, Validate};
+
+/// `--dry-run`; deprecated spellings add kubectl's note.
+pub fn dry_run(flags: &Parsed, notes: &mut Vec<String>) -> Result<DryRun, Usage> {
+    let mut deprecated = |line: u16, written: &str, instead: &str| {
+        let how = if written == "--dry-run" { "" } else { " (boolean value)" };
+        let text =
+            format!("{written} is deprecated{how} and can be replaced with --dry-run={instead}.");
+        notes.push(logged(line, &text));
+    };
+    match flags.text("dry-run") {
+        None | Some("none") => Ok(DryRun::None),
+        Some("client") => Ok(DryRun::Client),
+        Some("server") => Ok(DryRun::Server),
+        Some("unchanged") => {
+            deprecated(719, "--dry-run", "client");
+            Ok(DryRun::Client)
+        }
+        Some(value) => match go_bool(value) {
+            Some(true) => {
+                deprecated(733, &format!("--dry-run={value}"), "client");
+                Ok(DryRun::Client)
+            }
+            Some(false) => {
+                deprecated(736, &format!("--dry-run={value}"), "none");
+                Ok(DryRun::None)
+            }
+            None => Err(mistake(format!(
+                "Invalid dry-run value ({value}). Must be \"none\", \"server\", or \"client\"."
+            ))),
+        },
+    }
+}
+
+/// A line as kubectl's logger writes it: kubectl tells deprecations this way.
+fn logged(line: u16, text: &str) -> String {
+    let now = jiff::Zoned::now();
+    format!(
+        "W{} {:>7} helpers.go:{line}] {text}\n",
+        now.strftime("%m%d %H:%M:%S%.6f"),
+        std::process::id()
+    )
+}
+
+/// `--validate`.
+pub fn validate(flags: &Parsed) -> Result<Validate, Usage> {
+    match flags.text("validate").unwrap_or("strict") {
+        "strict" => Ok(Validate::Strict),
+        "warn" => Ok(Validate::Warn),
+        "ignore" => Ok(Validate::Ignore),
+        value => match go_bool(value) {
+            Some(true) => Ok(Validate::Strict),
+            Some(false) => Ok(Validate::Ignore),
+            None => Err(mistake(format!(
+                "invalid - validate option \"{value}\"; must be one of: strict (or true), warn, \
+                 ignore (or false)"
+            ))),
+        },
+    }
+}
+
+/// `-o`. `table` is true for `get`, which prints tables too.
+pub fn output(flags: &Parsed, table: bool) -> Result<Output, Usage> {
+    let written = flags.text("output").unwrap_or_default();
+    let (format, argument) = written
+        .split_once('=')
+        .map_or((written, None), |(format, argument)| (format, Some(argument)));
+    let template = argument.or_else(|| flags.text("template")).unwrap_or_default();
+    match format {
+        "" => Ok(Output::Default),
+        "wide" if table => Ok(Output::Wide),
+        "name" => Ok(Output::Name),
+        "json" => Ok(Output::Json),
+        "yaml" => Ok(Output::Yaml),
+        "jsonpath" if template.is_empty() => {
+            Err(mistake("template format specified but no template given"))
+        }
+        "jsonpath" => Ok(Output::JsonPath(template.to_owned())),
+        "custom-columns" if table && template.is_empty() => {
+            Err(mistake("custom-columns format specified but no custom columns given"))
+        }
+        "custom-columns" if table => Ok(Output::CustomColumns(template.to_owned())),
+        "go-template"
+        | "template"
+        | "go-template-file"
+        | "templatefile"
+        | "jsonpath-file"
+        | "jsonpath-as-json"
+        | "custom-columns-file"
+        | "kyaml" => Err(mistake(format!(
+            "dyno's kubectl does not print \"{format}\"; use json, yaml, name, wide, jsonpath or \
+             custom-columns"
+        ))),
+        other => {
+            let columns = if table { "custom-columns,custom-columns-file," } else { "" };
+            let wide = if table { ",wide" } else { "" };
+            Err(mistake(format!(
+                "unable to match a printer suitable for the output format \"{other}\", allowed \
+                 formats are: {columns}go-template,go-template-file,json,jsonpath,\
+                 jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile{wide},yaml"
+            )))
+        }
+    }
+}
+
+/// `--request-timeout` in milliseconds: `30` is seconds.
+pub fn request_timeout(flags: &Parsed) -> Result<u64, Usage> {
+    let Some(text) = flags.text("request-timeout") else { return Ok(0) };
+    let millis = match text.parse::<i64>() {
+        Ok(seconds) => seconds.checked_mul(1000),
+        Err(_) => go_duration(text),
+    };
+    millis.and_then(|millis| u64::try_from(millis).ok()).ok_or_else(|| {
+        mistake(
+            "Invalid timeout value. Timeout must be a single integer in seconds, or an integer \
+             followed by a corresponding time unit (e.g. 1s | 2m | 3h)",
+        )
+    })
+}

@@ -1,0 +1,104 @@
+//! `kubectl set image` and `kubectl scale`, from the command line to the request.
+
+use super::get::{self, Bare};
+use super::{Context, input, mistake, misuse, nothing_named, options};
+use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
+use crate::deploy::kubectl::{Operation, Parsed, Scale, SetImage, Usage};
+
+const FLAGS: &[Flag] = &[
+    input::FLAGS[0],
+    input::FLAGS[1],
+    input::FLAGS[2],
+    short("selector", 'l', Kind::Text),
+    short("output", 'o', Kind::Text),
+    flag("all", Kind::Bool),
+    flag("local", Kind::Bool),
+    flag("record", Kind::Bool),
+    flag("dry-run", Kind::Optional("unchanged")),
+    flag("field-manager", Kind::Text),
+    flag("replicas", Kind::Number),
+    flag("current-replicas", Kind::Number),
+    flag("resource-version", Kind::Text),
+    flag("timeout", Kind::Duration),
+    flag("template", Kind::Text),
+    flag("allow-missing-template-keys", Kind::Bool),
+    flag("show-managed-fields", Kind::Bool),
+];
+
+/// Reads `kubectl set …`.
+pub fn parse_set(mut context: Context<'_>) -> Result<Parsed, Usage> {
+    let mut flags = context.flags(FLAGS, "kubectl set image")?;
+    if flags.args.is_empty() {
+        return Err(misuse("say what to set: image", "kubectl set"));
+    }
+    let what = flags.args.remove(0);
+    if what != "image" {
+        return Err(mistake(format!("dyno's kubectl set knows image, not \"{what}\"")));
+    }
+    if flags.is("local", false) {
+        return Err(mistake("dyno's kubectl set image does not know --local"));
+    }
+    let (images, resources): (Vec<String>, Vec<String>) =
+        std::mem::take(&mut flags.args).into_iter().partition(|arg| arg.contains('='));
+    flags.args = resources;
+    let mut notes = Vec::new();
+    let dry_run = options::dry_run(&flags, &mut notes)?;
+    let output = options::output(&flags, false)?;
+    if flags.args.is_empty() && !input::is_given(&flags) {
+        return Err(nothing_named());
+    }
+    if images.is_empty() {
+        return Err(mistake("at least one image update is required"));
+    }
+    if images.len() > 1 && images.iter().any(|image| image.starts_with("*=")) {
+        return Err(mistake(
+            "all containers are already specified by *, but saw more than one \
+             container_name=container_image pairs",
+        ));
+    }
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for image in &images {
+        let (containers, image) = image.split_once('=').unwrap_or((image, ""));
+        if containers.is_empty() || image.is_empty() {
+            return Err(mistake(format!("invalid image parameter: {containers}={image}")));
+        }
+        pairs.extend(containers.split(',').map(|name| (name.to_owned(), image.to_owned())));
+    }
+    let all = flags.is("all", false);
+    let set = SetImage {
+        selection: get::selection(&mut context, &flags, Bare::Mistake)?,
+        all,
+        images: pairs,
+        dry_run,
+        field_manager: flags.text("field-manager").unwrap_or("kubectl-set").to_owned(),
+        output,
+    };
+    context.request(&flags, notes, Operation::SetImage(set))
+}
+
+/// Reads `kubectl scale …`.
+pub fn parse_scale(mut context: Context<'_>) -> Result<Parsed, Usage> {
+    let flags = context.flags(FLAGS, "kubectl scale")?;
+    if !flags.has("replicas") {
+        return Err(mistake("required flag(s) \"replicas\" not set"));
+    }
+    let replicas = flags.number("replicas", -1);
+    if replicas < 0 {
+        return Err(mistake(
+            "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
+        ));
+    }
+    if flags.args.is_empty() && !input::is_given(&flags) {
+        return Err(mistake("must specify one of -f and -k"));
+    }
+    let mut notes = Vec::new();
+    let scale = Scale {
+        dry_run: options::dry_run(&flags, &mut notes)?,
+        output: options::output(&flags, false)?,
+        selection: get::selection(&mut context, &flags, Bare::Mistake)?,
+        all: flags.is("all", false),
+        replicas,
+        current_replicas: flags.number("current-replicas", -1),
+    };
+    context.request(&flags, notes, Operation::Scale(scale))
+}

@@ -1,0 +1,408 @@
+//! `kubectl apply`: create what is not there, patch what is.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::session::Session;
+use super::trouble::Trouble;
+use super::{Outcome, server_side};
+use crate::deploy::cluster::{Failure, Mapping, Method, Patch, Target, is_builtin_group};
+use crate::deploy::kubectl::print::{LAST_APPLIED, annotate, last_applied, print_object};
+use crate::deploy::kubectl::request::{Apply, DryRun, Item, Output, Validate};
+use crate::deploy::{manifest, merge};
+
+const MAX_RETRIES: u32 = 5;
+
+/// An object that has found its kind.
+pub struct Info {
+    /// The kind.
+    pub mapping: Mapping,
+    /// The object.
+    pub object: Value,
+    /// Where it came from.
+    pub source: String,
+    /// Its namespace; empty for kinds without.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Info {
+    /// Where the object is on the server.
+    pub fn target(&self) -> Target<'_> {
+        Target {
+            mapping: &self.mapping,
+            namespace: &self.namespace,
+            name: &self.name,
+            subresource: "",
+        }
+    }
+
+    /// Where objects of its kind are made.
+    pub fn home(&self) -> Target<'_> {
+        Target { name: "", ..self.target() }
+    }
+
+    /// kubectl's longest name for an object.
+    fn told(&self) -> String {
+        let Mapping { group, version, plural, kind, .. } = &self.mapping;
+        format!(
+            "Resource: \"{group}/{version}, Resource={plural}\", GroupVersionKind: \
+             \"{group}/{version}, Kind={kind}\"\nName: \"{}\", Namespace: \"{}\"",
+            self.name, self.namespace
+        )
+    }
+}
+
+/// Gives every object its kind and namespace. Errors do not stop the others.
+pub fn infos(
+    session: &Session<'_>,
+    items: &[Item],
+    enforce_namespace: bool,
+) -> (Vec<Info>, Vec<Trouble>) {
+    let mut infos = Vec::new();
+    let mut troubles = Vec::new();
+    for item in items {
+        let manifest = match item {
+            Item::Error(text) => {
+                troubles.push(Trouble::text(text.clone()));
+                continue;
+            }
+            Item::Object(manifest) => manifest,
+        };
+        let text = |pointer: &str| {
+            manifest.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
+        let Some(mapping) = session.by_object(&manifest.object) else {
+            let no_match = format!(
+                "no matches for kind \"{}\" in version \"{}\"",
+                text("/kind"),
+                text("/apiVersion")
+            );
+            troubles.push(if manifest.listed {
+                Trouble::Many(vec![Trouble::text(format!("unable to recognize {no_match}"))])
+            } else {
+                Trouble::text(format!(
+                    "resource mapping not found for name: \"{name}\" namespace: \"{namespace}\" \
+                     from \"{}\": {no_match}\nensure CRDs are installed first",
+                    manifest.source
+                ))
+            });
+            continue;
+        };
+        let mut object = manifest.object.clone();
+        let home = session.namespace();
+        let namespace = match (mapping.namespaced, namespace.as_str()) {
+            (false, _) => {
+                set_namespace(&mut object, "");
+                String::new()
+            }
+            (true, "") => {
+                set_namespace(&mut object, home);
+                home.to_owned()
+            }
+            (true, other) if enforce_namespace && other != home => {
+                troubles.push(Trouble::text(format!(
+                    "the namespace from the provided object \"{other}\" does not match the \
+                     namespace \"{home}\". You must pass '--namespace={other}' to perform this \
+                     operation."
+                )));
+                continue;
+            }
+            (true, other) => other.to_owned(),
+        };
+        infos.push(Info { mapping, object, source: manifest.source.clone(), namespace, name });
+    }
+    (infos, troubles)
+}
+
+fn set_namespace(object: &mut Value, namespace: &str) {
+    let Value::Object(map) = object else { return };
+    if namespace.is_empty() {
+        if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
+            metadata.remove("namespace");
+        }
+        return;
+    }
+    let metadata = map.entry("metadata").or_insert_with(|| json!({}));
+    if !metadata.is_object() {
+        *metadata = json!({});
+    }
+    if let Value::Object(metadata) = metadata {
+        metadata.insert("namespace".to_owned(), Value::String(namespace.to_owned()));
+    }
+}
+
+/// The query parameters of a request that changes something.
+pub fn options(manager: &str, dry_run: DryRun, validate: Validate) -> Vec<(&'static str, String)> {
+    let validation = match validate {
+        Validate::Strict => "Strict",
+        Validate::Warn => "Warn",
+        Validate::Ignore => "Ignore",
+    };
+    let mut query =
+        vec![("fieldManager", manager.to_owned()), ("fieldValidation", validation.to_owned())];
+    if dry_run == DryRun::Server {
+        query.push(("dryRun", "All".to_owned()));
+    }
+    query
+}
+
+/// `created`, `created (dry run)`, `created (server dry run)`.
+pub fn operation(done: &str, dry_run: DryRun) -> String {
+    match dry_run {
+        DryRun::None => done.to_owned(),
+        DryRun::Client => format!("{done} (dry run)"),
+        DryRun::Server => format!("{done} (server dry run)"),
+    }
+}
+
+/// Runs `kubectl apply`.
+pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
+    session.discover().await?;
+    let (infos, built) = infos(session, &apply.items, apply.enforce_namespace);
+    let mut troubles = Vec::new();
+    if let Err(trouble) = Trouble::all(built) {
+        troubles.push(trouble);
+    }
+    if infos.is_empty() && troubles.is_empty() {
+        return Err(Trouble::text("no objects passed to apply"));
+    }
+    let mut applied = Vec::new();
+    for info in infos {
+        match one(session, apply, info).await {
+            Ok(object) => applied.push(object),
+            Err(stop @ Trouble::Network(Failure::Cancelled)) => return Err(stop),
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    Trouble::all(troubles)?;
+    print_all(session, applied, &apply.output)
+}
+
+fn prints_objects(output: &Output) -> bool {
+    !matches!(output, Output::Default | Output::Name)
+}
+
+fn print_all(session: &mut Session<'_>, mut objects: Vec<Value>, output: &Output) -> Outcome {
+    if !prints_objects(output) {
+        return Ok(());
+    }
+    objects.iter_mut().for_each(super::get::hide_managed_fields);
+    let object = match objects.len() {
+        1 => objects.pop().unwrap_or_default(),
+        _ => json!({"apiVersion": "v1", "items": objects, "kind": "List", "metadata": {}}),
+    };
+    let text = print_object(&object, output, "", false).map_err(Trouble::text)?;
+    session.out(text);
+    Ok(())
+}
+
+async fn one(session: &mut Session<'_>, apply: &Apply, info: Info) -> Result<Value, Trouble> {
+    let generate = info.object.pointer("/metadata/generateName").and_then(Value::as_str);
+    if let (true, Some(prefix)) = (info.name.is_empty(), generate.filter(|name| !name.is_empty())) {
+        return Err(Trouble::text(format!("from {prefix}: cannot use generate name with apply")));
+    }
+    let (object, done) = if apply.server_side {
+        (server_side::apply(session, apply, &info).await?, "serverside-applied")
+    } else {
+        client_side(session, apply, &info).await?
+    };
+    if object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null()) {
+        session.err(format!(
+            "Warning: Detected changes to resource {} which is currently being deleted.\n",
+            info.name
+        ));
+    }
+    if !prints_objects(&apply.output) {
+        let done = operation(done, apply.dry_run);
+        let text = print_object(&object, &apply.output, &done, false).map_err(Trouble::text)?;
+        session.out(text);
+    }
+    Ok(object)
+}
+
+async fn client_side(
+    session: &mut Session<'_>,
+    apply: &Apply,
+    info: &Info,
+) -> Result<(Value, &'static str), Trouble> {
+    let current = match session.get(&info.target()).await {
+        Ok(current) => current,
+        Err(failure) if failure.is_not_found() => {
+            return create(session, apply, info).await.map(|object| (object, "created"));
+        }
+        Err(failure) => {
+            let verb =
+                format!("retrieving current configuration of:\n{}\nfrom server for:", info.told());
+            return Err(Trouble::from(failure).when(&verb, &info.source));
+        }
+    };
+    if last_applied_of(&current).is_none() {
+        session.err(format!(
+            "Warning: resource {}/{} is missing the {LAST_APPLIED} annotation which is required \
+             by kubectl apply. kubectl apply should only be used on resources created \
+             declaratively by either kubectl create --save-config or kubectl apply. The missing \
+             annotation will be patched automatically.\n",
+            info.mapping.plural, info.name
+        ));
+    }
+    let mut modified = info.object.clone();
+    annotate(&mut modified, false);
+    patch(session, apply, info, &modified, current).await
+}
+
+fn last_applied_of(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/annotations")?.get(LAST_APPLIED)?.as_str()
+}
+
+async fn create(session: &mut Session<'_>, apply: &Apply, info: &Info) -> Result<Value, Trouble> {
+    let mut object = info.object.clone();
+    annotate(&mut object, false);
+    prune_nulls(&mut object);
+    if apply.dry_run == DryRun::Client {
+        return Ok(object);
+    }
+    let query = options(&apply.field_manager, apply.dry_run, apply.validate);
+    let body = manifest::compact(&object);
+    session
+        .send(Method::Post, &info.home(), query, Some(body))
+        .await
+        .map(|answer| answer.body)
+        .map_err(|failure| Trouble::from(failure).when("creating", &info.source))
+}
+
+/// What a later patch would do to them too.
+fn prune_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(prune_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The patch and how it is to be sent.
+fn difference(info: &Info, modified: &Value, current: &Value) -> Result<(Value, Patch), String> {
+    let original = match last_applied_of(current).filter(|text| !text.is_empty()) {
+        Some(text) => serde_json::from_str(text).map_err(|_| "invalid JSON document".to_owned())?,
+        None => json!({}),
+    };
+    if is_builtin_group(&info.mapping.group) {
+        let patch = merge::three_way_strategic(&info.mapping.kind, &original, modified, current)?;
+        Ok((patch, Patch::Strategic))
+    } else {
+        Ok((merge::three_way_json(&original, modified, current)?, Patch::Merge))
+    }
+}
+
+async fn patch(
+    session: &mut Session<'_>,
+    apply: &Apply,
+    info: &Info,
+    modified: &Value,
+    mut current: Value,
+) -> Result<(Value, &'static str), Trouble> {
+    let told = |body: &str, trouble: Trouble| {
+        let verb = format!("applying patch:\n{body}\nto:\n{}\nfor:", info.told());
+        trouble.when(&verb, &info.source)
+    };
+    let mut tries = 0;
+    loop {
+        let (patch, kind) = difference(info, modified, &current).map_err(|error| {
+            let text = format!(
+                "creating patch with:\noriginal:\n{}\nmodified:\n{}\ncurrent:\n{}\nfor: {error}",
+                last_applied_of(&current).unwrap_or_default(),
+                last_applied(modified, false),
+                manifest::compact(&current)
+            );
+            told("", Trouble::text(text))
+        })?;
+        let body = manifest::compact(&patch);
+        if body == "{}" {
+            return Ok((current, "unchanged"));
+        }
+        if apply.dry_run == DryRun::Client {
+            return Ok((
+                locally(info, kind, &current, &patch).map_err(Trouble::text)?,
+                "configured",
+            ));
+        }
+        let query = options(&apply.field_manager, apply.dry_run, apply.validate);
+        match session.patch(kind, &info.target(), query, body.clone()).await {
+            Ok(object) => return Ok((object, "configured")),
+            Err(failure) if failure.is_conflict() && tries < MAX_RETRIES => {
+                tries += 1;
+                if tries > 1 {
+                    session.pause(Duration::from_secs(1)).await?;
+                }
+                current = session.get(&info.target()).await?;
+            }
+            Err(failure) if apply.force && (failure.is_conflict() || failure.is("Invalid")) => {
+                return recreate(session, apply, info, modified, &current)
+                    .await
+                    .map(|object| (object, "configured"))
+                    .map_err(|trouble| told(&body, trouble));
+            }
+            Err(failure) => {
+                return Err(told(&body, Trouble::from(failure).when("patching", &info.source)));
+            }
+        }
+    }
+}
+
+fn locally(info: &Info, kind: Patch, current: &Value, patch: &Value) -> Result<Value, String> {
+    if kind == Patch::Strategic {
+        return merge::apply_strategic(&info.mapping.kind, current, patch);
+    }
+    let mut object = current.clone();
+    merge::apply_json(&mut object, patch);
+    Ok(object)
+}
+
+/// `--force`: delete, wait until it is gone, create; if that fails, put the old one back.
+async fn recreate(
+    session: &mut Session<'_>,
+    apply: &Apply,
+    info: &Info,
+    modified: &Value,
+    original: &Value,
+) -> Result<Value, Trouble> {
+    let body =
+        json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+    session
+        .send(Method::Delete, &info.target(), Vec::new(), Some(manifest::compact(&body)))
+        .await?;
+    loop {
+        match session.get(&info.target()).await {
+            Err(failure) if failure.is_not_found() => break,
+            Err(failure) => return Err(failure.into()),
+            Ok(_) => session.pause(Duration::from_secs(1)).await?,
+        }
+    }
+    let query = || options(&apply.field_manager, apply.dry_run, apply.validate);
+    let body = manifest::compact(modified);
+    let Err(failure) = session.send(Method::Post, &info.home(), query(), Some(body)).await else {
+        return session.get(&info.target()).await.map_err(Trouble::from);
+    };
+    let mut old = original.clone();
+    if let Some(Value::Object(metadata)) = old.get_mut("metadata") {
+        metadata.remove("resourceVersion");
+        metadata.remove("uid");
+    }
+    let trouble = Trouble::from(failure);
+    match session.send(Method::Post, &info.home(), query(), Some(manifest::compact(&old))).await {
+        Ok(_) => Err(trouble),
+        Err(again) => Err(Trouble::text(format!(
+            "An error occurred force-replacing the existing object with the newly provided \
+             one:\n\n{}.\n\nAdditionally, an error occurred attempting to restore the original \
+             object:\n\n{}",
+            trouble.message(),
+            Trouble::from(again).message()
+        ))),
+    }
+}

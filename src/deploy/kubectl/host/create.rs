@@ -1,0 +1,177 @@
+//! `kubectl create` and `kubectl replace`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::apply::{Info, infos, operation, options};
+use super::session::Session;
+use super::trouble::Trouble;
+use crate::deploy::cluster::{Failure, Method};
+use crate::deploy::kubectl::print::{LAST_APPLIED, annotate, print_object};
+use crate::deploy::kubectl::request::{Create, DryRun};
+use crate::deploy::manifest;
+
+/// Runs `kubectl create`.
+pub async fn run(session: &mut Session<'_>, create: &Create) -> Outcome {
+    session.discover().await?;
+    let (infos, mut troubles) = infos(session, &create.items, create.enforce_namespace);
+    let mut printed = 0_u32;
+    for info in infos {
+        match one(session, create, &info).await {
+            Ok(object) => {
+                separate(session, create, &mut printed);
+                tell(session, create, &object, "created")?;
+            }
+            Err(stop @ Trouble::Network(Failure::Cancelled)) => return Err(stop),
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    Trouble::all(troubles)
+}
+
+/// YAML documents of one output are told apart.
+fn separate(session: &mut Session<'_>, create: &Create, printed: &mut u32) {
+    if *printed > 0 && create.output == crate::deploy::kubectl::Output::Yaml {
+        session.out("---\n");
+    }
+    *printed += 1;
+}
+
+fn tell(session: &mut Session<'_>, create: &Create, object: &Value, done: &str) -> Outcome {
+    let mut object = object.clone();
+    super::get::hide_managed_fields(&mut object);
+    let done = operation(done, create.dry_run);
+    let text =
+        print_object(&object, &create.output, &done, create.generated).map_err(Trouble::text)?;
+    session.out(text);
+    Ok(())
+}
+
+async fn one(session: &mut Session<'_>, create: &Create, info: &Info) -> Result<Value, Trouble> {
+    let mut object = info.object.clone();
+    let annotated =
+        object.pointer("/metadata/annotations").is_some_and(|map| map.get(LAST_APPLIED).is_some());
+    if create.save_config || annotated {
+        annotate(&mut object, create.generated);
+    }
+    if create.dry_run == DryRun::Client {
+        return Ok(object);
+    }
+    let query = options(&create.field_manager, create.dry_run, create.validate);
+    let body = manifest::compact(&object);
+    session
+        .send(Method::Post, &info.home(), query, Some(body))
+        .await
+        .map(|answer| answer.body)
+        .map_err(|failure| worded(failure.into(), create, info))
+}
+
+/// Generators word a failure in their own way.
+fn worded(trouble: Trouble, create: &Create, info: &Info) -> Trouble {
+    if !create.generated {
+        return trouble.when("creating", &info.source);
+    }
+    match info.mapping.kind.as_str() {
+        "ConfigMap" => Trouble::text(format!("failed to create configmap: {}", trouble.message())),
+        "Secret" => Trouble::text(format!("failed to create secret {}", trouble.message())),
+        "ServiceAccount" => {
+            Trouble::text(format!("failed to create serviceaccount: {}", trouble.message()))
+        }
+        _ => trouble,
+    }
+}
+
+/// Runs `kubectl replace`.
+pub async fn replace(session: &mut Session<'_>, create: &Create) -> Outcome {
+    session.discover().await?;
+    let (infos, mut troubles) = infos(session, &create.items, create.enforce_namespace);
+    if create.force {
+        return force_replace(session, create, infos, troubles).await;
+    }
+    for info in infos {
+        let mut object = info.object.clone();
+        if create.save_config {
+            annotate(&mut object, false);
+        }
+        if create.dry_run == DryRun::Client {
+            tell(session, create, &object, "replaced")?;
+            continue;
+        }
+        match put(session, create, &info, object).await {
+            Ok(object) => tell(session, create, &object, "replaced")?,
+            Err(stop @ Trouble::Network(Failure::Cancelled)) => return Err(stop),
+            Err(trouble) => troubles.push(trouble.when("replacing", &info.source)),
+        }
+    }
+    Trouble::all(troubles)
+}
+
+/// An object that names no version replaces whatever version is there.
+async fn put(
+    session: &mut Session<'_>,
+    create: &Create,
+    info: &Info,
+    mut object: Value,
+) -> Result<Value, Trouble> {
+    if info.object.pointer("/metadata/resourceVersion").is_none() {
+        let current = session.get(&info.target()).await?;
+        let version = current.pointer("/metadata/resourceVersion").cloned();
+        if let (Some(version), Some(Value::Object(metadata))) =
+            (version, object.get_mut("metadata"))
+        {
+            metadata.insert("resourceVersion".to_owned(), version);
+        }
+    }
+    let query = options(&create.field_manager, create.dry_run, create.validate);
+    let body = manifest::compact(&object);
+    Ok(session.send(Method::Put, &info.target(), query, Some(body)).await?.body)
+}
+
+async fn force_replace(
+    session: &mut Session<'_>,
+    create: &Create,
+    infos: Vec<Info>,
+    mut troubles: Vec<Trouble>,
+) -> Outcome {
+    if create.dry_run != DryRun::None {
+        return Err(Trouble::text("--dry-run cannot be used with --force"));
+    }
+    let body =
+        json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+    for info in &infos {
+        let body = Some(manifest::compact(&body));
+        match session.send(Method::Delete, &info.target(), Vec::new(), body).await {
+            Ok(_) => {
+                let told = format!(
+                    "{} \"{}\" deleted{}\n",
+                    info.mapping.type_name(),
+                    info.name,
+                    super::delete::from_namespace(&info.namespace)
+                );
+                session.out(told);
+                gone(session, info).await?;
+            }
+            Err(failure) if failure.is_not_found() => {}
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    for info in infos {
+        match one(session, create, &info).await {
+            Ok(object) => tell(session, create, &object, "replaced")?,
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    Trouble::all(troubles)
+}
+
+async fn gone(session: &mut Session<'_>, info: &Info) -> Outcome {
+    loop {
+        match session.get(&info.target()).await {
+            Err(failure) if failure.is_not_found() => return Ok(()),
+            Err(failure) => return Err(failure.into()),
+            Ok(_) => session.pause(Duration::from_millis(500)).await?,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `kubectl get`.
+
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::select::{self, Read, find};
+use super::session::Session;
+use super::table::{self, Columns};
+use super::trouble::Trouble;
+use crate::deploy::cluster::{Accept, Failure, Mapping};
+use crate::deploy::kubectl::print::type_and_name;
+use crate::deploy::kubectl::request::{Get, Output, What};
+use crate::deploy::{jsonpath, manifest};
+
+/// Runs `kubectl get`.
+pub async fn run(session: &mut Session<'_>, get: &Get) -> Outcome {
+    match &get.output {
+        Output::Default | Output::Wide => tables(session, get).await,
+        Output::Name
+        | Output::Json
+        | Output::Yaml
+        | Output::JsonPath(_)
+        | Output::CustomColumns(_) => objects(session, get).await,
+    }
+}
+
+/// Drops what `get` shows only on demand.
+pub fn hide_managed_fields(object: &mut Value) {
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.remove("managedFields");
+    }
+}
+
+fn ignored(get: &Get, trouble: &Trouble) -> bool {
+    get.ignore_not_found
+        && matches!(trouble, Trouble::Status(status) if status.reason == "NotFound")
+}
+
+async fn objects(session: &mut Session<'_>, get: &Get) -> Outcome {
+    let columns = match &get.output {
+        Output::CustomColumns(spec) => Some(Columns::parse(spec).map_err(Trouble::text)?),
+        Output::JsonPath(template) => {
+            // A mistake in the template is told before the server is asked.
+            jsonpath::check(template).map_err(Trouble::text)?;
+            None
+        }
+        _ => None,
+    };
+    let (infos, mut troubles) = find(session, &get.selection, Read::Latest).await?;
+    troubles.retain(|trouble| !ignored(get, trouble));
+    if get.single {
+        Trouble::all(std::mem::take(&mut troubles))?;
+    }
+    if infos.is_empty() && get.ignore_not_found {
+        return Trouble::all(troubles);
+    }
+    let mut objects: Vec<Value> = infos.into_iter().map(|info| info.object).collect();
+    if !get.managed_fields {
+        objects.iter_mut().for_each(hide_managed_fields);
+    }
+    if let Some(path) = &get.sort_by {
+        table::sort(&mut objects, path, |object| object).map_err(Trouble::text)?;
+    }
+    let text = match &get.output {
+        Output::Name => objects.iter().map(|object| type_and_name(object) + "\n").collect(),
+        output => {
+            let object = if get.single && objects.len() == 1 {
+                objects.pop().unwrap_or_default()
+            } else {
+                let metadata = json!({"resourceVersion": ""});
+                json!({"apiVersion": "v1", "items": objects, "kind": "List", "metadata": metadata})
+            };
+            let printed = match (output, &columns) {
+                (_, Some(columns)) => columns.print(&object, get.no_headers),
+                (Output::Json, _) => Ok(manifest::indented(&object) + "\n"),
+                (Output::JsonPath(template), _) => {
+                    jsonpath::render(template, &object, get.allow_missing)
+                }
+                _ => Ok(manifest::yaml(&object)),
+            };
+            match printed {
+                Ok(text) => text,
+                Err(error) => {
+                    troubles.push(Trouble::text(error));
+                    String::new()
+                }
+            }
+        }
+    };
+    session.out(text);
+    Trouble::all(troubles)
+}
+
+/// A kind's answer: its mapping and the server's table.
+struct Answer {
+    mapping: Mapping,
+    table: Value,
+}
+
+async fn tables(session: &mut Session<'_>, get: &Get) -> Outcome {
+    session.discover().await?;
+    let mut answers: Vec<Answer> = Vec::new();
+    let mut troubles: Vec<Trouble> = Vec::new();
+    if let What::Types(words) = &get.selection.what {
+        for mapping in select::mappings(session, words)? {
+            match select::pieces(session, &get.selection, &mapping, Accept::Table).await {
+                Ok(pieces) => answers.extend(
+                    pieces.into_iter().map(|table| Answer { mapping: mapping.clone(), table }),
+                ),
+                Err(stop @ Trouble::Network(_)) => return Err(stop),
+                Err(trouble) => troubles.push(trouble),
+            }
+        }
+    } else {
+        let (infos, built) = find(session, &get.selection, Read::AsNamed).await?;
+        troubles.extend(built);
+        for info in infos {
+            match session.read(&info.target(), Vec::new(), Accept::Table).await {
+                Ok(table) => answers.push(Answer { mapping: info.mapping, table }),
+                Err(
+                    stop @ (Failure::Cancelled | Failure::Refused { .. } | Failure::Network(_)),
+                ) => {
+                    return Err(stop.into());
+                }
+                Err(failure) => troubles.push(failure.into()),
+            }
+        }
+    }
+    troubles.retain(|trouble| !ignored(get, trouble));
+    let text = print(get, &answers)?;
+    if text.is_empty() && !get.ignore_not_found && troubles.is_empty() {
+        let namespaced =
+            !get.selection.all_namespaces && answers.iter().all(|answer| answer.mapping.namespaced);
+        let place = session.namespace().to_owned();
+        session.err(if namespaced {
+            format!("No resources found in {place} namespace.\n")
+        } else {
+            "No resources found\n".to_owned()
+        });
+    }
+    session.out(text);
+    Trouble::all(troubles)
+}
+
+/// One aligned table for each run of answers of one kind.
+fn print(get: &Get, answers: &[Answer]) -> Result<String, Trouble> {
+    let several = answers.iter().any(|answer| {
+        answers.first().is_some_and(|first| {
+            first.mapping.kind != answer.mapping.kind || first.mapping.group != answer.mapping.group
+        })
+    });
+    let mut texts: Vec<String> = Vec::new();
+    for group in answers.chunk_by(|left, right| left.mapping == right.mapping) {
+        let Some(first) = group.first() else { continue };
+        let kind = (several || get.show_kind).then(|| first.mapping.type_name());
+        let style = table::Style {
+            wide: get.output == Output::Wide,
+            namespace: get.selection.all_namespaces && first.mapping.namespaced,
+            kind,
+            headers: !get.no_headers,
+            labels: get.show_labels,
+            label_columns: &get.label_columns,
+            sort_by: get.sort_by.as_deref(),
+        };
+        let tables: Vec<&Value> = group.iter().map(|answer| &answer.table).collect();
+        let text = table::print(&tables, &style).map_err(Trouble::text)?;
+        if !text.is_empty() {
+            texts.push(text);
+        }
+    }
+    Ok(texts.join(if get.no_headers { "" } else { "\n" }))
+}

@@ -1,0 +1,91 @@
+//! The broker's side: a request performed on a cluster, told as kubectl tells it.
+
+mod trouble;
+mod session;
+mod select;
+mod apply;
+mod server_side;
+mod create;
+mod get;
+mod table;
+mod delete;
+mod watch;
+mod rollout;
+mod undo;
+mod workload;
+mod wait;
+mod logs;
+
+use tokio_util::sync::CancellationToken;
+
+use super::print::{client_version, version_text};
+use super::{Ended, Event, Operation, Output, Request};
+use crate::deploy::cluster::{Call, Cluster, Failure};
+
+use session::Session;
+use trouble::Trouble;
+
+/// How an operation ends: well, or with what is to be told.
+type Outcome = Result<(), Trouble>;
+
+/// Performs a request. On cancel it stops between two requests to the server: what was applied
+/// stays applied. When the future is dropped the same is true.
+pub async fn perform(
+    request: &Request,
+    cluster: &Cluster,
+    emit: &mut (dyn FnMut(Event) + Send),
+    cancel: &CancellationToken,
+) -> Ended {
+    for note in &request.notes {
+        emit(Event::Stderr(note.clone()));
+    }
+    let mut session = Session::new(request, cluster, emit, cancel);
+    let outcome = match &request.operation {
+        Operation::Apply(apply) => apply::run(&mut session, apply).await,
+        Operation::Create(create) => create::run(&mut session, create).await,
+        Operation::Replace(create) => create::replace(&mut session, create).await,
+        Operation::Get(get) => get::run(&mut session, get).await,
+        Operation::Delete(delete) => delete::run(&mut session, delete).await,
+        Operation::Rollout(rollout) => rollout::run(&mut session, rollout).await,
+        Operation::SetImage(set) => workload::set_image(&mut session, set).await,
+        Operation::Scale(scale) => workload::scale(&mut session, scale).await,
+        Operation::Wait(wait) => wait::run(&mut session, wait).await,
+        Operation::Logs(logs) => logs::run(&mut session, logs).await,
+        Operation::Version { output } => version(&mut session, output).await,
+        Operation::ClusterInfo => cluster_info(&mut session).await,
+    };
+    let cluster_unreachable = session.unreachable();
+    let code = match outcome {
+        Ok(()) => 0,
+        Err(Trouble::Network(Failure::Cancelled)) => 130,
+        Err(trouble) => {
+            session.err(trouble.told());
+            1
+        }
+    };
+    Ended { code, cluster_unreachable }
+}
+
+async fn version(session: &mut Session<'_>, output: &Output) -> Outcome {
+    let client = client_version();
+    match session.plain(Call::get("/version")).await {
+        Ok(server) => {
+            session.out(version_text(&client, Some(&server), output));
+            Ok(())
+        }
+        Err(failure) => {
+            session.out(version_text(&client, None, output));
+            Err(failure.into())
+        }
+    }
+}
+
+async fn cluster_info(session: &mut Session<'_>) -> Outcome {
+    session.plain(Call::get("/version")).await?;
+    let server = session.server().to_owned();
+    session.out(format!(
+        "Kubernetes control plane is running at {server}\n\n\
+         To further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n"
+    ));
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! `kubectl`: the guest parses a command line into a [`Request`], the broker performs it.
+//!
+//! What crosses the socket is the typed request with the objects in it, never an argv and never a
+//! path: files, directories, standard input and URLs are read on the guest's side, with its rights.
+
+mod request;
+mod touches;
+mod flags;
+mod print;
+mod guest;
+mod host;
+
+use std::path::{Path, PathBuf};
+
+pub use request::{
+    Apply, ClusterChoice, Create, Delete, DryRun, Event, Get, Item, Logs, Manifest, Named,
+    Operation, Output, Request, Rollout, RolloutAction, Scale, Selection, SetImage, Validate, Wait,
+    What,
+};
+pub use touches::{ALL_NAMESPACES, Touch};
+
+/// What a parsed command line asks for.
+#[derive(Debug)]
+pub enum Parsed {
+    /// Done without a server: `config …`, `version --client`, `--dry-run=client` of `create`.
+    Local {
+        /// For standard output.
+        stdout: String,
+        /// For standard error.
+        stderr: String,
+        /// The exit code.
+        code: u8,
+    },
+    /// To be performed on a cluster.
+    Remote(Request),
+}
+
+/// A command line that is wrong, or an input that cannot be read: what kubectl prints on standard
+/// error (without a newline at the end); exit code 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// The files and addresses that a command line may name, with the rights of whoever runs it.
+pub trait Files {
+    /// The content of a file.
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
+    /// The entries of a folder by name, or `None` when the path is not a folder.
+    fn list(&self, path: &Path) -> std::io::Result<Option<Vec<String>>>;
+    /// Writes a file as a whole, readable by its owner alone (`kubectl config …`).
+    fn write(&self, path: &Path, content: &[u8]) -> std::io::Result<()>;
+    /// One `GET` of a URL: status and body.
+    fn fetch(&self, url: &str) -> Result<Fetched, String>;
+    /// The kubeconfig files in order: `KUBECONFIG` split at colons, else `~/.kube/config`.
+    fn kubeconfigs(&self) -> Vec<PathBuf>;
+    /// An environment variable, which a line without `=` of an env file stands for.
+    fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// The answer of [`Files::fetch`].
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The status code.
+    pub status: u16,
+    /// The status line without the version: `404 Not Found`.
+    pub reason: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+pub use guest::parse;
+pub use host::perform;
+
+/// How a performed request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// kubectl's exit code.
+    pub code: u8,
+    /// True when the cluster itself could not be reached, or did not take our credential.
+    pub cluster_unreachable: bool,
+}

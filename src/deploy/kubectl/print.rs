@@ -1,0 +1,295 @@
+//! Objects and lines as kubectl prints them, shared by both sides of the socket.
+
+use serde_json::{Map, Value, json};
+
+use super::Output;
+use crate::deploy::{jsonpath, manifest};
+
+/// The annotation that `apply` keeps its memory in.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// `deployment.apps/x`.
+pub fn type_and_name(object: &Value) -> String {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let kind = text("/kind").to_lowercase();
+    let group = text("/apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+    let name = text("/metadata/name");
+    if group.is_empty() { format!("{kind}/{name}") } else { format!("{kind}.{group}/{name}") }
+}
+
+/// Prints one object of a command that changes it: a line, or the object itself. `typed` objects
+/// (those that kubectl makes itself) have their JSON keys in Go's order.
+pub fn print_object(
+    object: &Value,
+    output: &Output,
+    operation: &str,
+    typed: bool,
+) -> Result<String, String> {
+    match output {
+        Output::Default | Output::Wide => Ok(format!("{} {operation}\n", type_and_name(object))),
+        Output::Name => Ok(format!("{}\n", type_and_name(object))),
+        Output::Json if typed => Ok(typed_json(object, true) + "\n"),
+        Output::Json => Ok(manifest::indented(object) + "\n"),
+        Output::Yaml => Ok(manifest::yaml(object)),
+        Output::JsonPath(template) => jsonpath::render(template, object, true),
+        Output::CustomColumns(_) => Err("custom-columns are for `kubectl get`".to_owned()),
+    }
+}
+
+/// The last-applied annotation's value for an object, without the annotation itself.
+pub fn last_applied(object: &Value, typed: bool) -> String {
+    let mut bare = object.clone();
+    if let Some(metadata) = bare.get_mut("metadata").and_then(Value::as_object_mut) {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if !annotations.is_object() {
+            *annotations = json!({});
+        }
+        if let Value::Object(annotations) = annotations {
+            annotations.remove(LAST_APPLIED);
+        }
+        // Go leaves an empty map out of what it makes itself.
+        if typed && metadata.get("annotations") == Some(&json!({})) {
+            metadata.remove("annotations");
+        }
+    }
+    if typed { typed_json(&bare, false) + "\n" } else { manifest::compact(&bare) + "\n" }
+}
+
+/// Writes the last-applied annotation into an object.
+pub fn annotate(object: &mut Value, typed: bool) {
+    let text = last_applied(object, typed);
+    let Value::Object(map) = object else { return };
+    let metadata = map.entry("metadata").or_insert_with(|| json!({}));
+    if let Value::Object(metadata) = metadata {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if !annotations.is_object() {
+            *annotations = json!({});
+        }
+        if let Value::Object(annotations) = annotations {
+            annotations.insert(LAST_APPLIED.to_owned(), Value::String(text));
+        }
+    }
+}
+
+/// The keys of what kubectl makes itself, in the order of Go's structs; others follow.
+const ORDER: &[&str] = &[
+    "kind",
+    "apiVersion",
+    "metadata",
+    "immutable",
+    "secrets",
+    "data",
+    "stringData",
+    "binaryData",
+    "type",
+    "spec",
+    "status",
+    "name",
+    "generateName",
+    "server",
+    "tls-server-name",
+    "insecure-skip-tls-verify",
+    "certificate-authority",
+    "certificate-authority-data",
+    "proxy-url",
+    "cluster",
+    "user",
+    "context",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+    "client-certificate",
+    "client-certificate-data",
+    "client-key",
+    "client-key-data",
+    "token",
+    "tokenFile",
+    "as",
+    "as-groups",
+    "username",
+    "password",
+    "clusters",
+    "users",
+    "contexts",
+    "current-context",
+];
+
+/// JSON with its keys in the order of Go's structs where kubectl has structs.
+pub fn typed_json(value: &Value, indent: bool) -> String {
+    let mut text = String::new();
+    typed(value, indent.then_some(0), Keys::Struct, &mut text);
+    text
+}
+
+/// Whose keys they are: a struct's are in its order, a map's (data, labels) are sorted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    Struct,
+    Map,
+}
+
+fn typed(value: &Value, depth: Option<usize>, keys: Keys, text: &mut String) {
+    let new_line = |depth: Option<usize>, text: &mut String| {
+        if let Some(depth) = depth {
+            text.push('\n');
+            text.push_str(&"    ".repeat(depth));
+        }
+    };
+    let inner = depth.map(|depth| depth + 1);
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            text.push('{');
+            for (n, (key, value)) in ordered(map, keys).into_iter().enumerate() {
+                if n > 0 {
+                    text.push(',');
+                }
+                new_line(inner, text);
+                text.push_str(&manifest::compact(&Value::String(key.clone())));
+                text.push_str(if inner.is_some() { ": " } else { ":" });
+                let is_map = ["data", "stringData", "binaryData", "labels", "annotations"];
+                let keys = if is_map.contains(&key.as_str()) { Keys::Map } else { keys };
+                typed(value, inner, keys, text);
+            }
+            new_line(depth, text);
+            text.push('}');
+        }
+        Value::Array(items) if !items.is_empty() => {
+            text.push('[');
+            for (n, value) in items.iter().enumerate() {
+                if n > 0 {
+                    text.push(',');
+                }
+                new_line(inner, text);
+                typed(value, inner, keys, text);
+            }
+            new_line(depth, text);
+            text.push(']');
+        }
+        other => text.push_str(&manifest::compact(other)),
+    }
+}
+
+fn ordered(map: &Map<String, Value>, keys: Keys) -> Vec<(&String, &Value)> {
+    let mut fields: Vec<(&String, &Value)> = map.iter().collect();
+    if keys == Keys::Struct {
+        fields.sort_by_key(|(key, _)| {
+            ORDER.iter().position(|known| known == key).unwrap_or(ORDER.len())
+        });
+    }
+    fields
+}
+
+/// Rows as kubectl's table writer aligns them: three blanks between columns, six wide at least.
+pub fn aligned(rows: impl Iterator<Item = Vec<String>>) -> String {
+    let rows: Vec<Vec<String>> = rows.collect();
+    let mut widths: Vec<usize> = Vec::new();
+    for row in &rows {
+        // The last cell of a row ends no column.
+        for (n, cell) in row.iter().take(row.len().saturating_sub(1)).enumerate() {
+            let width = (cell.chars().count() + 3).max(6);
+            match widths.get_mut(n) {
+                Some(known) => *known = (*known).max(width),
+                None => widths.push(width),
+            }
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        for (n, cell) in row.iter().enumerate() {
+            text.push_str(cell);
+            if n + 1 < row.len() {
+                let width = widths.get(n).copied().unwrap_or(0);
+                text.push_str(&" ".repeat(width.saturating_sub(cell.chars().count())));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The version of kubectl that dyno answers like.
+pub fn client_version() -> Value {
+    json!({
+        "major": "1",
+        "minor": "36",
+        "gitVersion": "v1.36.3",
+        "gitCommit": concat!("dyno-", env!("CARGO_PKG_VERSION")),
+        "gitTreeState": "clean",
+        "buildDate": "",
+        "goVersion": "",
+        "compiler": "dyno",
+        "platform": "linux/amd64",
+    })
+}
+
+/// `kubectl version`.
+pub fn version_text(client: &Value, server: Option<&Value>, output: &Output) -> String {
+    let kustomize = "none";
+    let mut all = json!({"clientVersion": client, "kustomizeVersion": kustomize});
+    if let (Some(server), Value::Object(map)) = (server, &mut all) {
+        map.insert("serverVersion".to_owned(), server.clone());
+    }
+    let of = |version: &Value| {
+        version.get("gitVersion").and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    match output {
+        Output::Json => {
+            let text = serde_json::to_string_pretty(&all).unwrap_or_default();
+            format!("{text}\n")
+        }
+        Output::Yaml => manifest::yaml(&all) + "\n",
+        Output::Default
+        | Output::Wide
+        | Output::Name
+        | Output::JsonPath(_)
+        | Output::CustomColumns(_) => {
+            let mut text =
+                format!("Client Version: {}\nKustomize Version: {kustomize}\n", of(client));
+            if let Some(server) = server {
+                text.push_str(&format!("Server Version: {}\n", of(server)));
+            }
+            text
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_aligned_as_kubectl_aligns_them() {
+        let rows = [["A", "LONG", "LAST"], ["1", "a-longer-cell", "x"], ["", "y", ""]];
+        let rows = rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect());
+        assert_eq!(
+            aligned(rows),
+            "A     LONG            LAST\n1     a-longer-cell   x\n      y               \n"
+        );
+    }
+
+    #[test]
+    fn made_objects_have_their_keys_in_gos_order() {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x", "labels": {"a": "b"}},
+            "spec": {}, "status": {},
+        });
+        assert_eq!(
+            last_applied(&object, true),
+            "{\"kind\":\"Namespace\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"x\",\"labels\":{\"a\":\"b\"}},\"spec\":{},\"status\":{}}\n"
+        );
+        assert_eq!(
+            print_object(&object, &Output::Json, "", true).unwrap(),
+            "{\n    \"kind\": \"Namespace\",\n    \"apiVersion\": \"v1\",\n    \"metadata\": {\n        \"name\": \"x\",\n        \"labels\": {\n            \"a\": \"b\"\n        }\n    },\n    \"spec\": {},\n    \"status\": {}\n}\n"
+        );
+    }
+}

@@ -1,0 +1,403 @@
+//! The request that crosses the socket: one typed operation with its objects.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::deploy::cluster::OwnCluster;
+
+/// A kubectl command, read and ready.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Which cluster.
+    pub cluster: ClusterChoice,
+    /// `-n`; the cluster's default when `None`.
+    pub namespace: Option<String>,
+    /// `--request-timeout` in milliseconds, per request to the server; 0 is none.
+    pub request_timeout_ms: u64,
+    /// Lines for standard error that parsing gave rise to, told first.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub operation: Operation,
+}
+
+/// Which cluster a request is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ClusterChoice {
+    /// The only one the profile grants.
+    Default,
+    /// One of the profile's, by `--context`.
+    Named(String),
+    /// The job's own, by its kubeconfig.
+    Own(Box<OwnCluster>),
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Operation {
+    /// `kubectl apply`.
+    Apply(Apply),
+    /// `kubectl create`, from arguments or files.
+    Create(Create),
+    /// `kubectl replace`.
+    Replace(Create),
+    /// `kubectl get`.
+    Get(Get),
+    /// `kubectl delete`.
+    Delete(Delete),
+    /// `kubectl rollout …`.
+    Rollout(Rollout),
+    /// `kubectl set image`.
+    SetImage(SetImage),
+    /// `kubectl scale`.
+    Scale(Scale),
+    /// `kubectl wait`.
+    Wait(Wait),
+    /// `kubectl logs`.
+    Logs(Logs),
+    /// `kubectl version`.
+    Version {
+        /// `-o json|yaml`.
+        output: Output,
+    },
+    /// `kubectl cluster-info`.
+    ClusterInfo,
+}
+
+/// One thing read from the input, in the order of the input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Item {
+    /// An object, out of lists already.
+    Object(Manifest),
+    /// What could not be read, as kubectl words it; the others go on.
+    Error(String),
+}
+
+/// An object and where it came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The file, the URL or `STDIN`.
+    pub source: String,
+    /// True when it was an item of a list: kubectl words some errors differently.
+    pub listed: bool,
+    /// The object.
+    pub object: Value,
+}
+
+/// `--dry-run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DryRun {
+    /// For real.
+    None,
+    /// Print what would be sent.
+    Client,
+    /// Let the server do all but store.
+    Server,
+}
+
+/// `--validate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Validate {
+    /// Unknown and duplicate fields are errors.
+    Strict,
+    /// They are warnings.
+    Warn,
+    /// They are dropped.
+    Ignore,
+}
+
+/// `-o`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Output {
+    /// The command's own lines, or the server's table.
+    Default,
+    /// The table with all columns.
+    Wide,
+    /// `TYPE/NAME`.
+    Name,
+    /// JSON, indented by four.
+    Json,
+    /// YAML with sorted keys.
+    Yaml,
+    /// A template of kubectl's dialect.
+    JsonPath(String),
+    /// `HEADER:.path,…`.
+    CustomColumns(String),
+}
+
+/// `kubectl apply`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Apply {
+    /// The input, in order.
+    pub items: Vec<Item>,
+    /// True when `-n` was given: objects that name another namespace are refused.
+    pub enforce_namespace: bool,
+    /// `--server-side`.
+    pub server_side: bool,
+    /// `--force-conflicts`.
+    pub force_conflicts: bool,
+    /// `--force`.
+    pub force: bool,
+    /// `--field-manager`.
+    pub field_manager: String,
+    /// `--dry-run`.
+    pub dry_run: DryRun,
+    /// `--validate`.
+    pub validate: Validate,
+    /// `-l`, already used on `items`; here for the record of pruning.
+    pub selector: Option<String>,
+    /// `-o`.
+    pub output: Output,
+    /// `--overwrite`: false makes a change on both sides an error.
+    pub overwrite: bool,
+}
+
+/// `kubectl create` and `kubectl replace`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    /// The objects, in order.
+    pub items: Vec<Item>,
+    /// True when `-n` was given.
+    pub enforce_namespace: bool,
+    /// True for `create namespace|secret|configmap …`: errors are worded for those.
+    pub generated: bool,
+    /// `--save-config`: write the last-applied annotation.
+    pub save_config: bool,
+    /// `replace --force`: delete first.
+    pub force: bool,
+    /// `--field-manager`.
+    pub field_manager: String,
+    /// `--dry-run`.
+    pub dry_run: DryRun,
+    /// `--validate`.
+    pub validate: Validate,
+    /// `-o`.
+    pub output: Output,
+}
+
+/// Which objects a command is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// By type, by name or by file.
+    pub what: What,
+    /// `-A`.
+    pub all_namespaces: bool,
+    /// `-l`.
+    pub labels: Option<String>,
+    /// `--field-selector`.
+    pub fields: Option<String>,
+    /// True when `-n` was given (for files).
+    pub enforce_namespace: bool,
+}
+
+/// The objects themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum What {
+    /// All of these types, as written: `deploy`, `pods`, `widgets.example.com`, `all`.
+    Types(Vec<String>),
+    /// These, in order.
+    Names(Vec<Named>),
+    /// What files describe.
+    Files(Vec<Item>),
+}
+
+/// `TYPE/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// The type as written.
+    pub resource: String,
+    /// The name.
+    pub name: String,
+}
+
+/// `kubectl get`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Get {
+    /// Which objects.
+    pub selection: Selection,
+    /// True when the arguments name exactly one object: it is printed bare, not in a list.
+    pub single: bool,
+    /// `-o`.
+    pub output: Output,
+    /// `--ignore-not-found`.
+    pub ignore_not_found: bool,
+    /// `--no-headers`.
+    pub no_headers: bool,
+    /// `--show-labels`.
+    pub show_labels: bool,
+    /// `-L`.
+    pub label_columns: Vec<String>,
+    /// `--show-kind`.
+    pub show_kind: bool,
+    /// `--sort-by`.
+    pub sort_by: Option<String>,
+    /// `--show-managed-fields`.
+    pub managed_fields: bool,
+    /// `--allow-missing-template-keys` (default true).
+    pub allow_missing: bool,
+}
+
+/// `kubectl delete`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    /// Which objects.
+    pub selection: Selection,
+    /// `--all`.
+    pub all: bool,
+    /// `--ignore-not-found`, or what stands for it.
+    pub ignore_not_found: bool,
+    /// `--grace-period` (−1: the object's own).
+    pub grace_period: i64,
+    /// `--force`.
+    pub force: bool,
+    /// `--cascade` as a propagation policy: `Background`, `Foreground`, `Orphan`.
+    pub propagation: String,
+    /// `--wait`.
+    pub wait: bool,
+    /// `--timeout` in milliseconds; 0 takes a week.
+    pub timeout_ms: u64,
+    /// `--dry-run`.
+    pub dry_run: DryRun,
+    /// `-o name`.
+    pub output: Output,
+}
+
+/// `kubectl rollout`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    /// Which workloads.
+    pub selection: Selection,
+    /// What to do with them.
+    pub action: RolloutAction,
+    /// `--dry-run` (undo).
+    pub dry_run: DryRun,
+    /// `-o`.
+    pub output: Output,
+    /// `--field-manager` where the action has one.
+    pub field_manager: String,
+}
+
+/// What `kubectl rollout` does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RolloutAction {
+    /// Follow it to its end.
+    Status {
+        /// `--watch`.
+        watch: bool,
+        /// `--timeout` in milliseconds; 0 is for ever.
+        timeout_ms: u64,
+        /// `--revision`; 0 is the newest.
+        revision: i64,
+    },
+    /// Back to an earlier revision; 0 is the one before.
+    Undo {
+        /// `--to-revision`.
+        to_revision: i64,
+    },
+    /// New pods from the same template.
+    Restart,
+    /// The revisions.
+    History {
+        /// `--revision`: one in detail.
+        revision: i64,
+    },
+    /// Stop rolling.
+    Pause,
+    /// Go on rolling.
+    Resume,
+}
+
+/// `kubectl set image`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetImage {
+    /// Which workloads.
+    pub selection: Selection,
+    /// `--all`.
+    pub all: bool,
+    /// Container (or `*`) and image, in order.
+    pub images: Vec<(String, String)>,
+    /// `--dry-run`.
+    pub dry_run: DryRun,
+    /// `--field-manager`.
+    pub field_manager: String,
+    /// `-o`.
+    pub output: Output,
+}
+
+/// `kubectl scale`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Which workloads.
+    pub selection: Selection,
+    /// `--all`.
+    pub all: bool,
+    /// `--replicas`.
+    pub replicas: i64,
+    /// `--current-replicas`, −1 for any.
+    pub current_replicas: i64,
+    /// `--dry-run`.
+    pub dry_run: DryRun,
+    /// `-o`.
+    pub output: Output,
+}
+
+/// `kubectl wait`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// Which objects.
+    pub selection: Selection,
+    /// `--all`.
+    pub all: bool,
+    /// `--for`, each as written; all must hold.
+    pub conditions: Vec<String>,
+    /// `--timeout` in milliseconds; 0 looks once, `None` is a week.
+    pub timeout_ms: Option<u64>,
+    /// `-o`.
+    pub output: Output,
+}
+
+/// `kubectl logs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// `TYPE/NAME`; a bare name is a pod.
+    pub target: Option<Named>,
+    /// `-l`.
+    pub labels: Option<String>,
+    /// `-c`.
+    pub container: Option<String>,
+    /// `--all-containers`.
+    pub all_containers: bool,
+    /// `-f`.
+    pub follow: bool,
+    /// `-p`.
+    pub previous: bool,
+    /// `--tail`, −1 for all.
+    pub tail: i64,
+    /// `--since` in seconds.
+    pub since_seconds: Option<u64>,
+    /// `--timestamps`.
+    pub timestamps: bool,
+    /// `--prefix`.
+    pub prefix: bool,
+}
+
+/// What performing a request tells, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// For standard output, newlines included.
+    Stdout(String),
+    /// For standard error, newlines included.
+    Stderr(String),
+}

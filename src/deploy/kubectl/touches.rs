@@ -1,0 +1,327 @@
+//! What a request would touch: the list a policy decides on, object by object.
+
+use serde_json::Value;
+
+use super::request::{
+    Apply, Create, DryRun, Item, Operation, Request, Rollout, RolloutAction, Selection, What,
+};
+use crate::deploy::cluster::{builtin_by_kind, builtin_by_word};
+
+/// The namespace of a touch that means all of them (`-A`). No namespace can have this name.
+pub const ALL_NAMESPACES: &str = "*";
+
+/// One object (or one kind of objects) that a request would read or change.
+///
+/// What is performed never goes beyond the touches: in the broker the connection itself refuses
+/// requests outside of them ([`crate::deploy::cluster::ClusterSpec::fenced`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touch {
+    /// As RBAC names it: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`,
+    /// `deletecollection`.
+    pub verb: &'static str,
+    /// The API group; empty for the core group. For a type that is not built in: as written, or
+    /// empty when the command line names none.
+    pub group: String,
+    /// The kind; for a type that is not built in, as written on the command line.
+    pub kind: String,
+    /// `None`: not in a namespace. `Some("")`: in the cluster's default namespace, since neither
+    /// the object nor `-n` names one. [`ALL_NAMESPACES`]: in all of them. For kinds that are not
+    /// built in, a namespace is assumed; the fence refuses them when that turns out wrong.
+    pub namespace: Option<String>,
+    /// The name; `None` for all of the kind.
+    pub name: Option<String>,
+}
+
+/// What `all` stands for among the built-in kinds.
+const ALL: &[&str] = &[
+    "pods",
+    "replicationcontrollers",
+    "services",
+    "daemonsets",
+    "deployments",
+    "replicasets",
+    "statefulsets",
+    "horizontalpodautoscalers",
+    "cronjobs",
+    "jobs",
+];
+
+impl Request {
+    /// Everything this request reads or changes.
+    pub fn touches(&self) -> Vec<Touch> {
+        let home = self.namespace.as_deref().unwrap_or_default();
+        let mut list = List { home, touches: Vec::new() };
+        match &self.operation {
+            Operation::Apply(apply) => list.items(&apply.items, apply_verbs(apply)),
+            Operation::Create(create) => list.items(&create.items, create_verbs(create)),
+            Operation::Replace(create) => list.items(&create.items, replace_verbs(create)),
+            Operation::Get(get) => list.selection(&get.selection, &["get"], &["list"]),
+            Operation::Delete(delete) if delete.dry_run == DryRun::Client => {
+                list.selection(&delete.selection, &["get"], &["list"]);
+            }
+            Operation::Delete(delete) => {
+                list.selection(&delete.selection, &["get", "delete"], &["list", "get", "delete"]);
+            }
+            Operation::Rollout(rollout) => list.rollout(rollout),
+            Operation::SetImage(set) => list.change(&set.selection, set.dry_run),
+            Operation::Scale(scale) => list.change(&scale.selection, scale.dry_run),
+            Operation::Wait(wait) => {
+                list.selection(&wait.selection, &["get", "watch"], &["list", "get", "watch"]);
+            }
+            Operation::Logs(logs) => {
+                let pod = |name: Option<&str>| ("pods", name.map(str::to_owned));
+                match &logs.target {
+                    Some(named) => {
+                        list.word("get", &named.resource, Some(&named.name), false);
+                        list.word("list", "pods", None, false);
+                        list.word("get", "pods", None, false);
+                    }
+                    None => {
+                        let (word, name) = pod(None);
+                        list.word("list", word, name.as_deref(), false);
+                        list.word("get", word, name.as_deref(), false);
+                    }
+                }
+            }
+            Operation::Version { .. } | Operation::ClusterInfo => {}
+        }
+        list.touches
+    }
+
+    /// The objects that this request would create or change, for decisions by content
+    /// ([`crate::deploy::security::baseline`]).
+    pub fn objects(&self) -> Vec<&Value> {
+        let items = match &self.operation {
+            Operation::Apply(apply) => &apply.items,
+            Operation::Create(create) | Operation::Replace(create) => &create.items,
+            Operation::Get(_)
+            | Operation::Delete(_)
+            | Operation::Rollout(_)
+            | Operation::SetImage(_)
+            | Operation::Scale(_)
+            | Operation::Wait(_)
+            | Operation::Logs(_)
+            | Operation::Version { .. }
+            | Operation::ClusterInfo => return Vec::new(),
+        };
+        items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Object(manifest) => Some(&manifest.object),
+                Item::Error(_) => None,
+            })
+            .collect()
+    }
+}
+
+fn apply_verbs(apply: &Apply) -> &'static [&'static str] {
+    match (apply.dry_run, apply.force) {
+        (DryRun::Client, _) => &["get"],
+        (_, true) => &["get", "create", "patch", "delete"],
+        (_, false) => &["get", "create", "patch"],
+    }
+}
+
+fn create_verbs(create: &Create) -> &'static [&'static str] {
+    if create.dry_run == DryRun::Client { &["get"] } else { &["create"] }
+}
+
+fn replace_verbs(create: &Create) -> &'static [&'static str] {
+    match (create.dry_run, create.force) {
+        (DryRun::Client, _) => &["get"],
+        (_, true) => &["get", "delete", "create"],
+        (_, false) => &["get", "update"],
+    }
+}
+
+struct List<'a> {
+    home: &'a str,
+    touches: Vec<Touch>,
+}
+
+impl List<'_> {
+    fn items(&mut self, items: &[Item], verbs: &[&'static str]) {
+        for item in items {
+            if let Item::Object(manifest) = item {
+                self.object(&manifest.object, verbs);
+            }
+        }
+    }
+
+    fn object(&mut self, object: &Value, verbs: &[&'static str]) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let version = text("/apiVersion").unwrap_or_default();
+        let group = version.rsplit_once('/').map_or("", |(group, _)| group);
+        let written = text("/kind").unwrap_or_default();
+        let builtin = builtin_by_kind(group, written);
+        let namespace = match builtin {
+            Some(builtin) if !builtin.namespaced => None,
+            Some(_) | None => {
+                let named = text("/metadata/namespace").filter(|name| !name.is_empty());
+                Some(named.unwrap_or(self.home).to_owned())
+            }
+        };
+        for verb in verbs {
+            self.touches.push(Touch {
+                verb,
+                group: group.to_owned(),
+                kind: builtin.map_or(written, |builtin| builtin.kind).to_owned(),
+                namespace: namespace.clone(),
+                name: text("/metadata/name").map(str::to_owned),
+            });
+        }
+    }
+
+    fn word(&mut self, verb: &'static str, word: &str, name: Option<&str>, everywhere: bool) {
+        let builtin = builtin_by_word(word);
+        let namespace = match builtin {
+            Some(builtin) if !builtin.namespaced => None,
+            Some(_) | None if everywhere => Some(ALL_NAMESPACES.to_owned()),
+            Some(_) | None => Some(self.home.to_owned()),
+        };
+        let (kind, group) = match builtin {
+            Some(builtin) => (builtin.kind, builtin.group),
+            None => word.split_once('.').unwrap_or((word, "")),
+        };
+        self.touches.push(Touch {
+            verb,
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace,
+            name: name.map(str::to_owned),
+        });
+    }
+
+    fn selection(
+        &mut self,
+        selection: &Selection,
+        named: &[&'static str],
+        by_type: &[&'static str],
+    ) {
+        match &selection.what {
+            What::Files(items) => self.items(items, named),
+            What::Names(names) => {
+                for one in names {
+                    for verb in named {
+                        self.word(verb, &one.resource, Some(&one.name), selection.all_namespaces);
+                    }
+                }
+            }
+            What::Types(words) => {
+                for word in words {
+                    let mut all = vec![word.as_str()];
+                    if word == "all" {
+                        all.extend(ALL);
+                    }
+                    for word in all {
+                        for verb in by_type {
+                            self.word(verb, word, None, selection.all_namespaces);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn change(&mut self, selection: &Selection, dry_run: DryRun) {
+        if dry_run == DryRun::Client {
+            self.selection(selection, &["get"], &["list"]);
+        } else {
+            self.selection(selection, &["get", "patch"], &["list", "patch"]);
+        }
+    }
+
+    fn rollout(&mut self, rollout: &Rollout) {
+        let selection = &rollout.selection;
+        match &rollout.action {
+            RolloutAction::Status { .. } => {
+                self.selection(selection, &["get", "watch"], &["list", "get", "watch"]);
+            }
+            RolloutAction::History { .. } => {
+                self.selection(selection, &["get"], &["list"]);
+                self.revisions();
+            }
+            RolloutAction::Undo { .. } => {
+                self.selection(selection, &["get", "patch"], &["list", "patch"]);
+                self.revisions();
+            }
+            RolloutAction::Restart | RolloutAction::Pause | RolloutAction::Resume => {
+                self.selection(selection, &["get", "patch"], &["list", "patch"]);
+            }
+        }
+    }
+
+    fn revisions(&mut self) {
+        self.word("list", "replicasets", None, false);
+        self.word("list", "controllerrevisions", None, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::deploy::kubectl::guest::tests_support::Tree;
+    use crate::deploy::kubectl::{Parsed, parse};
+
+    fn touches(line: &str, stdin: &str) -> Vec<String> {
+        let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let mut input = stdin.as_bytes();
+        let stdin: &mut dyn Read = &mut input;
+        let Parsed::Remote(request) = parse(&argv, &Tree::new(&[]), stdin).unwrap() else {
+            panic!("{line} is local");
+        };
+        let shown = |touch: &Touch| {
+            format!(
+                "{} {}.{} {} {}",
+                touch.verb,
+                touch.kind,
+                touch.group,
+                touch.namespace.as_deref().map_or("-".to_owned(), |name| format!("[{name}]")),
+                touch.name.as_deref().unwrap_or("*"),
+            )
+        };
+        request.touches().iter().map(shown).collect()
+    }
+
+    #[test]
+    fn every_object_that_is_read_or_changed_is_listed() {
+        let list = "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Secret, \
+                    metadata: {name: s, namespace: other}}, {apiVersion: v1, kind: namespace, \
+                    metadata: {name: nn}}, {apiVersion: example.com/v1, kind: Widget, metadata: {name: w}}]}";
+        assert_eq!(
+            touches("create -f - -n shop", list),
+            [
+                "create Secret. [other] s",
+                "create Namespace. - nn",
+                "create Widget.example.com [shop] w",
+            ]
+        );
+        assert_eq!(
+            touches("apply -f -", "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}"),
+            [
+                "get Deployment.apps [] d",
+                "create Deployment.apps [] d",
+                "patch Deployment.apps [] d"
+            ]
+        );
+        assert_eq!(
+            touches("get po,widgets.example.com -A", ""),
+            ["list Pod. [*] *", "list widgets.example.com [*] *"]
+        );
+        assert_eq!(touches("get secrets.v1. x", ""), ["get Secret. [] x"]);
+        assert_eq!(touches("delete ns x", ""), ["get Namespace. - x", "delete Namespace. - x"]);
+        assert_eq!(
+            touches("rollout undo deploy/x -n a", ""),
+            [
+                "get Deployment.apps [a] x",
+                "patch Deployment.apps [a] x",
+                "list ReplicaSet.apps [a] *",
+                "list ControllerRevision.apps [a] *",
+            ]
+        );
+        assert_eq!(touches("get all", "").len(), 11);
+        assert!(touches("version", "").is_empty());
+    }
+}

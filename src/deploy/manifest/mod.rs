@@ -1,0 +1,15 @@
+//! Manifests as kubectl reads and prints them: YAML 1.1 by go-yaml's rules, JSON by Go's.
+
+mod scalar;
+mod yaml;
+mod stream;
+mod syntax;
+mod object;
+mod json;
+mod print;
+
+pub use json::{compact, indented};
+pub use object::{Objects, Problem, objects};
+pub use print::{float, go_syntax as go_syntax_plain, yaml};
+pub use stream::documents;
+pub use yaml::{go_text, parse};

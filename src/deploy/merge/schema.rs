@@ -1,0 +1,197 @@
+//! How each list and map of the built-in kinds merges: what kubectl downloads as OpenAPI, baked in.
+
+/// A place in an object: the type of the value there, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A whole object.
+    Root {
+        /// The kind.
+        kind: Kind,
+    },
+    /// `metadata`.
+    Metadata,
+    /// The `spec` of a workload or a service; what is under it by kind.
+    Spec {
+        /// The kind.
+        kind: Kind,
+    },
+    /// `status` of anything.
+    Status,
+    /// A pod's spec.
+    Pod,
+    /// A pod template: metadata and a pod's spec.
+    Template,
+    /// A cron job's job template.
+    JobTemplate,
+    /// A container.
+    Container,
+    /// Somewhere with nothing of interest below.
+    Plain,
+}
+
+/// The kinds whose objects have merging fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `Pod`.
+    Pod,
+    /// Everything with a pod template under `spec.template`.
+    Workload,
+    /// `Deployment`: its strategy retains keys.
+    Deployment,
+    /// `CronJob`.
+    CronJob,
+    /// `PodTemplate`.
+    PodTemplate,
+    /// `Service`.
+    Service,
+    /// `ServiceAccount`.
+    ServiceAccount,
+    /// `Node`.
+    Node,
+    /// Anything else.
+    Other,
+}
+
+/// How the value of a field merges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strategy {
+    /// The place of the value, or of a list's items.
+    pub place: Place,
+    /// True: a list merges item by item.
+    pub merge: bool,
+    /// The key that tells items apart; empty for a list of scalars.
+    pub key: &'static str,
+    /// True: keys that the manifest does not name are cleared.
+    pub retain_keys: bool,
+}
+
+impl Place {
+    /// The place of an object of a kind.
+    pub fn root(kind: &str) -> Self {
+        let kind = match kind {
+            "Pod" => Kind::Pod,
+            "Deployment" => Kind::Deployment,
+            "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicationController" => {
+                Kind::Workload
+            }
+            "CronJob" => Kind::CronJob,
+            "PodTemplate" => Kind::PodTemplate,
+            "Service" => Kind::Service,
+            "ServiceAccount" => Kind::ServiceAccount,
+            "Node" => Kind::Node,
+            _ => Kind::Other,
+        };
+        Self::Root { kind }
+    }
+
+    /// How a field at this place merges.
+    pub fn field(self, name: &str) -> Strategy {
+        let to = |place| Strategy { place, merge: false, key: "", retain_keys: false };
+        let list = |place, key| Strategy { place, merge: true, key, retain_keys: false };
+        match self {
+            Self::Root { kind } => match (kind, name) {
+                (_, "metadata") => to(Self::Metadata),
+                (_, "status") => to(Self::Status),
+                (Kind::Pod, "spec") => to(Self::Pod),
+                (_, "spec") => to(Self::Spec { kind }),
+                (Kind::PodTemplate, "template") => to(Self::Template),
+                (Kind::ServiceAccount, "secrets") => list(Self::Plain, "name"),
+                _ => to(Self::Plain),
+            },
+            Self::Metadata => match name {
+                "ownerReferences" => list(Self::Plain, "uid"),
+                "finalizers" => list(Self::Plain, ""),
+                _ => to(Self::Plain),
+            },
+            Self::Spec { kind } => match (kind, name) {
+                (Kind::Workload | Kind::Deployment, "template") => to(Self::Template),
+                (Kind::Deployment, "strategy") => Strategy { retain_keys: true, ..to(Self::Plain) },
+                (Kind::CronJob, "jobTemplate") => to(Self::JobTemplate),
+                (Kind::Service, "ports") => list(Self::Plain, "port"),
+                (Kind::Node, "podCIDRs") => list(Self::Plain, ""),
+                _ => to(Self::Plain),
+            },
+            Self::JobTemplate => match name {
+                "metadata" => to(Self::Metadata),
+                "spec" => to(Self::Spec { kind: Kind::Workload }),
+                _ => to(Self::Plain),
+            },
+            Self::Template => match name {
+                "metadata" => to(Self::Metadata),
+                "spec" => to(Self::Pod),
+                _ => to(Self::Plain),
+            },
+            Self::Pod => match name {
+                "containers" | "initContainers" | "ephemeralContainers" => {
+                    list(Self::Container, "name")
+                }
+                "imagePullSecrets" | "schedulingGates" => list(Self::Plain, "name"),
+                "volumes" | "resourceClaims" => {
+                    Strategy { retain_keys: true, ..list(Self::Plain, "name") }
+                }
+                "hostAliases" => list(Self::Plain, "ip"),
+                "topologySpreadConstraints" => list(Self::Plain, "topologyKey"),
+                _ => to(Self::Plain),
+            },
+            Self::Container => match name {
+                "env" => list(Self::Plain, "name"),
+                "ports" => list(Self::Plain, "containerPort"),
+                "volumeMounts" => list(Self::Plain, "mountPath"),
+                "volumeDevices" => list(Self::Plain, "devicePath"),
+                _ => to(Self::Plain),
+            },
+            Self::Status => match name {
+                "conditions" | "addresses" => list(Self::Plain, "type"),
+                "podIPs" => list(Self::Plain, "ip"),
+                _ => to(Self::Plain),
+            },
+            Self::Plain => to(Self::Plain),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(kind: &str, path: &str) -> Strategy {
+        let mut strategy = Place::root(kind).field("");
+        let mut place = Place::root(kind);
+        for name in path.split('.') {
+            strategy = place.field(name);
+            place = strategy.place;
+        }
+        strategy
+    }
+
+    #[test]
+    fn merging_lists_are_known_by_their_place() {
+        for (kind, path, key, retain_keys) in [
+            ("Deployment", "spec.template.spec.containers", "name", false),
+            ("Deployment", "spec.template.spec.containers.env", "name", false),
+            ("StatefulSet", "spec.template.spec.volumes", "name", true),
+            (
+                "CronJob",
+                "spec.jobTemplate.spec.template.spec.initContainers.ports",
+                "containerPort",
+                false,
+            ),
+            ("Pod", "spec.containers.volumeMounts", "mountPath", false),
+            ("Service", "spec.ports", "port", false),
+            ("ConfigMap", "metadata.ownerReferences", "uid", false),
+        ] {
+            let strategy = at(kind, path);
+            assert!(strategy.merge, "{kind} {path}");
+            assert_eq!((strategy.key, strategy.retain_keys), (key, retain_keys), "{kind} {path}");
+        }
+        assert!(at("Deployment", "spec.strategy").retain_keys);
+        for (kind, path) in [
+            ("Deployment", "spec.template.spec.containers.args"),
+            ("Deployment", "spec.template.spec.tolerations"),
+            ("Ingress", "spec.rules"),
+            ("Role", "rules"),
+        ] {
+            assert!(!at(kind, path).merge, "{kind} {path}");
+        }
+    }
+}
