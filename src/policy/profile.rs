@@ -1,0 +1,151 @@
+//! A profile as meant: who it is for, and what it allows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::glob::Glob;
+use super::target::Target;
+use super::template::Template;
+use crate::unit::{Rate, Size, Span};
+
+/// What one `[[runners]]` entry may do for some projects.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// Where it stands in the policy: `profiles[0]`.
+    pub key: String,
+    /// The policy's file; refusals name it.
+    pub file: PathBuf,
+    /// Who it is for.
+    pub matches: Match,
+    /// Where scripts run.
+    pub environment: EnvironmentRule,
+    /// Image recipes that answer here.
+    pub recipes: Vec<String>,
+    /// What load may be driven at.
+    pub load: LoadRule,
+    /// Metric sources that a gate may ask.
+    pub sources: Vec<String>,
+    /// Clusters by name, with what is allowed there.
+    pub clusters: BTreeMap<String, ClusterRule>,
+    /// Servers that a job may reach with a kubeconfig of its own.
+    pub kubeconfig_servers: Vec<Glob>,
+    /// How long a gate may wait.
+    pub gate: GateRule,
+    /// True where a decision needs GitLab's own word on the job (login, environment).
+    pub needs_identity: bool,
+}
+
+impl Profile {
+    /// True where a decision needs GitLab's own word on the job: its login, its environment.
+    pub fn refers_to_identity(&self) -> bool {
+        self.needs_identity
+    }
+}
+
+/// Who a profile is for.
+#[derive(Debug, Clone)]
+pub struct Match {
+    /// The runner entry's tags, as a set; empty: by `--profile` alone.
+    pub tags: BTreeSet<String>,
+    /// Project paths.
+    pub projects: Vec<Glob>,
+    /// Which refs.
+    pub refs: Refs,
+}
+
+/// Which refs a profile is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refs {
+    /// All of them.
+    Any,
+    /// Those that GitLab protects.
+    Protected,
+}
+
+/// Where scripts run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EnvironmentRule {
+    /// A bubblewrap sandbox on the runner's host.
+    Sandbox(SandboxRule),
+}
+
+/// A sandbox's walls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SandboxRule {
+    /// What network a script sees.
+    pub network: NetworkRule,
+    /// Memory of everything in it.
+    pub memory: Option<Size>,
+    /// Number of processes and threads.
+    pub processes: Option<u32>,
+    /// Number of open files a process.
+    pub open_files: Option<u32>,
+    /// Further host folders, read-only.
+    pub folders: Vec<PathBuf>,
+    /// Time between TERM and KILL.
+    pub grace: Span,
+}
+
+/// What network a script sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkRule {
+    /// None; git, cache and artifact stages reach GitLab through the driver.
+    None,
+    /// The host's.
+    Host,
+}
+
+/// What load may be driven at, and how much.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadRule {
+    /// Names and networks; empty: no load at all.
+    pub targets: Vec<Target>,
+    /// Most virtual users.
+    pub users: u32,
+    /// Most requests a second that a plan may ask for.
+    pub rate: Rate,
+    /// Longest run.
+    pub duration: Span,
+}
+
+/// What a profile allows in a cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterRule {
+    /// Namespaces: names, `*` patterns, templates.
+    pub namespaces: Vec<Template>,
+    /// Reading or changing.
+    pub access: Access,
+    /// Kinds that are refused by default and allowed here.
+    pub kinds: Vec<String>,
+    /// What pods may be.
+    pub pod_security: PodSecurity,
+}
+
+/// Reading or changing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// get, list, watch, logs, rollout status; no Secrets.
+    Read,
+    /// And create, patch, delete in the namespaces, Secrets among them.
+    Deploy,
+}
+
+/// What pods may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodSecurity {
+    /// The baseline pod-security level.
+    Baseline,
+    /// Everything.
+    Privileged,
+}
+
+/// How long a gate may wait for a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateRule {
+    /// For its start.
+    pub wait_for_load_start: Span,
+    /// For its end.
+    pub wait_for_load_end: Span,
+}

@@ -1,0 +1,53 @@
+//! What a job may ask for: plain data made of the tools' plans, which policy decides on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::deploy::kubectl;
+use crate::secret::Secret;
+use crate::{gate, load};
+
+/// A task, as the guest builds it and the broker performs it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Task {
+    /// Drive load at a target.
+    Load(Box<load::Plan>),
+    /// Judge what the infrastructure did.
+    Gate(Box<gate::Plan>),
+    /// Do what kubectl would do.
+    Kubectl(Box<kubectl::Request>),
+    /// Write a verdict into a variable of the job's own project.
+    Variable(VariableWrite),
+}
+
+/// A verdict on its way into a project variable.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VariableWrite {
+    /// The variable's name.
+    pub key: String,
+    /// The only two values there are: whatever a job asks for, nothing else is ever written.
+    pub value: VariableValue,
+    /// Its environment scope; `None`: the only one there is, or `*`.
+    pub scope: Option<String>,
+    /// The job's own GitLab token; a token in the policy wins over it.
+    pub token: Option<Secret>,
+}
+
+/// What the variable says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VariableValue {
+    /// The gate passed.
+    Passed,
+    /// It did not.
+    Failed,
+}
+
+impl VariableValue {
+    /// The text that scripts test for.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+        }
+    }
+}
