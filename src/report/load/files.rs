@@ -1,0 +1,323 @@
+//! The load's report files: load.json, a JUnit suite, the dotenv entries, and what GitLab's
+//! load-performance and metrics widgets read.
+
+use std::fmt::Write;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::load::{Latency, Summary};
+use crate::report::junit::{Case, Outcome, Suite};
+use crate::report::{Error, Folder};
+use crate::unit::float;
+use crate::verdict::Verdict;
+
+const FILE: &str = "load.json";
+const SUITE: &str = "dyno load";
+
+/// Writes a report that says `error`, before anything is driven: a load that is killed must not
+/// leave an earlier pass behind.
+pub fn begin(folder: &Folder) -> Result<(), Error> {
+    let document = json!({
+        "schema": Summary::SCHEMA, "tool": "load", "verdict": Verdict::Error,
+        "reasons": ["the load has not finished"], "window": null,
+    });
+    folder.write(FILE, format!("{document:#}\n").as_bytes())
+}
+
+/// Writes every file. Returns a warning when an earlier junit.xml could not be kept.
+pub fn write(folder: &Folder, summary: &Summary) -> Result<Option<String>, Error> {
+    // Every number in it is finite and every key is text: this cannot fail.
+    let text = serde_json::to_string_pretty(summary).unwrap_or_default() + "\n";
+    folder.write(FILE, text.as_bytes())?;
+    folder.write("load-performance.json", format!("{:#}\n", performance(summary)).as_bytes())?;
+    folder.write("metrics.txt", metrics(summary).as_bytes())?;
+    folder.merge_dotenv(&variables(summary))?;
+    folder.merge_junit(&suite(summary))
+}
+
+/// Returns the steady phase of the load that this folder reports, in milliseconds since 1970;
+/// `None` when there is none that a gate could judge.
+pub fn steady(folder: &Folder) -> Result<Option<(i64, i64)>, Error> {
+    #[derive(Deserialize)]
+    struct Report {
+        schema: String,
+        interrupted: bool,
+        requests: Counts,
+        steady: Phase,
+    }
+    #[derive(Deserialize)]
+    struct Counts {
+        count: u64,
+        failed: u64,
+    }
+    #[derive(Deserialize)]
+    struct Phase {
+        start: i64,
+        end: i64,
+    }
+    let text = folder.read(FILE)?.unwrap_or_default();
+    // What is no report of a finished load, gives no window.
+    let report: Option<Report> = serde_json::from_str(&text).ok();
+    let is_usable = |report: &Report| {
+        report.schema == Summary::SCHEMA
+            && !report.interrupted
+            && report.requests.count > report.requests.failed
+            && report.steady.start < report.steady.end
+    };
+    Ok(report.filter(is_usable).map(|report| (report.steady.start, report.steady.end)))
+}
+
+/// A case a limit; without limits one for the run itself.
+fn suite(summary: &Summary) -> Suite {
+    let seconds =
+        float(u64::try_from(summary.window.end.saturating_sub(summary.window.start)).unwrap_or(0))
+            / 1000.0;
+    let case = |name: &str, outcome| Case {
+        name: name.to_owned(),
+        class: summary.plan.clone(),
+        seconds: 0.0,
+        outcome,
+    };
+    let outcome = |verdict: Verdict, why: String| match verdict {
+        Verdict::Passed | Verdict::Warned => Outcome::Passed,
+        Verdict::Inconclusive | Verdict::Error => Outcome::Error(why),
+        Verdict::Failed => Outcome::Failed(why),
+    };
+    let mut cases = vec![Case {
+        seconds,
+        ..case(
+            "the load ran and can be judged",
+            outcome(of_run(summary), summary.reasons.join("\n")),
+        )
+    }];
+    for limit in &summary.limits {
+        cases.push(case(&limit.name, outcome(limit.verdict, limit.reason.clone())));
+    }
+    Suite { name: SUITE.to_owned(), cases }
+}
+
+/// The verdict apart from the limits, which have cases of their own.
+fn of_run(summary: &Summary) -> Verdict {
+    let of_limits = summary.reasons.iter().all(|reason| {
+        summary.limits.iter().any(|limit| *reason == format!("{}: {}", limit.name, limit.reason))
+    });
+    if of_limits { Verdict::Passed } else { summary.verdict }
+}
+
+fn variables(summary: &Summary) -> Vec<(String, String)> {
+    let steady = &summary.steady;
+    [
+        ("DYNO_VERDICT", summary.verdict.to_string()),
+        ("DYNO_P95_MS", rounded(steady.latency.p95).to_string()),
+        ("DYNO_REQUESTS_PER_SECOND", rounded(steady.requests.rate).to_string()),
+        ("DYNO_LOAD_START_MS", steady.start.to_string()),
+        ("DYNO_LOAD_END_MS", steady.end.to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .to_vec()
+}
+
+/// Rounds to two figures: GitLab calls every other difference a change.
+fn rounded(value: f64) -> f64 {
+    if value <= 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    let places = 1.0 - value.log10().floor();
+    let grid = 10_f64.powf(places);
+    // Twice: a grid like 0.01 has no exact value, its decimal text has.
+    let value = (value * grid).round() / grid;
+    format!("{value:.6}").parse().unwrap_or(value)
+}
+
+/// k6's flat summary, which the load-performance widget reads: of the steady phase, times in
+/// milliseconds on a coarse grid.
+fn performance(summary: &Summary) -> Value {
+    let steady = &summary.steady;
+    let (requests, latency, waiting) = if steady.requests.count > 0 {
+        (&steady.requests, &steady.latency, &steady.first_byte)
+    } else {
+        (&summary.requests, &summary.latency, &summary.first_byte)
+    };
+    let good = requests.count.saturating_sub(requests.failed);
+    let (received, sent) = summary.endpoints.iter().fold((0, 0), |(received, sent), endpoint| {
+        (received + endpoint.bytes.received, sent + endpoint.bytes.sent)
+    });
+    let users = summary.series.iter().map(|point| point.users).max().unwrap_or(0);
+    let mut checks = serde_json::Map::new();
+    let mut metrics = json!({
+        "http_reqs": { "count": requests.count, "rate": rounded(requests.rate) },
+        "http_req_duration": trend(latency),
+        "http_req_waiting": trend(waiting),
+        // In this metric k6 calls the failed requests its passes.
+        "http_req_failed": {
+            "passes": requests.failed, "fails": good, "value": requests.failed_share(),
+        },
+        "vus": { "value": users, "min": 0, "max": users },
+        "vus_max": { "value": users, "min": users, "max": users },
+        "data_sent": { "count": sent },
+        "data_received": { "count": received },
+    });
+    // Without requests the widget would show NaN.
+    if requests.count > 0 {
+        metrics["checks"] = json!({
+            "passes": good, "fails": requests.failed, "value": 1.0 - requests.failed_share(),
+        });
+        checks.insert(
+            "good answer".to_owned(),
+            json!({
+                "name": "good answer", "path": "::good answer", "id": "",
+                "passes": good, "fails": requests.failed,
+            }),
+        );
+    }
+    json!({
+        "root_group": { "name": "", "path": "", "id": "", "groups": {}, "checks": checks },
+        "metrics": metrics,
+    })
+}
+
+fn trend(latency: &Latency) -> Value {
+    json!({
+        "avg": rounded(latency.mean), "min": rounded(latency.min), "med": rounded(latency.p50),
+        "max": rounded(latency.max), "p(90)": rounded(latency.p90), "p(95)": rounded(latency.p95),
+        "p(99)": rounded(latency.p99),
+    })
+}
+
+/// The metrics report: names without spaces, quotes or `#`, values on a coarse grid, since GitLab
+/// compares them as texts.
+fn metrics(summary: &Summary) -> String {
+    let mut text = String::new();
+    let steady = &summary.steady;
+    let mut push = |name: &str, label: &str, value: f64| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "dyno_load_{name}{label} {value}");
+    };
+    push("requests_per_second", "", rounded(steady.requests.rate));
+    push("failed_percent", "", rounded(steady.requests.failed_share() * 100.0));
+    push("p50_ms", "", rounded(steady.latency.p50));
+    push("p95_ms", "", rounded(steady.latency.p95));
+    push("p99_ms", "", rounded(steady.latency.p99));
+    for endpoint in summary.endpoints.iter().take(50) {
+        let label = format!("{{endpoint={}}}", label(&endpoint.name));
+        push("p95_ms", &label, rounded(endpoint.latency.p95));
+        push("failed_percent", &label, rounded(endpoint.requests.failed_share() * 100.0));
+    }
+    text
+}
+
+fn label(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "/{}._-:".contains(c) { c } else { '_' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::load::table::tests::summary;
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::create(root.path()).unwrap();
+        (root, folder)
+    }
+
+    #[test]
+    fn load_json_holds_what_the_contract_names() {
+        let (_root, folder) = folder();
+        assert_eq!(write(&folder, &summary()).unwrap(), None);
+        let text = folder.read(FILE).unwrap().unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        for (pointer, expected) in [
+            ("/schema", json!("dyno.load/1")),
+            ("/tool", json!("load")),
+            ("/verdict", json!("failed")),
+            ("/window", json!({ "start": 1_000_000, "end": 1_060_000 })),
+            ("/requests", json!({ "count": 1000, "failed": 3, "rate": 16.667 })),
+            ("/latency/p95", json!(123.4)),
+            ("/service_time/p99", json!(280.0)),
+            ("/endpoints/0/name", json!("GET /products/{id}")),
+            ("/generator/cpu_seconds", json!(1.5)),
+            ("/generator/dropped", json!(0)),
+            ("/generator/late", json!(0)),
+        ] {
+            assert_eq!(value.pointer(pointer), Some(&expected), "{pointer}");
+        }
+        assert!(value["reasons"].is_array());
+        assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary());
+    }
+
+    #[test]
+    fn the_steady_phase_is_read_back_only_where_a_gate_could_judge_it() {
+        let (_root, folder) = folder();
+        assert_eq!(steady(&folder).unwrap(), None);
+        write(&folder, &summary()).unwrap();
+        assert_eq!(steady(&folder).unwrap(), Some((1_010_000, 1_060_000)));
+        let with = |change: fn(&mut Summary)| {
+            let mut summary = summary();
+            change(&mut summary);
+            write(&folder, &summary).unwrap();
+            steady(&folder).unwrap()
+        };
+        assert_eq!(with(|summary| summary.interrupted = true), None);
+        assert_eq!(with(|summary| summary.requests.failed = 1000), None);
+        assert_eq!(with(|summary| summary.steady.end = summary.steady.start), None);
+        begin(&folder).unwrap();
+        assert_eq!(steady(&folder).unwrap(), None);
+    }
+
+    #[test]
+    fn the_widget_finds_its_numbers_and_no_nan() {
+        let value = performance(&summary());
+        for (pointer, expected) in [
+            ("/metrics/http_reqs/rate", json!(17.0)),
+            ("/metrics/http_req_waiting/p(90)", json!(100.0)),
+            ("/metrics/http_req_waiting/p(95)", json!(120.0)),
+            ("/metrics/checks/passes", json!(997)),
+            ("/metrics/checks/fails", json!(3)),
+        ] {
+            assert_eq!(value.pointer(pointer), Some(&expected), "{pointer}");
+        }
+        let mut none = summary();
+        none.requests = crate::load::Requests::default();
+        none.steady.requests = none.requests;
+        assert!(performance(&none)["metrics"].get("checks").is_none());
+    }
+
+    #[test]
+    fn values_are_rounded_to_two_figures() {
+        for (value, expected) in
+            [(0.0, 0.0), (0.1234, 0.12), (1.26, 1.3), (12.6, 13.0), (123.4, 120.0), (f64::NAN, 0.0)]
+        {
+            assert!((rounded(value) - expected).abs() < 1e-9, "{value}");
+        }
+    }
+
+    #[test]
+    fn metrics_have_a_name_and_a_value_whatever_an_endpoint_is_called() {
+        let mut summary = summary();
+        summary.endpoints[0].name = "GET /a b#'\"\n\u{fc}".to_owned();
+        let text = metrics(&summary);
+        assert!(text.contains("dyno_load_p95_ms 120\n"), "{text}");
+        let line = regex::Regex::new(r"^[A-Za-z0-9_/{}=.:-]+ [0-9.]+$").unwrap();
+        for written in text.lines() {
+            assert!(line.is_match(written), "{written}");
+        }
+    }
+
+    #[test]
+    fn each_limit_is_a_case_and_the_run_is_one() {
+        let suite = suite(&summary());
+        let outcomes: Vec<(&str, bool)> = suite
+            .cases
+            .iter()
+            .map(|case| (case.name.as_str(), matches!(case.outcome, Outcome::Failed(_))))
+            .collect();
+        assert_eq!(outcomes, [("the load ran and can be judged", true), ("errors < 0.1%", true)]);
+        let mut limited = summary();
+        limited.reasons.pop();
+        assert_eq!(super::suite(&limited).cases[0].outcome, Outcome::Passed);
+    }
+}

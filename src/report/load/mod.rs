@@ -1,0 +1,9 @@
+//! The load as it is told: the job log while it goes on, and the report files at its end.
+
+mod teller;
+mod table;
+mod files;
+pub mod locust;
+
+pub use files::{begin, steady, write};
+pub use teller::Teller;

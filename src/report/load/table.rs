@@ -1,0 +1,272 @@
+//! The lines and tables of a run, as text.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::load::{Latency, LimitResult, Phase, Progress, Requests, Summary, millis};
+use crate::report::joblog::printable;
+use crate::unit::{Span, float};
+use crate::verdict::Verdict;
+
+/// The head over the course's lines.
+pub fn course_head() -> String {
+    format!(
+        "{:>8} {:>7} {:>10} {:>9} {:>9} {:>8}",
+        "time", "users", "requests/s", "p50", "p95", "errors"
+    )
+}
+
+/// A line of the course.
+pub fn course_line(progress: &Progress, phase: Option<Phase>) -> String {
+    let note = match phase {
+        Some(Phase::Ramp) => "  users are starting",
+        Some(Phase::Drain) => "  waiting for the last answers",
+        Some(Phase::Steady) | None => "",
+    };
+    format!(
+        "{:>8} {:>7} {:>10.1} {:>9} {:>9} {:>8}{note}",
+        whole_seconds(progress.elapsed),
+        progress.users,
+        progress.rate,
+        millis(progress.p50),
+        millis(progress.p95),
+        share(progress.failed, progress.count),
+    )
+}
+
+/// The live line of a terminal.
+pub fn live_line(progress: &Progress) -> String {
+    format!(
+        "  {} of {}  {} users  {:.1} requests/s  p95 {}  {} failed of {}",
+        whole_seconds(progress.elapsed),
+        whole_seconds(progress.duration),
+        progress.users,
+        progress.rate,
+        millis(progress.p95),
+        progress.total_failed,
+        progress.total,
+    )
+}
+
+fn whole_seconds(millis: u64) -> String {
+    Span(Duration::from_secs(millis / 1000)).to_string()
+}
+
+fn share(failed: u64, count: u64) -> String {
+    if count == 0 {
+        "-".to_owned()
+    } else {
+        format!("{:.2}%", float(failed) * 100.0 / float(count))
+    }
+}
+
+/// The table, limits, errors and verdict at the end.
+pub fn block(summary: &Summary) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "--- load: {} ---", summary.verdict);
+    if summary.requests.count > 0 {
+        push_table(&mut text, summary);
+    }
+    for error in summary.errors.iter().take(10) {
+        let _ = writeln!(text, "{:>8} x {}", error.count, printable(&error.text));
+    }
+    if summary.errors.len() > 10 {
+        let _ =
+            writeln!(text, "{:>8} more kinds of errors in load.json", summary.errors.len() - 10);
+    }
+    for limit in &summary.limits {
+        let _ = writeln!(text, "{}", limit_line(limit));
+    }
+    let generator = &summary.generator;
+    let _ = writeln!(
+        text,
+        "generator: {:.2} s CPU, busiest thread {:.0}%, {} late, {} dropped, {} steps left out",
+        generator.cpu_seconds,
+        generator.cpu_share * 100.0,
+        generator.late,
+        generator.dropped,
+        generator.skipped,
+    );
+    let of_limits = |reason: &&String| {
+        !summary.limits.iter().any(|limit| **reason == format!("{}: {}", limit.name, limit.reason))
+    };
+    for reason in summary.reasons.iter().filter(of_limits) {
+        let _ = writeln!(text, "note: {}", printable(reason));
+    }
+    let _ = writeln!(text, "load {}", summary.verdict);
+    text
+}
+
+fn limit_line(limit: &LimitResult) -> String {
+    let mark = match limit.verdict {
+        Verdict::Passed | Verdict::Warned => "\u{2713}",
+        Verdict::Inconclusive => "?",
+        Verdict::Error | Verdict::Failed => "\u{2717}",
+    };
+    format!("{mark} {}: {} ({})", limit.verdict, printable(&limit.name), printable(&limit.reason))
+}
+
+fn push_table(text: &mut String, summary: &Summary) {
+    let names: Vec<String> =
+        summary.endpoints.iter().map(|endpoint| shorten(&printable(&endpoint.name))).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
+    let _ = writeln!(
+        text,
+        "{:<width$} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "endpoint", "requests", "failed", "per s", "p50", "p90", "p95", "p99", "max"
+    );
+    for (endpoint, name) in summary.endpoints.iter().zip(&names) {
+        let _ = writeln!(text, "{}", row(name, width, &endpoint.requests, &endpoint.latency));
+    }
+    let _ = writeln!(text, "{}", row("all", width, &summary.requests, &summary.latency));
+    let (service, steady) = (&summary.service_time, &summary.steady);
+    let _ = writeln!(
+        text,
+        "service time (from the write): p50 {}, p95 {}, p99 {}, max {}",
+        millis(service.p50),
+        millis(service.p95),
+        millis(service.p99),
+        millis(service.max)
+    );
+    let _ = writeln!(
+        text,
+        "steady phase, {}: {} requests, {:.1}/s, {} failed, p95 {}",
+        whole_seconds(u64::try_from(steady.end - steady.start).unwrap_or(0)),
+        steady.requests.count,
+        steady.requests.rate,
+        share(steady.requests.failed, steady.requests.count),
+        millis(steady.latency.p95)
+    );
+}
+
+fn row(name: &str, width: usize, requests: &Requests, latency: &Latency) -> String {
+    format!(
+        "{name:<width$} {:>9} {:>8} {:>8.1} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        requests.count,
+        requests.failed,
+        requests.rate,
+        millis(latency.p50),
+        millis(latency.p90),
+        millis(latency.p95),
+        millis(latency.p99),
+        millis(latency.max)
+    )
+}
+
+fn shorten(name: &str) -> String {
+    const LONGEST: usize = 50;
+    if name.chars().count() <= LONGEST {
+        name.to_owned()
+    } else {
+        let mut short: String = name.chars().take(LONGEST - 1).collect();
+        short.push('\u{2026}');
+        short
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::load::{Bytes, Endpoint, ErrorCount, Generator, Point, Steady, Window};
+
+    /// A run of a minute with one endpoint, one limit and three failed requests.
+    pub fn summary() -> Summary {
+        let requests = Requests { count: 1000, failed: 3, rate: 16.667 };
+        let latency = Latency {
+            min: 0.5,
+            mean: 12.0,
+            p50: 10.4,
+            p90: 100.26,
+            p95: 123.4,
+            p99: 280.0,
+            max: 12_345.0,
+        };
+        Summary {
+            schema: Summary::SCHEMA.to_owned(),
+            tool: "load".to_owned(),
+            verdict: Verdict::Failed,
+            reasons: vec!["errors < 0.1%: it was 0.30%, not 0.10%".to_owned(), "note".to_owned()],
+            plan: "shop".to_owned(),
+            target: "http://shop".to_owned(),
+            interrupted: false,
+            unreachable: false,
+            window: Window { start: 1_000_000, end: 1_060_000 },
+            steady: Steady {
+                start: 1_010_000,
+                end: 1_060_000,
+                requests,
+                latency,
+                service_time: latency,
+                first_byte: latency,
+            },
+            requests,
+            latency,
+            service_time: latency,
+            first_byte: latency,
+            endpoints: vec![Endpoint {
+                name: "GET /products/{id}".to_owned(),
+                requests,
+                latency,
+                service_time: latency,
+                first_byte: latency,
+                bytes: Bytes { sent: 10, received: 2000 },
+                errors: Vec::new(),
+            }],
+            errors: vec![ErrorCount { text: "status 503".to_owned(), count: 3 }],
+            generator: Generator {
+                cpu_seconds: 1.5,
+                cpu_share: 0.02,
+                threads: 2,
+                ..Generator::default()
+            },
+            limits: vec![LimitResult {
+                name: "errors < 0.1%".to_owned(),
+                verdict: Verdict::Failed,
+                value: Some(0.003),
+                limit: 0.001,
+                samples: 1000,
+                reason: "it was 0.30%, not 0.10%".to_owned(),
+            }],
+            series: vec![Point {
+                start: 1_000_000,
+                span: 1000,
+                users: 25,
+                rate: 16.0,
+                failed: 0,
+                p50: 10.0,
+                p95: 123.0,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_block_at_the_end_reads_as_meant() {
+        insta::assert_snapshot!(block(&summary()), @r"
+        --- load: failed ---
+        endpoint            requests   failed    per s      p50      p90      p95      p99      max
+        GET /products/{id}      1000        3     16.7   10.4ms    100ms    123ms    280ms    12.3s
+        all                     1000        3     16.7   10.4ms    100ms    123ms    280ms    12.3s
+        service time (from the write): p50 10.4ms, p95 123ms, p99 280ms, max 12.3s
+        steady phase, 50s: 1000 requests, 16.7/s, 0.30% failed, p95 123ms
+               3 x status 503
+        ✗ failed: errors < 0.1% (it was 0.30%, not 0.10%)
+        generator: 1.50 s CPU, busiest thread 2%, 0 late, 0 dropped, 0 steps left out
+        note: note
+        load failed
+        ");
+    }
+
+    #[test]
+    fn the_course_reads_as_meant() {
+        let progress =
+            Progress { elapsed: 65_000, users: 250, rate: 281.2, count: 10, ..Progress::default() };
+        insta::assert_snapshot!(
+            format!("{}\n{}", course_head(), course_line(&progress, Some(Phase::Drain))),
+            @r"
+            time   users requests/s       p50       p95   errors
+            1m5s     250      281.2    0.00ms    0.00ms    0.00%  waiting for the last answers
+        "
+        );
+    }
+}
