@@ -1,0 +1,143 @@
+//! Gate tasks: the load's window is found or waited for, sources get their credential, the gate
+//! judges.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::gate::{self, Check, Plan, Sources, Summary, Window, source};
+use crate::outcome::Outcome;
+use crate::policy::SourceEntry;
+use crate::unit::Span;
+use crate::verdict::Verdict;
+
+use super::protocol::Event;
+use super::records::{Choice, Records, choose};
+use super::rights::{Desk, Granted, Rights};
+
+/// How often the records of the pipeline are looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How often the job log is told what is waited for: GitLab learns of a cancel from new output.
+const TELL: Duration = Duration::from_secs(10);
+
+/// Judges the plan's checks.
+pub(super) async fn perform(
+    desk: &Desk<'_>,
+    plan: &Plan,
+    emit: &mut (dyn FnMut(Event) + Send),
+    cancel: &CancellationToken,
+) -> Result<Outcome> {
+    if let Rights::Granted(granted) = &desk.rights {
+        granted.profile.allow_gate(granted.policy, plan)?;
+    }
+    let sources = connect(desk, plan)?;
+    let load = match &desk.rights {
+        Rights::Granted(granted) if plan.window.wants_load() => {
+            tokio::select! {
+                load = find_load(granted, emit) => load,
+                () = cancel.cancelled() => return Ok(Outcome::Interrupted),
+            }
+        }
+        Rights::Granted(_) | Rights::Own(_) => Load::None,
+    };
+    let window = match load {
+        Load::Window(window) => Some(window),
+        Load::None => None,
+        Load::Unusable(reason) => return Ok(inconclusive(reason, emit)),
+    };
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let Some(chosen) = plan.window.resolve(window, now_ms) else {
+        let reason = "no load ran in this job or pipeline, and the plan names no other window";
+        return Ok(inconclusive(reason.to_owned(), emit));
+    };
+    let summary =
+        gate::run(plan, chosen, &sources, &mut |event| emit(Event::Gate(event)), cancel).await;
+    if summary.is_platforms_fault {
+        desk.note_platform_failure();
+    }
+    if cancel.is_cancelled() {
+        return Ok(Outcome::Interrupted);
+    }
+    Ok(summary.verdict.into())
+}
+
+/// Without a window there is nothing to judge, and that is never a pass.
+fn inconclusive(reason: String, emit: &mut (dyn FnMut(Event) + Send)) -> Outcome {
+    let summary = Summary::without_checks(Verdict::Inconclusive, reason);
+    emit(Event::Gate(gate::Event::Finished(Box::new(summary))));
+    Outcome::Inconclusive
+}
+
+enum Load {
+    Window(Window),
+    None,
+    Unusable(String),
+}
+
+/// Finds the load to judge. One that has not started is waited for a short time, one that runs
+/// for longer: jobs of one stage start side by side.
+async fn find_load(granted: &Granted<'_>, emit: &mut (dyn FnMut(Event) + Send)) -> Load {
+    let records = Records::of(&granted.policy.state, granted.job);
+    let rule = &granted.profile.gate;
+    let started = Instant::now();
+    let mut seen: Option<Instant> = None;
+    let mut told: Option<Instant> = None;
+    loop {
+        let (waits_for, bound, since) = match choose(&records.read(), granted.job.id) {
+            Choice::Judge { window, of } => {
+                emit(Event::Said(format!("Judging the load of job {of}.")));
+                return Load::Window(window);
+            }
+            Choice::Broken { of } => {
+                return Load::Unusable(format!(
+                    "the load of job {of} gave no steady phase to judge"
+                ));
+            }
+            Choice::WaitForEnd { of } => {
+                let since = *seen.get_or_insert_with(Instant::now);
+                (format!("the load of job {of} to end"), rule.wait_for_load_end, since)
+            }
+            Choice::None => {
+                ("a load of this pipeline to start".to_owned(), rule.wait_for_load_start, started)
+            }
+        };
+        if since.elapsed() >= bound.0 {
+            return match seen {
+                None => Load::None,
+                Some(_) => Load::Unusable(format!("waited {bound} for {waits_for}")),
+            };
+        }
+        if told.is_none_or(|told| told.elapsed() >= TELL) {
+            told = Some(Instant::now());
+            let left = Span(Duration::from_secs(bound.0.saturating_sub(since.elapsed()).as_secs()));
+            emit(Event::Said(format!("Waiting for {waits_for} (at most {left} more).")));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Opens the sources that the plan asks, each with the policy's credential or else the job's own.
+fn connect(desk: &Desk<'_>, plan: &Plan) -> Result<Sources> {
+    let Some(policy) = desk.policy() else {
+        return Err(Error::job("no metric source is defined on this machine")
+            .hint("write a file with `sources:` and name it with --policy"));
+    };
+    let mut sources = Sources::new();
+    let granted: Vec<(&str, &SourceEntry)> = match &desk.rights {
+        Rights::Granted(granted) => granted.profile.granted_sources(policy).collect(),
+        Rights::Own(_) => policy.sources.iter().map(|(name, entry)| (&**name, entry)).collect(),
+    };
+    for (name, entry) in granted {
+        let is_asked = |check: &Check| check.source.resolve([(name, entry.kind())]).is_some();
+        if plan.checks.iter().any(is_asked) {
+            // A token in the policy wins over a job's; a job's goes to the policy's address only.
+            let spec = entry.spec()?.or_token(plan.tokens.source.as_ref());
+            let source = source::connect(&spec).map_err(Error::system)?;
+            sources.insert(name.to_owned(), source);
+        }
+    }
+    Ok(sources)
+}

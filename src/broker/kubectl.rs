@@ -1,0 +1,75 @@
+//! kubectl tasks: a platform's cluster through the profile, or a job's own where it allows.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::deploy::cluster::{self, Access, ClusterSpec, Impersonate};
+use crate::deploy::kubectl::{self, ClusterChoice, Request};
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+
+use super::protocol::Event;
+use super::rights::{Desk, Granted, Own, Rights};
+
+/// Performs the request and returns kubectl's exit code.
+pub(super) async fn perform(
+    desk: &Desk<'_>,
+    request: &Request,
+    emit: &mut (dyn FnMut(Event) + Send),
+    cancel: &CancellationToken,
+) -> Result<Outcome> {
+    let spec = match &desk.rights {
+        Rights::Granted(granted) => granted_spec(granted, request)?,
+        Rights::Own(own) => own_spec(own, &request.cluster)?,
+    };
+    let cluster = cluster::connect(&spec).await.map_err(Error::system)?;
+    let ended =
+        kubectl::perform(request, &cluster, &mut |event| emit(Event::Kubectl(event)), cancel).await;
+    if ended.cluster_unreachable {
+        desk.note_platform_failure();
+    }
+    Ok(Outcome::Code(ended.code))
+}
+
+fn granted_spec(granted: &Granted<'_>, request: &Request) -> Result<ClusterSpec> {
+    let grant =
+        granted.profile.allow_kubectl(granted.policy, granted.job, &granted.who, request)?;
+    let access = match (&request.cluster, grant.cluster.as_deref()) {
+        (ClusterChoice::Own(own), _) => Access::Own((**own).clone()),
+        (ClusterChoice::Default | ClusterChoice::Named(_), Some(name)) => {
+            let entry = granted
+                .policy
+                .clusters
+                .get(name)
+                .ok_or_else(|| Error::system(format!("the policy has no cluster `{name}`")))?;
+            Access::Kubeconfig { path: entry.kubeconfig.clone(), context: entry.context.clone() }
+        }
+        (ClusterChoice::Default | ClusterChoice::Named(_), None) => {
+            return Err(Error::refused("the profile grants no cluster"));
+        }
+    };
+    Ok(ClusterSpec {
+        access,
+        impersonate: grant
+            .impersonate
+            .map(|user| Impersonate { user, groups: grant.impersonate_groups }),
+        namespace: grant.namespace,
+        fenced: true,
+    })
+}
+
+/// A person's own kubeconfig, as kubectl would find it.
+fn own_spec(own: &Own, choice: &ClusterChoice) -> Result<ClusterSpec> {
+    let access = match choice {
+        ClusterChoice::Own(own) => Access::Own((**own).clone()),
+        ClusterChoice::Default => first_kubeconfig(own, None)?,
+        ClusterChoice::Named(context) => first_kubeconfig(own, Some(context.clone()))?,
+    };
+    Ok(ClusterSpec { access, impersonate: None, namespace: None, fenced: false })
+}
+
+fn first_kubeconfig(own: &Own, context: Option<String>) -> Result<Access> {
+    let path = own.kubeconfigs.iter().find(|path| path.exists()).ok_or_else(|| {
+        Error::job("there is no kubeconfig").hint("set KUBECONFIG, or write ~/.kube/config")
+    })?;
+    Ok(Access::Kubeconfig { path: path.clone(), context })
+}
