@@ -1,1 +1,57 @@
 //! One file per verb; the only place where everything meets.
+
+pub mod config;
+pub mod prepare;
+pub mod run;
+pub mod cleanup;
+pub mod gc;
+pub mod load;
+pub mod gate;
+pub mod inspect;
+pub mod kubectl;
+pub mod explain;
+pub mod doctor;
+pub mod schema;
+pub mod try_;
+pub mod locust;
+pub mod helper;
+pub mod driver;
+mod guest;
+
+use std::io::{IsTerminal, Write};
+
+use crate::error::Error;
+
+/// Where a verb writes: handed in, so that tests can look.
+pub struct Streams {
+    /// Standard output.
+    pub out: Box<dyn Write + Send>,
+    /// Standard error.
+    pub err: Box<dyn Write + Send>,
+    /// True when a person looks at standard output as it comes.
+    pub is_terminal: bool,
+}
+
+impl Streams {
+    /// Those of this process.
+    pub fn process() -> Self {
+        Self {
+            out: Box::new(std::io::stdout()),
+            err: Box::new(std::io::stderr()),
+            is_terminal: std::io::stdout().is_terminal(),
+        }
+    }
+}
+
+/// The load worker: a plan comes on stdin, snapshots go to stdout.
+pub fn worker() -> u8 {
+    match crate::load::worker() {
+        Ok(()) => 0,
+        Err(error) => end(&Error::job(error)),
+    }
+}
+
+fn end(error: &Error) -> u8 {
+    _ = writeln!(std::io::stderr(), "{error}");
+    error.as_outcome().code()
+}

@@ -1,0 +1,202 @@
+//! `dyno gate`: judges what the infrastructure did, and writes the verdict back.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Event;
+use crate::command::Streams;
+use crate::command::guest::Guest;
+use crate::error::{Error, Result};
+use crate::gate::{self, Overrides, Plan, Summary, Window, WindowChoice, Written};
+use crate::job::Vars;
+use crate::outcome::Outcome;
+use crate::policy::{self, Task, VariableValue, VariableWrite};
+use crate::report::gate as told;
+use crate::report::writeback::{Value, Writeback};
+use crate::report::{self, Folder};
+use crate::shutdown::Signals;
+use crate::unit::Span;
+use crate::verdict::Verdict;
+
+/// Arguments of `dyno gate`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 passed, 99 a check failed, 98 inconclusive, 97 a source could not be asked,\n\
+                        96 refused by policy, 2 wrong plan or usage, 130 interrupted."
+)]
+pub struct Args {
+    /// Plan file (YAML) with `checks:`
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+    /// Variable that says `passed` or `failed`, right in the next line of the script
+    #[arg(long, value_name = "NAME")]
+    variable: Option<String>,
+    /// Exit 0 also when the verdict is failed or inconclusive: the variable tells
+    #[arg(long, requires = "variable")]
+    no_fail: bool,
+    /// Judge this much time up to now, in place of the load's steady phase
+    #[arg(long, value_name = "SPAN")]
+    last: Option<Span>,
+    /// Longest wait for a source's data to reach the window's end
+    #[arg(long, value_name = "SPAN")]
+    settle: Option<Span>,
+    /// Folder for report files; the load's own report is looked for there, too
+    #[arg(long, value_name = "DIR", default_value = Folder::DEFAULT)]
+    report: PathBuf,
+    /// On a laptop: file with `sources:`, in the policy's grammar
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the plan is wrong, the policy refuses, or a report cannot be written.
+pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<Outcome> {
+    let folder = Folder::create(&args.report).map_err(Error::job)?;
+    let back = args
+        .variable
+        .as_deref()
+        .map(|key| Writeback::new(key, vars, folder.clone()))
+        .transpose()
+        .map_err(Error::job)?;
+    // Whatever happens from here on, no earlier pass is left behind.
+    told::begin(&folder).map_err(Error::job)?;
+    write_back(back.as_ref(), Value::Failed)?;
+    let plan = plan(&args, &folder, vars)?;
+    let guest = Guest::find(args.policy.as_deref(), vars)?;
+    let signals = Signals::listen().map_err(Error::system)?;
+    let gate = Gate { guest: &guest, cancel: signals.cancel() };
+    gate.write_project_variable(&plan, VariableValue::Failed, streams).await;
+    let (outcome, summary) = gate.judge(&plan, streams).await?;
+    if let Some(warning) = told::write(&folder, &summary).map_err(Error::job)? {
+        say(streams, &format!("WARNING: {warning}"))?;
+    }
+    say(streams, told::block(&summary).trim_end())?;
+    if summary.verdict <= Verdict::Warned && outcome == Outcome::Passed {
+        write_back(back.as_ref(), Value::Passed)?;
+        gate.write_project_variable(&plan, VariableValue::Passed, streams).await;
+    }
+    Ok(match outcome {
+        Outcome::Failed | Outcome::Inconclusive if args.no_fail => Outcome::Passed,
+        outcome => outcome,
+    })
+}
+
+fn plan(args: &Args, folder: &Folder, vars: &dyn Vars) -> Result<Plan> {
+    let file = policy::plan::read(&args.plan).map_err(Error::job)?;
+    let overrides = Overrides {
+        window: args.last.map(WindowChoice::Last),
+        settle: args.settle,
+        variable: args.variable.clone(),
+        ..Overrides::default()
+    };
+    let written = Written { checks: file.checks, gate: file.gate };
+    let mut plan = Plan::build(written, overrides, vars)
+        .map_err(|error| Error::job(error).hint(format!("mend {}", args.plan.display())))?;
+    // The report of a load in this job, or of an earlier job that handed it on.
+    if plan.window.wants_load()
+        && let Some((start_ms, end_ms)) = report::load::steady(folder).map_err(Error::job)?
+    {
+        plan.window = WindowChoice::Explicit(Window { start_ms, end_ms });
+    }
+    Ok(plan)
+}
+
+fn write_back(back: Option<&Writeback>, value: Value) -> Result<()> {
+    let Some(Err(errors)) = back.map(|back| back.write(value)) else { return Ok(()) };
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Err(Error::job(texts.join("; ")))
+}
+
+fn say(streams: &mut Streams, text: &str) -> Result<()> {
+    writeln!(streams.out, "{text}").and_then(|()| streams.out.flush()).map_err(Error::system)
+}
+
+struct Gate<'a> {
+    guest: &'a Guest,
+    cancel: &'a CancellationToken,
+}
+
+impl Gate<'_> {
+    async fn judge(&self, plan: &Plan, streams: &mut Streams) -> Result<(Outcome, Summary)> {
+        let mut summary = None;
+        let outcome = self
+            .guest
+            .perform(
+                Task::Gate(Box::new(plan.clone())),
+                &mut |event| {
+                    let line = match event {
+                        Event::Gate(event) => {
+                            if let gate::Event::Finished(finished) = &event {
+                                summary = Some((**finished).clone());
+                            }
+                            told::line(&event)
+                        }
+                        Event::Said(text) => Some(text),
+                        Event::Load(_) | Event::Kubectl(_) | Event::Variable(_) => None,
+                    };
+                    if let Some(line) = line {
+                        _ = say(streams, &line);
+                    }
+                },
+                self.cancel,
+            )
+            .await?;
+        match summary {
+            Some(summary) => Ok((outcome, summary)),
+            None if outcome == Outcome::Interrupted => {
+                Ok((outcome, Summary::without_checks(Verdict::Inconclusive, "interrupted")))
+            }
+            None => Err(Error::system("the gate ended without a verdict")),
+        }
+    }
+
+    /// Later jobs read the project's variable where one is there: it outranks the dotenv report.
+    /// A profile without a token for it has none to write.
+    async fn write_project_variable(
+        &self,
+        plan: &Plan,
+        value: VariableValue,
+        streams: &mut Streams,
+    ) {
+        let Some(variable) = &plan.variable else { return };
+        if !self.guest.is_in_job() {
+            return;
+        }
+        let write = VariableWrite {
+            key: variable.key.clone(),
+            value,
+            scope: variable.scope.clone(),
+            token: plan.tokens.gitlab.clone(),
+        };
+        let mut lines = Vec::new();
+        let written = self
+            .guest
+            .perform(
+                Task::Variable(write),
+                &mut |event| {
+                    if let Event::Variable(written) = event {
+                        lines.extend(written.warning.map(|text| format!("WARNING: {text}")));
+                    }
+                },
+                self.cancel,
+            )
+            .await;
+        match written {
+            Ok(_) => (),
+            Err(error) if error.as_outcome() == Outcome::Refused => {
+                tracing::debug!(%error, "no project variable is written");
+            }
+            Err(error) => lines.push(format!(
+                "WARNING: the project variable {} was not written: {error}",
+                variable.key
+            )),
+        }
+        for line in lines {
+            _ = say(streams, &line);
+        }
+    }
+}

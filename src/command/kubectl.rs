@@ -1,0 +1,216 @@
+//! `kubectl`: the command line parsed with the caller's rights, the request performed by the
+//! driver in a job, and in this process on a laptop.
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Event;
+use crate::command::Streams;
+use crate::command::guest::Guest;
+use crate::deploy::kubectl::{self, Fetched, Files, Parsed};
+use crate::error::{Error, Result};
+use crate::job::Vars;
+use crate::outcome::Outcome;
+use crate::policy::Task;
+use crate::shutdown::Signals;
+
+/// Runs a command line (without `kubectl` itself).
+///
+/// # Errors
+/// When the driver refuses, or cannot be asked. kubectl's own errors are told here, and are its
+/// exit code.
+pub async fn run(
+    argv: &[String],
+    vars: &dyn Vars,
+    stdin: &mut (dyn Read + Send),
+    streams: &mut Streams,
+) -> Result<Outcome> {
+    let request = match kubectl::parse(argv, &Disk { vars }, stdin) {
+        Ok(Parsed::Local { stdout, stderr, code }) => {
+            put(&mut streams.out, &stdout)?;
+            put(&mut streams.err, &stderr)?;
+            return Ok(Outcome::Code(code));
+        }
+        Ok(Parsed::Remote(request)) => request,
+        Err(usage) => {
+            put(&mut streams.err, &format!("{usage}\n"))?;
+            return Ok(Outcome::Code(1));
+        }
+    };
+    let guest = Guest::find(None, vars)?;
+    let signals = Signals::listen().map_err(Error::system)?;
+    let mut broken = None;
+    let outcome = guest
+        .perform(
+            Task::Kubectl(Box::new(request)),
+            &mut |event| {
+                let put = match event {
+                    Event::Kubectl(kubectl::Event::Stdout(text)) => put(&mut streams.out, &text),
+                    Event::Kubectl(kubectl::Event::Stderr(text)) | Event::Said(text) => {
+                        put(&mut streams.err, &text)
+                    }
+                    Event::Load(_) | Event::Gate(_) | Event::Variable(_) => Ok(()),
+                };
+                if let (Err(error), true) = (put, broken.is_none()) {
+                    broken = Some(error);
+                    signals.cancel().cancel();
+                }
+            },
+            signals.cancel(),
+        )
+        .await
+        // Called as kubectl, a refusal ends as kubectl's own do.
+        .map_err(|error| error.outcome(Outcome::Code(1)))?;
+    match broken {
+        Some(error) => Err(error),
+        None => Ok(outcome),
+    }
+}
+
+/// What a kubectl command line prints on standard output.
+///
+/// # Errors
+/// When it fails: with what it printed on standard error.
+pub async fn capture(
+    argv: &[&str],
+    vars: &dyn Vars,
+    guest: &Guest,
+    cancel: &CancellationToken,
+) -> Result<String> {
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    let parsed = kubectl::parse(&argv, &Disk { vars }, &mut std::io::empty());
+    let request = match parsed.map_err(|usage| Error::job(told(&usage.0)))? {
+        Parsed::Local { stdout, .. } => return Ok(stdout),
+        Parsed::Remote(request) => request,
+    };
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    let task = Task::Kubectl(Box::new(request));
+    let outcome = guest
+        .perform(
+            task,
+            &mut |event| match event {
+                Event::Kubectl(kubectl::Event::Stdout(text)) => stdout.push_str(&text),
+                Event::Kubectl(kubectl::Event::Stderr(text)) | Event::Said(text) => {
+                    stderr.push_str(&text);
+                }
+                Event::Load(_) | Event::Gate(_) | Event::Variable(_) => {}
+            },
+            cancel,
+        )
+        .await?;
+    if outcome.code() == 0 { Ok(stdout) } else { Err(Error::job(told(&stderr))) }
+}
+
+/// kubectl's words as the text of an error, which brings its own `error: `.
+fn told(text: &str) -> String {
+    let text = text.trim();
+    text.strip_prefix("error: ").unwrap_or(text).to_owned()
+}
+
+/// A reader that went away is no error of ours.
+fn put(to: &mut Box<dyn Write + Send>, text: &str) -> Result<()> {
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            Err(Error::job("nobody reads the output").outcome(Outcome::Code(141)))
+        }
+        Err(error) => Err(Error::system(error)),
+    }
+}
+
+/// The files and variables of whoever runs the command.
+struct Disk<'a> {
+    vars: &'a dyn Vars,
+}
+
+impl Files for Disk<'_> {
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn list(&self, path: &Path) -> std::io::Result<Option<Vec<String>>> {
+        if !std::fs::metadata(path)?.is_dir() {
+            return Ok(None);
+        }
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(Some(names))
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        // A reader sees the old file or the new one, never half of one.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(content)?;
+        let mode = std::fs::metadata(path).map_or(0o600, |known| known.permissions().mode());
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        file.persist(target)?;
+        Ok(())
+    }
+
+    fn fetch(&self, url: &str) -> std::result::Result<Fetched, String> {
+        // The parser is no async code, and this thread's runtime is busy running it.
+        std::thread::scope(|scope| {
+            let fetched = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.map_err(|error| error.to_string())?.block_on(fetch(url))
+            });
+            fetched.join().unwrap_or_else(|_| Err("interrupted".to_owned()))
+        })
+    }
+
+    fn kubeconfigs(&self) -> Vec<PathBuf> {
+        match self.vars.filled("KUBECONFIG") {
+            Some(list) => {
+                list.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect()
+            }
+            None => {
+                let home = self.vars.filled("HOME").map(PathBuf::from);
+                home.into_iter().map(|home| home.join(".kube/config")).collect()
+            }
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.vars.get(name)
+    }
+}
+
+/// No manifest is larger.
+const MAX_MANIFEST: usize = 64 << 20;
+
+async fn fetch(url: &str) -> std::result::Result<Fetched, String> {
+    let told = |error: reqwest::Error| {
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            text = error.to_string();
+            cause = error.source();
+        }
+        text
+    };
+    // The first to install one wins; all of dyno installs the same.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .connect_timeout(std::time::Duration::from_secs(10))
+        .build()
+        .map_err(told)?;
+    let mut response = client.get(url).send().await.map_err(told)?;
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(told)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_MANIFEST {
+            return Err("the answer is larger than any manifest".to_owned());
+        }
+    }
+    Ok(Fetched { status: status.as_u16(), reason: status.to_string(), body })
+}

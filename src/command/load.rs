@@ -1,0 +1,153 @@
+//! `dyno load`: drives load at a target and judges what the client saw.
+
+use std::path::PathBuf;
+
+use crate::broker::Event;
+use crate::command::Streams;
+use crate::command::guest::Guest;
+use crate::error::{Error, Result};
+use crate::job::Vars;
+use crate::load::{self, Overrides, Plan, Written};
+use crate::outcome::Outcome;
+use crate::policy::{self, Task};
+use crate::report::{self, Folder};
+use crate::shutdown::Signals;
+use crate::unit::{Rate, Span};
+
+/// Arguments of `dyno load`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 passed, 99 a limit failed, 98 inconclusive, 97 target unreachable,\n\
+                        96 refused by policy, 2 wrong plan or usage, 130 interrupted."
+)]
+pub struct Args {
+    /// Plan file (YAML); the flags below override what it says
+    #[arg(value_name = "PLAN")]
+    plan: Option<PathBuf>,
+    /// Where the load goes
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+    /// Path to GET, in place of journeys; may be given several times
+    #[arg(long, value_name = "PATH")]
+    get: Vec<String>,
+    /// Virtual users, each waiting for its answers (closed model)
+    #[arg(long, value_name = "N", conflicts_with = "arrivals")]
+    users: Option<u32>,
+    /// Users started each second
+    #[arg(long, value_name = "RATE")]
+    spawn_rate: Option<Rate>,
+    /// Arrivals a second, whatever the answers (open model)
+    #[arg(long, value_name = "RATE")]
+    arrivals: Option<Rate>,
+    /// How long
+    #[arg(long, value_name = "SPAN")]
+    duration: Option<Span>,
+    /// What the client must have seen, e.g. 'p95 < 300ms'; beside the plan's own limits
+    #[arg(long, value_name = "LIMIT")]
+    limit: Vec<String>,
+    /// Bound on the generator's cores
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+    /// Longest wait for one answer
+    #[arg(long, value_name = "SPAN")]
+    timeout: Option<Span>,
+    /// Certificate authority of the target, a PEM file
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Folder for report files
+    #[arg(long, value_name = "DIR", default_value = Folder::DEFAULT)]
+    report: PathBuf,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the plan is wrong, the policy refuses, or the load could not be driven at all.
+pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<Outcome> {
+    let folder = Folder::create(&args.report).map_err(Error::job)?;
+    // Whatever happens from here on, no earlier pass is left behind.
+    report::load::begin(&folder).map_err(Error::job)?;
+    let plan = plan(args, vars)?;
+    drive(plan, &Guest::find(None, vars)?, &folder, (vars, streams)).await
+}
+
+fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
+    let (name, file) = match &args.plan {
+        Some(path) => {
+            let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+            (name.unwrap_or_default(), policy::plan::read(path).map_err(Error::job)?)
+        }
+        None if args.target.is_some() => ("load".to_owned(), policy::plan::PlanFile::default()),
+        None => {
+            return Err(Error::job("there is neither a plan nor a target")
+                .hint("name a plan file, or give --target URL --users N --duration SPAN"));
+        }
+    };
+    let written = Written {
+        name,
+        target: file.target,
+        load: file.load,
+        journeys: file.journeys,
+        limits: file.limits,
+    };
+    let ca = args
+        .ca_file
+        .map(|file| {
+            std::fs::read_to_string(&file).map_err(|error| {
+                Error::job(error).hint(format!("check --ca-file {}", file.display()))
+            })
+        })
+        .transpose()?;
+    let overrides = Overrides {
+        target: args.target,
+        get: args.get,
+        users: args.users,
+        spawn_rate: args.spawn_rate,
+        arrivals: args.arrivals,
+        duration: args.duration,
+        threads: args.threads,
+        timeout: args.timeout,
+        limits: args.limit,
+        ca,
+    };
+    Plan::build(written, &overrides, vars).map_err(Error::job)
+}
+
+/// Drives a plan, tells it in the log and writes its report.
+async fn drive(
+    plan: Plan,
+    guest: &Guest,
+    folder: &Folder,
+    (vars, streams): (&dyn Vars, &mut Streams),
+) -> Result<Outcome> {
+    let signals = Signals::listen().map_err(Error::system)?;
+    let mut teller =
+        report::load::Teller::new(report::joblog::Place::of(vars, streams.is_terminal));
+    let mut summary = None;
+    let performed = guest
+        .perform(
+            Task::Load(Box::new(plan)),
+            &mut |event| match event {
+                Event::Load(event) => {
+                    if let load::Event::Finished(finished) = &event {
+                        summary = Some(finished.clone());
+                    }
+                    teller.tell(&event, &mut streams.out);
+                }
+                Event::Said(text) => teller.say(&text, &mut streams.out),
+                Event::Gate(_) | Event::Kubectl(_) | Event::Variable(_) => (),
+            },
+            signals.cancel(),
+        )
+        .await;
+    if let Some(summary) = &summary
+        && let Some(warning) = report::load::write(folder, summary).map_err(Error::job)?
+    {
+        teller.say(&format!("WARNING: {warning}"), &mut streams.out);
+    }
+    let outcome = performed?;
+    if summary.is_none() && outcome == Outcome::Passed {
+        return Err(Error::system("the load ended without a summary"));
+    }
+    Ok(outcome)
+}
