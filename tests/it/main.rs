@@ -1,1 +1,25 @@
-//! The whole program, through its binary.
+//! The whole program, through its binary: against an emulated runner, real servers and a real
+//! Kubernetes control plane.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests stop at the first surprise"
+)]
+
+#[path = "../standins/mod.rs"]
+mod standins;
+mod support;
+
+mod protocol;
+mod stops;
+mod leftovers;
+mod artifacts;
+mod policy;
+mod guest;
+mod bad_input;
+mod kubectl;
+mod line;

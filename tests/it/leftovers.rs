@@ -1,0 +1,142 @@
+//! What must not survive: background processes, an attempt that was cut short, a killed runner's job.
+
+use std::sync::Arc;
+
+use crate::support::{Ending, Lab, Marker, Runner, eventually, policy, skip};
+
+const NOBODY: u32 = 65534;
+
+#[test]
+fn a_background_process_is_gone_when_its_stage_ends() {
+    let (open, closed) = (Marker::new(), Marker::new());
+    let (with_pipe, without) = (open.command(), closed.command());
+    let job = Runner::new(&policy(""))
+        // One holds the log's pipe open, which would hold the stage; one is a session of its own.
+        .script([
+            &format!("{with_pipe} &"),
+            &format!("setsid {without} >/dev/null 2>&1 &"),
+            "echo ran",
+        ])
+        .after_script(["echo after; ls /proc | grep -c '^[0-9]*$'"])
+        .run();
+    assert_eq!(job.ending, Ending::Success, "{}", job.log);
+    assert!(!open.lives() && !closed.lives());
+}
+
+#[test]
+fn files_stay_between_the_stages_of_a_job_and_go_with_it() {
+    let lab = Arc::new(Lab::new());
+    let job = Runner::within(&lab, &policy(""))
+        .script(["echo kept > file"])
+        .after_script(["cat file"])
+        .run();
+    assert!(job.log.contains("\nkept\n"), "{}", job.log);
+    assert!(lab.has_no_job_left());
+}
+
+#[test]
+fn prepare_can_be_repeated_and_removes_what_an_earlier_attempt_left() {
+    let verbs = Runner::new(&policy("")).by_hand();
+    for verb in ["config", "prepare"] {
+        assert!(verbs.call(verb).status.success());
+    }
+    assert!(
+        verbs
+            .run("mkdir -p /builds/group/project && touch /builds/group/project/old", "get_sources")
+            .status
+            .success()
+    );
+    assert!(verbs.call("prepare").status.success());
+    let output = verbs.run("ls -A /builds/group/project 2>/dev/null; exit 0", "build_script");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    assert!(verbs.call("cleanup").status.success());
+    assert!(verbs.lab().has_no_job_left());
+}
+
+#[test]
+fn cleanup_can_be_repeated_and_needs_no_prepare() {
+    let verbs = Runner::new(&policy("")).by_hand();
+    for _ in 0..2 {
+        let output = verbs.call("cleanup");
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert!(verbs.call("prepare").status.success());
+    for _ in 0..2 {
+        let output = verbs.call("cleanup");
+        assert!(output.status.success(), "{output:?}");
+        assert!(!verbs.job_folder().exists());
+    }
+}
+
+#[test]
+fn cleanup_removes_what_half_a_prepare_left() {
+    let verbs = Runner::new(&policy("")).by_hand();
+    std::fs::create_dir_all(verbs.job_folder().join("builds/group")).unwrap();
+    std::fs::write(verbs.job_folder().join("tmp"), "a file where a folder belongs").unwrap();
+    let output = verbs.call("cleanup");
+    assert!(output.status.success(), "{output:?}");
+    assert!(!verbs.job_folder().exists());
+}
+
+#[test]
+fn cleanup_masks_the_jobs_secrets_in_what_it_prints() {
+    let secret = "s3cr3t-of-the-project";
+    let lab = Arc::new(Lab::new());
+    let state = lab.folder().join(secret);
+    let text = policy("").replace("STATE", state.to_str().unwrap());
+    let verbs = Runner::within(&lab, &text).masked("TOKEN", secret).by_hand().for_user(NOBODY);
+    // A folder of root's, which this runner cannot empty: cleanup must tell its path.
+    let foreign = state.join("jobs").join(verbs.job_folder().file_name().unwrap()).join("foreign");
+    std::fs::create_dir_all(foreign.join("full")).unwrap();
+    let output = verbs.call("cleanup");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success());
+    assert!(!told.contains(secret) && told.contains("[MASKED]"), "{told}");
+}
+
+#[test]
+fn nothing_of_a_job_survives_its_runner() {
+    let marker = Marker::new();
+    let command = marker.command();
+    let (runner, lab) = Runner::new(&policy(""))
+        .script(["echo started", &format!("setsid {command} & {command}")])
+        .begin_as_process();
+    runner.until_log_has("\nstarted\n");
+    eventually("the script runs", || marker.lives());
+    runner.kill();
+    eventually("nothing of the script is left", || !marker.lives());
+    eventually("the job's folder is gone", || lab.has_no_job_left());
+}
+
+#[test]
+fn what_a_killed_driver_left_is_gone_after_the_next_prepare() {
+    let marker = Marker::new();
+    let command = marker.command();
+    let (runner, lab) =
+        Runner::new(&policy("")).script(["echo started", &command]).begin_as_process();
+    runner.until_log_has("\nstarted\n");
+    runner.kill_with_its_driver();
+    eventually("nothing of the script is left", || !marker.lives());
+    assert!(!lab.has_no_job_left(), "nobody was left to remove the job's folder");
+    let job = Runner::within(&lab, &policy("")).script(["true"]).run();
+    assert_eq!(job.ending, Ending::Success, "{}", job.log);
+    assert!(lab.has_no_job_left());
+}
+
+#[test]
+fn a_runner_without_root_runs_jobs_too_and_leaves_nothing() {
+    let verbs = Runner::new(&policy("")).by_hand().for_user(NOBODY);
+    let prepared = verbs.call("prepare");
+    let told = String::from_utf8_lossy(&prepared.stderr).into_owned();
+    if !prepared.status.success() && told.contains("user namespaces") {
+        return skip("a_runner_without_root_runs_jobs_too_and_leaves_nothing", &told);
+    }
+    assert!(prepared.status.success(), "{told}");
+    let output = verbs.run("echo in $PWD as $(id -u); touch /builds/made; echo $?", "build_script");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && shown.ends_with("0\n"), "{output:?}");
+    assert!(!shown.contains("as 0"), "{shown}");
+    assert!(verbs.call("cleanup").status.success());
+    assert!(!verbs.job_folder().exists());
+}
