@@ -21,5 +21,4 @@ mod artifacts;
 mod policy;
 mod guest;
 mod bad_input;
-mod kubectl;
 mod line;

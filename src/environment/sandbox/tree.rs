@@ -229,7 +229,7 @@ mod tests {
             std::os::unix::fs::chown(tree.join(folder), Some(user), Some(user)).ok();
         }
         for folder in ["a/b/c", "a/b", "a"] {
-            fs::set_permissions(tree.join(folder), PermissionsExt::from_mode(0)).unwrap();
+            fs::set_permissions(tree.join(folder), PermissionsExt::from_mode(0o000)).unwrap();
         }
         fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).unwrap();
         if rustix::process::geteuid().is_root() {

@@ -28,10 +28,9 @@ async fn against(answer: &[&'static [u8]], repeats_last: bool) -> Summary {
                     return;
                 }
             }
-            while repeats_last {
-                if stream.write_all(answer[answer.len() - 1]).await.is_err() {
-                    return;
-                }
+            if repeats_last {
+                while stream.write_all(answer[answer.len() - 1]).await.is_ok() {}
+                return;
             }
             let _ = stream.shutdown().await;
         }
