@@ -1,6 +1,5 @@
 //! From a [`ClusterSpec`] to a live [`Cluster`].
 
-use std::path::Path;
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -173,11 +172,6 @@ fn client(config: Config) -> Result<kube::Client, kube::Error> {
         .map_err(tower::BoxError::from)
         .service(client);
     Ok(kube::Client::new(service, config.default_namespace))
-}
-
-/// True when a kubeconfig file is there at all.
-pub fn exists(path: &Path) -> bool {
-    path.is_file()
 }
 
 #[cfg(test)]

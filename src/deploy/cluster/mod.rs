@@ -9,7 +9,7 @@ mod discovery;
 mod builtin;
 mod fence;
 
-pub use builtin::{Builtin, builtin_by_kind, builtin_by_word, is_builtin_group};
+pub use builtin::{builtin_by_kind, builtin_by_word, is_builtin_group};
 pub use call::{Accept, Answer, Call, Method, Patch};
 pub use connect::{Cluster, connect};
 pub use discovery::{Discovery, Mapping};

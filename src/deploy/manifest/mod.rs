@@ -9,7 +9,7 @@ mod json;
 mod print;
 
 pub use json::{compact, indented};
-pub use object::{Objects, Problem, objects};
+pub use object::{Objects, objects};
 pub use print::{float, go_syntax as go_syntax_plain, yaml};
 pub use stream::documents;
 pub use yaml::{go_text, parse};

@@ -2,8 +2,8 @@
 
 use super::get::{self, Bare};
 use super::{Context, input, mistake, nothing_named, options};
-use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
-use crate::deploy::kubectl::{Delete, DryRun, Operation, Output, Parsed, Usage, What};
+use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
+use crate::deploy::kubectl::{Delete, Operation, Output, Parsed, Usage, What};
 
 const FLAGS: &[Flag] = &[
     input::FLAGS[0],
@@ -26,6 +26,10 @@ const FLAGS: &[Flag] = &[
     flag("raw", Kind::Text),
 ];
 
+const IMMEDIATE: &str = "Warning: Immediate deletion does not wait for confirmation that the \
+                         running resource has been terminated. The resource may continue to run \
+                         on the cluster indefinitely.\n";
+
 /// Reads `kubectl delete …`.
 pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(FLAGS, "kubectl delete")?;
@@ -39,10 +43,10 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     let output = match flags.text("output").unwrap_or_default() {
         "" => Output::Default,
         "name" => Output::Name,
-        _ => {
-            return Err(mistake(
-                "unexpected -o output mode: only '-o name' is supported".to_owned(),
-            ));
+        other => {
+            return Err(mistake(format!(
+                "unexpected -o output mode: {other}. We only support '-o name'"
+            )));
         }
     };
     let all = flags.is("all", false);
@@ -50,15 +54,12 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     if flags.args.is_empty() && !input::is_given(&flags) {
         return Err(nothing_named());
     }
-    if all && flags.filled("selector").is_some() {
-        return Err(mistake("cannot set --all and --selector at the same time"));
+    if all && selected {
+        return Err(mistake("setting 'all' parameter but found a non empty selector. "));
     }
-    let grace = if flags.is("now", false) { 1 } else { flags.number("grace-period", -1) };
-    let force = flags.is("force", false);
-    if grace == 0 && !force {
-        notes.push("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.\n".to_owned());
-    } else if force && dry_run == DryRun::None {
-        notes.push("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.\n".to_owned());
+    let grace = grace(&flags)?;
+    if grace == 0 {
+        notes.push(IMMEDIATE.to_owned());
     }
     let propagation = match flags.text("cascade").unwrap_or("background") {
         "background" | "true" => "Background",
@@ -77,8 +78,8 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         ignore_not_found: flags.is("ignore-not-found", (all || selected) && by_type),
         selection,
         all,
-        grace_period: if force && grace < 0 { 0 } else { grace },
-        force,
+        grace_period: grace,
+        force: flags.is("force", false),
         propagation: propagation.to_owned(),
         wait: flags.is("wait", true),
         timeout_ms: flags
@@ -89,4 +90,53 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         output,
     };
     context.request(&flags, notes, Operation::Delete(delete))
+}
+
+/// The grace period; −1 is the object's own. Zero is meant only together with `--force`: alone it
+/// is one second, so that nothing is lost by mistake.
+fn grace(flags: &flags::Parsed) -> Result<i64, Usage> {
+    let period = flags.number("grace-period", -1);
+    let force = flags.is("force", false);
+    let period = match (flags.is("now", false), period) {
+        (true, -1) => 1,
+        (true, _) => {
+            return Err(mistake("--now and --grace-period cannot be specified together"));
+        }
+        (false, period) => period,
+    };
+    match (force, period) {
+        (true, 1..) => {
+            Err(mistake("--force and --grace-period greater than 0 cannot be specified together"))
+        }
+        (true, _) => Ok(0),
+        (false, 0) => Ok(1),
+        (false, period) => Ok(period),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_force_makes_a_deletion_immediate() {
+        for (line, expected) in [
+            ("", Ok(-1)),
+            ("--grace-period=5", Ok(5)),
+            ("--grace-period=0", Ok(1)),
+            ("--now", Ok(1)),
+            ("--force", Ok(0)),
+            ("--force --grace-period=0", Ok(0)),
+            ("--force --grace-period=5", Err("greater than 0")),
+            ("--now --grace-period=5", Err("--now and --grace-period")),
+        ] {
+            let argv: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let found = grace(&flags::parse(&argv, FLAGS, "kubectl delete").unwrap());
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{line}"),
+                (Err(Usage(text)), Err(part)) => assert!(text.contains(part), "{text}"),
+                (found, expected) => panic!("{line}: {found:?}, not {expected:?}"),
+            }
+        }
+    }
 }

@@ -48,9 +48,8 @@ pub async fn run(session: &mut Session<'_>, delete: &Delete) -> Outcome {
         }
     }
     Trouble::all(troubles)?;
-    if found == 0 && !delete.ignore_not_found
-        || (found == 0 && matches!(delete.selection.what, crate::deploy::kubectl::What::Types(_)))
-    {
+    let by_type = matches!(delete.selection.what, crate::deploy::kubectl::What::Types(_));
+    if found == 0 && (by_type || !delete.ignore_not_found) {
         session.out("No resources found\n");
         return Ok(());
     }

@@ -15,8 +15,6 @@ pub enum Trouble {
     Text(String),
     /// Several.
     Many(Vec<Self>),
-    /// Told already: only the exit code is left.
-    Silent,
 }
 
 impl From<Failure> for Trouble {
@@ -89,7 +87,6 @@ impl Trouble {
                     _ => format!("[{}]", texts.join(", ")),
                 }
             }
-            Self::Silent => String::new(),
         }
     }
 
@@ -100,7 +97,6 @@ impl Trouble {
             Self::Many(troubles) => {
                 troubles.iter().map(|trouble| trouble.standard() + "\n").collect()
             }
-            Self::Silent => String::new(),
             Self::Text(text) if text.starts_with("error: ") => line(text.clone()),
             Self::Text(text) => line(format!("error: {text}")),
             Self::Status(_) | Self::Network(_) => line(self.standard()),
@@ -126,7 +122,7 @@ impl Trouble {
             Self::Network(Failure::Network(text)) => {
                 format!("Unable to connect to the server: {text}")
             }
-            Self::Network(_) | Self::Text(_) | Self::Many(_) | Self::Silent => self.message(),
+            Self::Network(_) | Self::Text(_) | Self::Many(_) => self.message(),
         }
     }
 }
