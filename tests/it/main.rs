@@ -21,4 +21,5 @@ mod artifacts;
 mod policy;
 mod guest;
 mod bad_input;
+mod kubectl;
 mod line;

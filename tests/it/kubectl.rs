@@ -1,0 +1,243 @@
+//! dyno under the name kubectl beside the real kubectl: the same script, each in a namespace of its
+//! own; output, errors, exit codes and the objects left behind must be the same.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use regex::Regex;
+use serde_json::Value;
+
+use crate::support::{Cluster, setting};
+
+/// The cases by the first word of their names; every case belongs to one.
+const GROUPS: &[&str] =
+    &["create", "apply", "yaml", "get", "jsonpath", "pods", "rollout", "change", "config"];
+
+#[test]
+fn every_case_belongs_to_a_group() {
+    for (name, _) in cases() {
+        let groups = GROUPS.iter().filter(|group| name.starts_with(&format!("{group}: ")));
+        assert_eq!(groups.count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn what_is_created_is_the_same() {
+    compare("create");
+}
+
+#[test]
+fn what_is_applied_is_the_same() {
+    compare("apply");
+}
+
+#[test]
+fn yaml_is_read_the_same() {
+    compare("yaml");
+}
+
+#[test]
+fn what_is_got_is_the_same() {
+    compare("get");
+}
+
+#[test]
+fn what_jsonpath_finds_is_the_same() {
+    compare("jsonpath");
+}
+
+#[test]
+fn tables_of_pods_are_the_same() {
+    compare("pods");
+}
+
+#[test]
+fn rollouts_are_told_the_same() {
+    compare("rollout");
+}
+
+#[test]
+fn what_is_changed_and_deleted_is_the_same() {
+    compare("change");
+}
+
+#[test]
+fn kubeconfigs_are_kept_the_same() {
+    compare("config");
+}
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kubectl")
+}
+
+/// The scripts of `cases.txt` by name.
+fn cases() -> Vec<(String, Vec<String>)> {
+    let text = std::fs::read_to_string(data().join("cases.txt")).unwrap();
+    let mut cases: Vec<(String, Vec<String>)> = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("### ") {
+            cases.push((name.to_owned(), Vec::new()));
+        } else if let (Some((_, lines)), false) =
+            (cases.last_mut(), line.is_empty() || line.starts_with('#'))
+        {
+            lines.push(line.to_owned());
+        }
+    }
+    cases
+}
+
+#[track_caller]
+fn compare(group: &str) {
+    let prefix = format!("{group}: ");
+    let mut different = Vec::new();
+    for (name, lines) in cases().iter().filter(|(name, _)| name.starts_with(&prefix)) {
+        let [real, ours] = std::thread::scope(|scope| {
+            let real = scope.spawn(|| Run::new(Who::Real).script(lines));
+            let ours = scope.spawn(|| Run::new(Who::Dyno).script(lines));
+            [real.join().unwrap(), ours.join().unwrap()]
+        });
+        if real != ours {
+            different.push(format!("=== {name}\n{}", difference(&real, &ours)));
+        }
+    }
+    assert!(different.is_empty(), "kubectl (-) and dyno (+) differ:\n{}", different.join("\n"));
+}
+
+/// The blocks (a command and all that it gave) that differ.
+fn difference(real: &str, ours: &str) -> String {
+    let blocks = |text: &str| -> Vec<String> { text.split("\n$ ").map(str::to_owned).collect() };
+    let (real, ours) = (blocks(real), blocks(ours));
+    let mark = |text: &str, mark: char| -> String {
+        text.lines().map(|line| format!("{mark} {line}\n")).collect()
+    };
+    real.iter()
+        .zip(&ours)
+        .filter(|(real, ours)| real != ours)
+        .map(|(real, ours)| mark(real, '-') + &mark(ours, '+'))
+        .collect()
+}
+
+#[derive(Clone, Copy)]
+enum Who {
+    Real,
+    Dyno,
+}
+
+struct Run {
+    cluster: Cluster,
+    folder: tempfile::TempDir,
+}
+
+impl Run {
+    fn new(who: Who) -> Self {
+        let name = match who {
+            Who::Real => "same-real",
+            Who::Dyno => "same-dyno",
+        };
+        let cluster = Cluster::new(name).made();
+        let folder = tempfile::tempdir().unwrap();
+        let program = match who {
+            Who::Real => PathBuf::from(setting("DYNO_TEST_KUBECTL").unwrap()),
+            Who::Dyno => PathBuf::from(env!("CARGO_BIN_EXE_dyno")),
+        };
+        let bin = folder.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        symlink(program, bin.join("kubectl")).unwrap();
+        Self { cluster, folder }
+    }
+
+    /// Runs the lines in one shell; all that they gave, with what differs from run to run taken out.
+    fn script(&self, lines: &[String]) -> String {
+        let lab = PathBuf::from(setting("DYNO_TEST_CLUSTER").unwrap());
+        let folder = self.folder.path().display().to_string();
+        let file = |path: PathBuf| std::fs::read_to_string(path).unwrap().trim().to_owned();
+        let settings = file(lab.join("env"));
+        let server = settings.lines().find_map(|line| line.strip_prefix("URL=")).unwrap();
+        let mut script = String::from(PRELUDE);
+        for line in lines {
+            let quoted = line.replace('\'', r"'\''");
+            script.push_str(&format!(
+                "printf '$ %s\\n' '{quoted}'\n{{ {line}\n}} >$TMP/o 2>$TMP/e </dev/null; code=$?\n\
+                 cat $TMP/o; echo; sed 's/^/! /' $TMP/e; echo \"[$code]\"\n"
+            ));
+        }
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .env_clear()
+            .env("PATH", format!("{folder}/bin:/usr/local/bin:/usr/bin:/bin"))
+            .env("HOME", &folder)
+            .env("TMP", &folder)
+            .env("NS", &self.cluster.namespace)
+            .env("DATA", data())
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .env("ADMIN", self.cluster.kubeconfig())
+            .env("REAL", setting("DYNO_TEST_KUBECTL").unwrap())
+            .env("SERVER", server)
+            .env("CA", lab.join("pki/ca.crt"))
+            .env("TOKEN", file(lab.join("admin.token")))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let told =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let all = format!("{told}\n$ objects\n{}", self.objects());
+        still(&all.replace(&folder, "TMP").replace(&self.cluster.namespace, "NS"))
+    }
+
+    /// What the namespace holds in the end.
+    fn objects(&self) -> String {
+        let kinds =
+            "configmaps,secrets,services,deployments,statefulsets,daemonsets,serviceaccounts";
+        let namespace = &self.cluster.namespace;
+        let list = self.cluster.kubectl(["get", kinds, "-n", namespace, "-o", "json"]);
+        let list: Value = serde_json::from_str(&list).unwrap();
+        let mut objects = String::new();
+        for object in list["items"].as_array().unwrap() {
+            let mut object = object.clone();
+            let map = object.as_object_mut().unwrap();
+            map.remove("status");
+            let metadata = map["metadata"].as_object_mut().unwrap();
+            for key in
+                ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"]
+            {
+                metadata.remove(key);
+            }
+            if let Some(annotations) =
+                metadata.get_mut("annotations").and_then(Value::as_object_mut)
+            {
+                annotations.remove("deployment.kubernetes.io/revision");
+                annotations.remove("deprecated.daemonset.template.generation");
+            }
+            if let Some(spec) = map.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.remove("clusterIP");
+                spec.remove("clusterIPs");
+            }
+            objects.push_str(&format!("{object}\n"));
+        }
+        objects
+    }
+}
+
+const PRELUDE: &str = r####"
+real() { "$REAL" --kubeconfig "$ADMIN" "$@"; }
+m() { awk -v s="### $1" '$0==s{p=1;next} /^### /{p=0} p' "$DATA/manifests.txt"; }
+"####;
+
+/// A text without what no two runs share: times, ids, versions, hashes, ages.
+fn still(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (pattern, instead) in [
+        (r"[WIE]\d{4} [\d:.]+ +\d+ helpers\.go", "W helpers.go"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
+        (r#"(resourceVersion"?: "?)\d+"#, "${1}VERSION"),
+        (r"\b(web|rich|agent|db)-[0-9a-f]{8,10}(-[a-z0-9]{5})?\b", "${1}-HASH"),
+        (r"\b(agent|db)-[a-z0-9]{5}\b", "${1}-HASH"),
+        (r"(?m) +\d+(s|m|ms) *$", " AGE"),
+        (r" +\d+[smd](\d+s)? +", "  AGE  "),
+    ] {
+        text = Regex::new(pattern).unwrap().replace_all(&text, instead).into_owned();
+    }
+    text
+}
