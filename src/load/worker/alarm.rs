@@ -15,6 +15,7 @@ pub struct Alarm(AsyncFd<OwnedFd>);
 
 impl Alarm {
     /// Makes one; needs a running reactor.
+    #[expect(deprecated, reason = "its replacement is unsafe; an owned descriptor keeps it sound")]
     pub fn new() -> std::io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         Ok(Self(AsyncFd::new(timerfd_create(TimerfdClockId::Monotonic, flags)?)?))
