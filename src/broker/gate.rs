@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::gate::{self, Check, Plan, Sources, Summary, Window, source};
+use crate::gate::{self, Check, Plan, SourceChoice, Sources, Summary, Window, source};
 use crate::outcome::Outcome;
 use crate::policy::SourceEntry;
 use crate::unit::Span;
@@ -16,6 +16,7 @@ use crate::verdict::Verdict;
 use super::protocol::Event;
 use super::records::{Choice, Records, choose};
 use super::rights::{Desk, Granted, Rights};
+use super::variable;
 
 /// How often the records of the pipeline are looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -32,7 +33,11 @@ pub(super) async fn perform(
 ) -> Result<Outcome> {
     if let Rights::Granted(granted) = &desk.rights {
         granted.profile.allow_gate(granted.policy, plan)?;
+        if let Some(warning) = variable::shadow(granted, plan) {
+            emit(Event::Said(warning));
+        }
     }
+    let plan = &with_named_sources(desk, plan);
     let sources = connect(desk, plan)?;
     let load = match &desk.rights {
         Rights::Granted(granted) if plan.window.wants_load() => {
@@ -119,18 +124,38 @@ async fn find_load(granted: &Granted<'_>, emit: &mut (dyn FnMut(Event) + Send)) 
     }
 }
 
+/// The sources that may be asked, in the order in which a kind is looked for.
+fn offered<'a>(desk: &'a Desk<'_>) -> Vec<(&'a str, &'a SourceEntry)> {
+    match (&desk.rights, desk.policy()) {
+        (Rights::Granted(granted), _) => granted.profile.granted_sources(granted.policy).collect(),
+        (Rights::Own(_), Some(policy)) => {
+            policy.sources.iter().map(|(name, entry)| (&**name, entry)).collect()
+        }
+        (Rights::Own(_), None) => Vec::new(),
+    }
+}
+
+/// The plan with each check's source by its name; one that is not offered stays as it was asked.
+fn with_named_sources(desk: &Desk<'_>, plan: &Plan) -> Plan {
+    let offered = offered(desk);
+    let mut plan = plan.clone();
+    for check in &mut plan.checks {
+        let kinds = offered.iter().map(|(name, entry)| (*name, entry.kind()));
+        if let Some(name) = check.source.resolve(kinds) {
+            check.source = SourceChoice::Named(name.to_owned());
+        }
+    }
+    plan
+}
+
 /// Opens the sources that the plan asks, each with the policy's credential or else the job's own.
 fn connect(desk: &Desk<'_>, plan: &Plan) -> Result<Sources> {
-    let Some(policy) = desk.policy() else {
+    if desk.policy().is_none() {
         return Err(Error::job("no metric source is defined on this machine")
             .hint("write a file with `sources:` and name it with --policy"));
-    };
+    }
     let mut sources = Sources::new();
-    let granted: Vec<(&str, &SourceEntry)> = match &desk.rights {
-        Rights::Granted(granted) => granted.profile.granted_sources(policy).collect(),
-        Rights::Own(_) => policy.sources.iter().map(|(name, entry)| (&**name, entry)).collect(),
-    };
-    for (name, entry) in granted {
+    for (name, entry) in offered(desk) {
         let is_asked = |check: &Check| check.source.resolve([(name, entry.kind())]).is_some();
         if plan.checks.iter().any(is_asked) {
             // A token in the policy wins over a job's; a job's goes to the policy's address only.

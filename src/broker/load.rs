@@ -20,6 +20,9 @@ pub(super) async fn perform(
     emit: &mut (dyn FnMut(Event) + Send),
     cancel: &CancellationToken,
 ) -> Result<Outcome> {
+    if let Rights::Granted(granted) = &desk.rights {
+        granted.profile.allow_lookup(&plan)?;
+    }
     // Whatever a guest claims, only addresses that are resolved here are connected to.
     plan.pins = pins(&plan).await?;
     let granted = match &desk.rights {

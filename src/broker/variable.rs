@@ -1,12 +1,14 @@
 //! Writes a verdict into a variable of the job's own project, as the original inspector did.
 
 use crate::error::{Error, Result};
+use crate::gate;
+use crate::job::Variable;
 use crate::job::gitlab::{Gitlab, NewVariable, Project};
 use crate::outcome::Outcome;
 use crate::policy::{VariableWrite, secrets};
 
 use super::protocol::Event;
-use super::rights::{Desk, Rights};
+use super::rights::{Desk, Granted, Rights};
 
 /// Writes the variable and tells what GitLab answered.
 pub(super) async fn perform(
@@ -45,4 +47,46 @@ pub(super) async fn perform(
         .map_err(Error::system)?;
     emit(Event::Variable(written));
     Ok(Outcome::Passed)
+}
+
+/// Returns a warning when later jobs will not see the verdict: a variable from outside of the
+/// pipeline's files outranks the dotenv report, and nothing may write that one.
+pub(super) fn shadow(granted: &Granted<'_>, plan: &gate::Plan) -> Option<String> {
+    let policy = granted.policy;
+    let is_written = policy.gitlab.is_some()
+        && (policy.variables_token_file.is_some() || plan.tokens.gitlab.is_some());
+    let key = &plan.variable.as_ref()?.key;
+    if is_written { None } else { outranked(key, &granted.job.variables) }
+}
+
+/// `variables` is the job's own list as GitLab sent it, where what YAML defines is public.
+fn outranked(key: &str, variables: &[Variable]) -> Option<String> {
+    variables.iter().any(|variable| variable.key == key && !variable.public).then(|| {
+        format!(
+            "WARNING: `{key}` is also defined outside of the pipeline's files (project, group, \
+             instance or pipeline variable). That one outranks the dotenv report, so later jobs \
+             see its value, not this verdict: delete `{key}` in Settings > CI/CD > Variables, or \
+             give the gate a token to write it (GITLAB_TOKEN)."
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_variable_from_outside_of_the_pipelines_files_outranks() {
+        let variable = |key: &str, public| Variable {
+            key: key.to_owned(),
+            value: "passed".to_owned(),
+            public,
+            file: false,
+            masked: false,
+            raw: false,
+        };
+        assert_eq!(outranked("abc", &[variable("abc", true), variable("x", false)]), None);
+        let warning = outranked("abc", &[variable("abc", false)]).unwrap();
+        assert!(warning.contains("delete `abc`"), "{warning}");
+    }
 }

@@ -94,6 +94,11 @@ impl Target {
         }
     }
 
+    /// True when a name could resolve into this target: a network with that port.
+    pub fn may_hold_name(&self, port: u16) -> bool {
+        matches!(self.place, Place::Network(_)) && self.has_port(port)
+    }
+
     /// Returns the name when it leads to the machine itself.
     pub fn loopback_name(&self) -> Option<&str> {
         match &self.place {

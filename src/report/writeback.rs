@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Folder;
-use crate::job::{Variable, Vars};
+use crate::job::Vars;
 use crate::verdict::Verdict;
 
 /// Names that the shell, the runner or GitLab means something by.
@@ -158,18 +158,6 @@ pub fn check_name(key: &str) -> Result<(), Error> {
     }
 }
 
-/// Returns a warning when a variable of the project, its group or the pipeline outranks the dotenv
-/// report. `variables` is the job's own list as GitLab sent it, where what YAML defines is public.
-pub fn shadow(key: &str, variables: &[Variable]) -> Option<String> {
-    variables.iter().any(|variable| variable.key == key && !variable.public).then(|| {
-        format!(
-            "`{key}` is also defined outside of the pipeline's files (project, group, instance or \
-             pipeline variable); that one outranks the dotenv report, so later jobs see its value, \
-             not this verdict: delete `{key}` in Settings > CI/CD > Variables"
-        )
-    })
-}
-
 /// Writes `KEY.sh`, which the shell functions read after each command.
 fn export(folder: &Path, key: &str, value: Value) -> Result<(), Error> {
     let path = folder.join(format!("{key}.sh"));
@@ -273,20 +261,5 @@ mod tests {
         for name in ["PATH", "LD_PRELOAD", "BASH_ENV", "DYNO_SOCKET", "CI_JOB_TOKEN", "CI", "ENV"] {
             assert!(matches!(check_name(name), Err(Error::Reserved(_))), "{name}");
         }
-    }
-
-    #[test]
-    fn only_a_variable_from_outside_of_the_pipelines_files_shadows() {
-        let variable = |key: &str, public| Variable {
-            key: key.to_owned(),
-            value: "passed".to_owned(),
-            public,
-            file: false,
-            masked: false,
-            raw: false,
-        };
-        assert_eq!(shadow("abc", &[variable("abc", true), variable("x", false)]), None);
-        let warning = shadow("abc", &[variable("abc", false)]).unwrap();
-        assert!(warning.contains("delete `abc`"), "{warning}");
     }
 }

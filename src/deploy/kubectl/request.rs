@@ -150,8 +150,6 @@ pub struct Apply {
     pub selector: Option<String>,
     /// `-o`.
     pub output: Output,
-    /// `--overwrite`: false makes a change on both sides an error.
-    pub overwrite: bool,
 }
 
 /// `kubectl create` and `kubectl replace`.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Denied, list};
 use crate::load::{Pins, Plan};
 use crate::policy::Profile;
-use crate::policy::target::{literal, plain, special};
+use crate::policy::target::{Target, literal, plain, special};
 use crate::unit::{Rate, Span};
 
 /// A load test, as far as a policy decides on it.
@@ -39,11 +39,30 @@ impl Profile {
         self.allow_load_at(&plan.into(), resolved)
     }
 
+    /// Decides all that needs no address, before any name is looked up: a look-up alone tells the
+    /// name's owner something.
+    pub fn allow_lookup(&self, plan: &Plan) -> Result<(), Denied> {
+        let asked = LoadAsked::from(plan);
+        for (host, port) in &asked.origins {
+            let may_be_held = |target: &Target| {
+                target.names(host, *port) || target.may_hold_name(*port) || literal(host).is_some()
+            };
+            if !self.load.targets.iter().any(may_be_held) {
+                return Err(self.no_target(host, *port, None));
+            }
+        }
+        self.allow_amount(&asked)
+    }
+
     /// As [`Profile::allow_load`], on what counts of a plan.
     pub fn allow_load_at(&self, asked: &LoadAsked, resolved: &Pins) -> Result<(), Denied> {
         for (host, port) in &asked.origins {
             self.allow_origin(host, *port, resolved)?;
         }
+        self.allow_amount(asked)
+    }
+
+    fn allow_amount(&self, asked: &LoadAsked) -> Result<(), Denied> {
         let rule = &self.load;
         if asked.users > rule.users {
             return Err(self.too_much("users", &format!("{} users", asked.users), rule.users));
@@ -64,17 +83,20 @@ impl Profile {
         Denied::new(self, &format!("load.{key}"), asked.to_owned(), format!("at most {most}"))
     }
 
+    fn no_target(&self, host: &str, port: u16, reason: Option<String>) -> Denied {
+        let targets = &self.load.targets;
+        let allowed = match reason {
+            Some(reason) => format!("{reason}; allowed: {}", list(targets)),
+            None if targets.is_empty() => "no load at all".to_owned(),
+            None => format!("allowed: {}", list(targets)),
+        };
+        Denied::new(self, "load.targets", format!("load on `{}`", origin(host, port)), allowed)
+    }
+
     fn allow_origin(&self, host: &str, port: u16, resolved: &Pins) -> Result<(), Denied> {
         let targets = &self.load.targets;
         let origin = origin(host, port);
-        let denied = |reason: Option<String>| {
-            let allowed = match reason {
-                Some(reason) => format!("{reason}; allowed: {}", list(targets)),
-                None if targets.is_empty() => "no load at all".to_owned(),
-                None => format!("allowed: {}", list(targets)),
-            };
-            Denied::new(self, "load.targets", format!("load on `{origin}`"), allowed)
-        };
+        let denied = |reason| self.no_target(host, port, reason);
         if targets.is_empty() {
             return Err(denied(None));
         }
@@ -157,6 +179,34 @@ mod tests {
         for (targets, host, port, addresses, expected) in table {
             let answer = ask(targets, host, *port, addresses);
             assert_eq!(answer.is_ok(), *expected, "{targets:?} {host}:{port} {addresses:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_up_only_where_some_target_could_allow_it() {
+        let lookup = |targets: &[&str], url: &str| {
+            let plan = format!("target: {url}\njourneys: [{{ steps: [{{ get: / }}] }}]");
+            let file = crate::policy::plan::parse(&plan, "plan.yaml".as_ref()).unwrap();
+            let written = crate::load::Written {
+                name: "plan".to_owned(),
+                target: file.target,
+                load: file.load,
+                journeys: file.journeys,
+                limits: file.limits,
+            };
+            let vars = std::collections::BTreeMap::<String, String>::new();
+            let plan = Plan::build(written, &crate::load::Overrides::default(), &vars).unwrap();
+            profile(targets).profiles[0].allow_lookup(&plan).is_ok()
+        };
+        for (targets, url, expected) in [
+            (&["*.staging.example.com"][..], "http://a.staging.example.com", true),
+            (&["*.staging.example.com"], "http://secret.attacker.example", false),
+            (&["*.staging.example.com", "10.0.0.0/8:80"], "http://a.example", true),
+            (&["*.staging.example.com", "10.0.0.0/8:80"], "http://a.example:81", false),
+            (&["*.staging.example.com"], "http://10.1.2.3", true),
+            (&[], "http://a.example", false),
+        ] {
+            assert_eq!(lookup(targets, url), expected, "{targets:?} {url}");
         }
     }
 

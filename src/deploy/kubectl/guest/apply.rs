@@ -66,7 +66,6 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         validate,
         selector: flags.filled("selector"),
         output: output?,
-        overwrite: flags.is("overwrite", true),
     };
     context.request(&flags, notes, Operation::Apply(apply))
 }
@@ -74,6 +73,11 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
 fn guard(flags: &flags::Parsed, dry_run: DryRun, server_side: bool) -> Result<(), Usage> {
     let force = flags.is("force", false);
     let wrong = [
+        (
+            !flags.is("overwrite", true),
+            "--overwrite=false is not supported by dyno: a change on both sides takes the \
+             manifest's value (leave the flag out)",
+        ),
         (
             flags.is("force-conflicts", false) && !server_side,
             "--force-conflicts only works with --server-side",
