@@ -9,6 +9,6 @@ pub mod gitlab;
 #[cfg(test)]
 pub mod standin;
 
-pub use response::{Artifact, Credential, Error, Image, Job, JobId, Service, Step, Variable};
+pub use response::{Job, JobId, Variable};
 pub use stage::ScriptStage;
 pub use vars::{ProcessVars, Vars};

@@ -29,7 +29,7 @@ pub async fn resolve(host: &str) -> Result<Vec<IpAddr>, Error> {
     }
     let error = |source| Error { host: host.to_owned(), source };
     let resolver = TokioResolver::builder_tokio()
-        .and_then(|builder| builder.build())
+        .and_then(hickory_resolver::ResolverBuilder::build)
         .map_err(|source| error(Some(source)))?;
     let found = resolver.lookup_ip(host).await.map_err(|source| error(Some(source)))?;
     let addresses: Vec<IpAddr> = found.iter().collect();

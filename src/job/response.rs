@@ -63,26 +63,14 @@ pub struct Job {
     pub token: Secret,
     /// `job:` name in the pipeline file.
     pub name: String,
-    /// `stage:` name.
-    pub stage: String,
     /// The pipeline's number.
     pub pipeline_id: u64,
     /// The project's number.
     pub project_id: u64,
     /// Its full path: `group/sub/project`.
     pub project_path: String,
-    /// Number of the user who started it.
-    pub user_id: u64,
-    /// Branch or tag name.
-    pub git_ref: String,
-    /// Commit.
-    pub sha: String,
-    /// Clone URL, with the token in it.
-    pub repo_url: Secret,
     /// True when GitLab says that the ref is protected; unknown counts as not.
     pub is_protected: bool,
-    /// Job timeout in seconds.
-    pub timeout_seconds: u64,
     /// As sent: unexpanded, keys repeat, predefined first.
     pub variables: Vec<Variable>,
     /// `script`, `after_script`, …
@@ -91,10 +79,6 @@ pub struct Job {
     pub image: Option<Image>,
     /// `services:`.
     pub services: Vec<Service>,
-    /// `artifacts:` and `artifacts:reports:`, one entry each.
-    pub artifacts: Vec<Artifact>,
-    /// Registry credentials that GitLab hands out.
-    pub credentials: Vec<Credential>,
     /// True for a job written with the `run:` keyword.
     pub has_run_keyword: bool,
 }
@@ -157,41 +141,6 @@ pub struct Service {
     pub alias: String,
 }
 
-/// An artifact or report that the job declared.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Artifact {
-    /// Paths, relative to the project directory.
-    #[serde(deserialize_with = "or_default")]
-    pub paths: Vec<String>,
-    /// `archive`, `dotenv`, `junit` …
-    #[serde(deserialize_with = "or_default")]
-    pub artifact_type: String,
-    /// `on_success`, `on_failure`, `always`.
-    #[serde(deserialize_with = "or_default")]
-    pub when: String,
-}
-
-/// A registry credential.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub struct Credential {
-    /// Registry host.
-    #[serde(deserialize_with = "or_default")]
-    pub url: String,
-    /// User.
-    #[serde(deserialize_with = "or_default")]
-    pub username: String,
-    /// Password.
-    pub password: Secret,
-}
-
-impl Default for Credential {
-    fn default() -> Self {
-        Self { url: String::new(), username: String::new(), password: Secret::new(String::new()) }
-    }
-}
-
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ResponseFile {
@@ -203,8 +152,6 @@ struct ResponseFile {
     #[serde(deserialize_with = "or_default")]
     git_info: GitInfo,
     #[serde(deserialize_with = "or_default")]
-    runner_info: RunnerInfo,
-    #[serde(deserialize_with = "or_default")]
     variables: Vec<Variable>,
     #[serde(deserialize_with = "or_default")]
     steps: Vec<Step>,
@@ -212,10 +159,6 @@ struct ResponseFile {
     image: Image,
     #[serde(deserialize_with = "or_default")]
     services: Vec<Service>,
-    #[serde(deserialize_with = "or_default")]
-    artifacts: Vec<Artifact>,
-    #[serde(deserialize_with = "or_default")]
-    credentials: Vec<Credential>,
     run: serde_json::Value,
 }
 
@@ -225,34 +168,17 @@ struct JobInfo {
     #[serde(deserialize_with = "or_default")]
     name: String,
     #[serde(deserialize_with = "or_default")]
-    stage: String,
-    #[serde(deserialize_with = "or_default")]
     pipeline_id: u64,
     #[serde(deserialize_with = "or_default")]
     project_id: u64,
     #[serde(deserialize_with = "or_default")]
     project_full_path: String,
-    #[serde(deserialize_with = "or_default")]
-    user_id: u64,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct GitInfo {
-    #[serde(deserialize_with = "or_default")]
-    repo_url: String,
-    #[serde(rename = "ref", deserialize_with = "or_default")]
-    git_ref: String,
-    #[serde(deserialize_with = "or_default")]
-    sha: String,
     protected: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RunnerInfo {
-    #[serde(deserialize_with = "or_default")]
-    timeout: u64,
 }
 
 /// Null reads as the default: Go writes it for every empty list.
@@ -303,22 +229,14 @@ impl Job {
             id: JobId(id),
             token: Secret::new(file.token),
             name: file.job_info.name,
-            stage: file.job_info.stage,
             pipeline_id: file.job_info.pipeline_id,
             project_id: file.job_info.project_id,
             project_path: file.job_info.project_full_path,
-            user_id: file.job_info.user_id,
-            git_ref: file.git_info.git_ref,
-            sha: file.git_info.sha,
-            repo_url: Secret::new(file.git_info.repo_url),
             is_protected,
-            timeout_seconds: file.runner_info.timeout,
             variables: file.variables,
             steps: file.steps,
             image: Some(file.image).filter(|image| !image.name.is_empty()),
             services: file.services,
-            artifacts: file.artifacts,
-            credentials: file.credentials,
             has_run_keyword,
         })
     }

@@ -69,11 +69,6 @@ impl Folder {
         Ok(Self { path: path.to_owned() })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Replaces a file. It is written beside its place and moved there, so a reader never sees half
     /// of it and a link under its name is replaced, not followed.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
@@ -136,12 +131,12 @@ mod tests {
         let precious = root.path().join("precious");
         std::fs::write(&precious, "keep").unwrap();
         let folder = Folder::create(&root.path().join("a/report")).unwrap();
-        std::os::unix::fs::symlink(&precious, folder.path().join("load.json")).unwrap();
+        std::os::unix::fs::symlink(&precious, folder.path.join("load.json")).unwrap();
         assert_eq!(folder.read("load.json").unwrap(), None);
         folder.write("load.json", b"{}").unwrap();
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), "keep");
         assert_eq!(folder.read("load.json").unwrap().as_deref(), Some("{}"));
-        let mode = std::fs::metadata(folder.path().join("load.json")).unwrap().permissions();
+        let mode = std::fs::metadata(folder.path.join("load.json")).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o644);
     }
 
