@@ -34,7 +34,7 @@ fn granted_spec(granted: &Granted<'_>, request: &Request) -> Result<ClusterSpec>
     let grant =
         granted.profile.allow_kubectl(granted.policy, granted.job, &granted.who, request)?;
     let access = match (&request.cluster, grant.cluster.as_deref()) {
-        (ClusterChoice::Own(own), _) => Access::Own((**own).clone()),
+        (ClusterChoice::Own(own), _) => Access::Own(own.clone()),
         (ClusterChoice::Default | ClusterChoice::Named(_), Some(name)) => {
             let entry = granted
                 .policy
@@ -60,7 +60,7 @@ fn granted_spec(granted: &Granted<'_>, request: &Request) -> Result<ClusterSpec>
 /// A person's own kubeconfig, as kubectl would find it.
 fn own_spec(own: &Own, choice: &ClusterChoice) -> Result<ClusterSpec> {
     let access = match choice {
-        ClusterChoice::Own(own) => Access::Own((**own).clone()),
+        ClusterChoice::Own(own) => Access::Own(own.clone()),
         ClusterChoice::Default => first_kubeconfig(own, None)?,
         ClusterChoice::Named(context) => first_kubeconfig(own, Some(context.clone()))?,
     };

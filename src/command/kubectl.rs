@@ -44,7 +44,7 @@ pub async fn run(
     let mut broken = None;
     let outcome = guest
         .perform(
-            Task::Kubectl(Box::new(request)),
+            Task::Kubectl(request),
             &mut |event| {
                 let put = match event {
                     Event::Kubectl(kubectl::Event::Stdout(text)) => put(&mut streams.out, &text),
@@ -86,7 +86,7 @@ pub async fn capture(
         Parsed::Remote(request) => request,
     };
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    let task = Task::Kubectl(Box::new(request));
+    let task = Task::Kubectl(request);
     let outcome = guest
         .perform(
             task,
@@ -168,14 +168,11 @@ impl Files for Disk<'_> {
     }
 
     fn kubeconfigs(&self) -> Vec<PathBuf> {
-        match self.vars.filled("KUBECONFIG") {
-            Some(list) => {
-                list.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect()
-            }
-            None => {
-                let home = self.vars.filled("HOME").map(PathBuf::from);
-                home.into_iter().map(|home| home.join(".kube/config")).collect()
-            }
+        if let Some(list) = self.vars.filled("KUBECONFIG") {
+            list.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect()
+        } else {
+            let home = self.vars.filled("HOME").map(PathBuf::from);
+            home.into_iter().map(|home| home.join(".kube/config")).collect()
         }
     }
 

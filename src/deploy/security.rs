@@ -208,6 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn each_rule_of_the_baseline_is_held() {
         for (spec, clause) in [
             (json!({"hostNetwork": true}), "hostNetwork is true"),

@@ -108,13 +108,13 @@ fn compare(group: &str) {
 fn difference(real: &str, ours: &str) -> String {
     let blocks = |text: &str| -> Vec<String> { text.split("\n$ ").map(str::to_owned).collect() };
     let (real, ours) = (blocks(real), blocks(ours));
-    let mark = |text: &str, mark: char| -> String {
-        text.lines().map(|line| format!("{mark} {line}\n")).collect()
+    let mark = |text: &str, mark: &str| -> String {
+        text.lines().flat_map(|line| [mark, " ", line, "\n"]).collect()
     };
     real.iter()
         .zip(&ours)
         .filter(|(real, ours)| real != ours)
-        .map(|(real, ours)| mark(real, '-') + &mark(ours, '+'))
+        .map(|(real, ours)| mark(real, "-") + &mark(ours, "+"))
         .collect()
 }
 
@@ -154,14 +154,14 @@ impl Run {
         let file = |path: PathBuf| std::fs::read_to_string(path).unwrap().trim().to_owned();
         let settings = file(lab.join("env"));
         let server = settings.lines().find_map(|line| line.strip_prefix("URL=")).unwrap();
-        let mut script = String::from(PRELUDE);
-        for line in lines {
+        let told = lines.iter().map(|line| {
             let quoted = line.replace('\'', r"'\''");
-            script.push_str(&format!(
+            format!(
                 "printf '$ %s\\n' '{quoted}'\n{{ {line}\n}} >$TMP/o 2>$TMP/e </dev/null; code=$?\n\
                  cat $TMP/o; echo; sed 's/^/! /' $TMP/e; echo \"[$code]\"\n"
-            ));
-        }
+            )
+        });
+        let script: String = std::iter::once(PRELUDE.to_owned()).chain(told).collect();
         let output = Command::new("bash")
             .args(["-c", &script])
             .env_clear()
@@ -213,7 +213,7 @@ impl Run {
                 spec.remove("clusterIP");
                 spec.remove("clusterIPs");
             }
-            objects.push_str(&format!("{object}\n"));
+            objects.extend([&object.to_string(), "\n"]);
         }
         objects
     }

@@ -130,7 +130,7 @@ async fn reach(part: &str, entry: &ClusterEntry) -> Finding {
     let request = Request {
         cluster: ClusterChoice::Default,
         namespace: None,
-        request_timeout_ms: 10_000,
+        timeout_ms: 10_000,
         notes: Vec::new(),
         operation: Operation::Version { output: Output::Default },
     };

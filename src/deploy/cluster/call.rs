@@ -166,7 +166,7 @@ pub fn escaped(text: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 escaped.push(char::from(byte));
             }
-            _ => escaped.push_str(&format!("%{byte:02X}")),
+            _ => escaped.extend(["%", &format!("{byte:02X}")]),
         }
     }
     escaped
@@ -277,17 +277,16 @@ impl Cluster {
 
 fn tls(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
-    match error {
-        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority"
-                .to_owned()
-        }
-        rustls::Error::InvalidCertificate(
-            Certificate::Expired | Certificate::ExpiredContext { .. },
-        ) => "tls: failed to verify certificate: x509: certificate has expired or is not yet valid"
-            .to_owned(),
-        other => format!("tls: failed to verify certificate: x509: {other}"),
-    }
+    let certificate =
+        if let rustls::Error::InvalidCertificate(why) = error { Some(why) } else { None };
+    let why = if matches!(certificate, Some(Certificate::UnknownIssuer)) {
+        "certificate signed by unknown authority".to_owned()
+    } else if let Some(Certificate::Expired | Certificate::ExpiredContext { .. }) = certificate {
+        "certificate has expired or is not yet valid".to_owned()
+    } else {
+        error.to_string()
+    };
+    format!("tls: failed to verify certificate: x509: {why}")
 }
 
 type Tried = Result<Answer, (Failure, Option<Duration>)>;

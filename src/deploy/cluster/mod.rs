@@ -4,7 +4,7 @@ mod spec;
 mod resolve;
 mod connect;
 mod call;
-mod failure;
+pub mod failure;
 mod discovery;
 mod builtin;
 mod fence;
@@ -13,7 +13,7 @@ pub use builtin::{builtin_by_kind, builtin_by_word, is_builtin_group};
 pub use call::{Accept, Answer, Call, Method, Patch};
 pub use connect::{Cluster, connect};
 pub use discovery::{Discovery, Mapping};
-pub use failure::{Cause, Failure, Status};
+pub use failure::{Failure, Status};
 pub use fence::{Fence, Target};
 pub use spec::{Access, ClusterSpec, Impersonate, OwnCluster};
 

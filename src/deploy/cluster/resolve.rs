@@ -48,7 +48,7 @@ async fn look_up(
 ) -> Result<Addresses, String> {
     let resolver = cell
         .get_or_try_init(async || {
-            TokioResolver::builder_tokio().and_then(|builder| builder.build())
+            TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build)
         })
         .await
         .map_err(|error| error.to_string())?;

@@ -31,7 +31,7 @@ pub enum Access {
         context: Option<String>,
     },
     /// What a job brought: plain data, no path, no program.
-    Own(OwnCluster),
+    Own(Box<OwnCluster>),
 }
 
 /// Whom to act as.

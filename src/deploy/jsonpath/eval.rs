@@ -243,7 +243,7 @@ fn children(value: Cow<'_, Value>) -> Found<'_> {
         Cow::Borrowed(Value::String(text)) => {
             text.bytes().map(|byte| Cow::Owned(Value::from(byte))).collect()
         }
-        other => elements(other).unwrap_or_default(),
+        other @ (Cow::Borrowed(_) | Cow::Owned(_)) => elements(other).unwrap_or_default(),
     }
 }
 
@@ -271,7 +271,7 @@ fn slices(input: Found<'_>, params: [Param; 3]) -> Result<Found<'_>, String> {
                 Value::Bool(_) => "bool",
                 Value::Number(number) if number.is_f64() => "float64",
                 Value::Number(_) => "int64",
-                _ => "map[string]interface {}",
+                Value::Null | Value::Array(_) | Value::Object(_) => "map[string]interface {}",
             };
             return Err(format!("{kind} is not array or slice"));
         };

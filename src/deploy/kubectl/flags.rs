@@ -109,10 +109,10 @@ pub fn parse(argv: &[String], flags: &[Flag], command: &str) -> Result<Parsed, U
             let value = match (value, implied(flag)) {
                 (Some(value), _) => value.to_owned(),
                 (None, Some(implied)) => implied.to_owned(),
-                (None, None) => match rest.next() {
-                    Some(value) => value.clone(),
-                    None => return Err(wrong(format!("flag needs an argument: --{name}"))),
-                },
+                (None, None) => rest
+                    .next()
+                    .cloned()
+                    .ok_or_else(|| wrong(format!("flag needs an argument: --{name}")))?,
             };
             parsed.set(flag, value).map_err(wrong)?;
         } else if arg.len() > 1 && arg.starts_with('-') {
@@ -135,14 +135,9 @@ pub fn parse(argv: &[String], flags: &[Flag], command: &str) -> Result<Parsed, U
                         at = letters.len();
                         after.to_owned()
                     }
-                    (None, None) => match rest.next() {
-                        Some(value) => value.clone(),
-                        None => {
-                            return Err(wrong(format!(
-                                "flag needs an argument: '{letter}' in -{letter}"
-                            )));
-                        }
-                    },
+                    (None, None) => rest.next().cloned().ok_or_else(|| {
+                        wrong(format!("flag needs an argument: '{letter}' in -{letter}"))
+                    })?,
                 };
                 parsed.set(flag, value).map_err(wrong)?;
             }

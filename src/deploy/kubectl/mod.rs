@@ -32,7 +32,7 @@ pub enum Parsed {
         code: u8,
     },
     /// To be performed on a cluster.
-    Remote(Request),
+    Remote(Box<Request>),
 }
 
 /// A command line that is wrong, or an input that cannot be read: what kubectl prints on standard

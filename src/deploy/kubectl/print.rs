@@ -175,7 +175,12 @@ fn typed(value: &Value, depth: Option<usize>, keys: Keys, text: &mut String) {
             new_line(depth, text);
             text.push(']');
         }
-        other => text.push_str(&manifest::compact(other)),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => text.push_str(&manifest::compact(value)),
     }
 }
 
@@ -253,12 +258,9 @@ pub fn version_text(client: &Value, server: Option<&Value>, output: &Output) -> 
         | Output::Name
         | Output::JsonPath(_)
         | Output::CustomColumns(_) => {
-            let mut text =
-                format!("Client Version: {}\nKustomize Version: {kustomize}\n", of(client));
-            if let Some(server) = server {
-                text.push_str(&format!("Server Version: {}\n", of(server)));
-            }
-            text
+            let server = server.map(|server| format!("Server Version: {}\n", of(server)));
+            format!("Client Version: {}\nKustomize Version: {kustomize}\n", of(client))
+                + &server.unwrap_or_default()
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct Request {
     /// `-n`; the cluster's default when `None`.
     pub namespace: Option<String>,
     /// `--request-timeout` in milliseconds, per request to the server; 0 is none.
-    pub request_timeout_ms: u64,
+    pub timeout_ms: u64,
     /// Lines for standard error that parsing gave rise to, told first.
     pub notes: Vec<String>,
     /// What to do.

@@ -70,17 +70,14 @@ impl Request {
             }
             Operation::Logs(logs) => {
                 let pod = |name: Option<&str>| ("pods", name.map(str::to_owned));
-                match &logs.target {
-                    Some(named) => {
-                        list.word("get", &named.resource, Some(&named.name), false);
-                        list.word("list", "pods", None, false);
-                        list.word("get", "pods", None, false);
-                    }
-                    None => {
-                        let (word, name) = pod(None);
-                        list.word("list", word, name.as_deref(), false);
-                        list.word("get", word, name.as_deref(), false);
-                    }
+                if let Some(named) = &logs.target {
+                    list.word("get", &named.resource, Some(&named.name), false);
+                    list.word("list", "pods", None, false);
+                    list.word("get", "pods", None, false);
+                } else {
+                    let (word, name) = pod(None);
+                    list.word("list", word, name.as_deref(), false);
+                    list.word("get", word, name.as_deref(), false);
                 }
             }
             Operation::Version { .. } | Operation::ClusterInfo => {}

@@ -109,11 +109,11 @@ fn metadata(map: &Map<String, Value>) -> Result<(), String> {
     for (key, value) in metadata {
         let place = format!("ObjectMeta.metadata.{key}");
         match key.as_str() {
-            "name" | "generateName" | "namespace" | "selfLink" | "uid" | "resourceVersion" => {
-                if !matches!(value, Value::String(_) | Value::Null) {
-                    let kind = if key == "uid" { "types.UID" } else { "string" };
-                    return wrong(value, &place, kind);
-                }
+            "name" | "generateName" | "namespace" | "selfLink" | "uid" | "resourceVersion"
+                if !matches!(value, Value::String(_) | Value::Null) =>
+            {
+                let kind = if key == "uid" { "types.UID" } else { "string" };
+                return wrong(value, &place, kind);
             }
             "labels" | "annotations" => match value {
                 Value::Null => {}
@@ -124,7 +124,9 @@ fn metadata(map: &Map<String, Value>) -> Result<(), String> {
                         }
                     }
                 }
-                other => return wrong(other, &place, "map[string]string"),
+                Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                    return wrong(value, &place, "map[string]string");
+                }
             },
             "finalizers" => match value {
                 Value::Null => {}
@@ -133,12 +135,14 @@ fn metadata(map: &Map<String, Value>) -> Result<(), String> {
                         return wrong(item, &place, "string");
                     }
                 }
-                other => return wrong(other, &place, "[]string"),
-            },
-            "generation" | "deletionGracePeriodSeconds" => {
-                if !matches!(value, Value::Number(_) | Value::Null) {
-                    return wrong(value, &place, "int64");
+                Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                    return wrong(value, &place, "[]string");
                 }
+            },
+            "generation" | "deletionGracePeriodSeconds"
+                if !matches!(value, Value::Number(_) | Value::Null) =>
+            {
+                return wrong(value, &place, "int64");
             }
             _ => {}
         }

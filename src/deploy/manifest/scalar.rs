@@ -87,12 +87,12 @@ fn plain(text: &str) -> Scalar {
 }
 
 fn numeric(text: &str) -> Option<Scalar> {
+    static FLOAT: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$").ok());
     let bare = text.replace('_', "");
     if let Some(whole) = integer(&bare) {
         return Some(whole);
     }
-    static FLOAT: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$").ok());
     FLOAT
         .as_ref()
         .filter(|float| float.is_match(&bare))

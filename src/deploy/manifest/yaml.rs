@@ -74,16 +74,17 @@ impl Source {
         let mut parser = Parser::new();
         parser.set_input_string(&mut input);
         loop {
-            match next(&mut parser)? {
-                EventData::StreamStart { .. } | EventData::DocumentStart { .. } => {}
-                EventData::StreamEnd | EventData::DocumentEnd { .. } => return Ok(None),
-                event => {
-                    let root = self.node(&mut parser, event, 0)?;
-                    // go-yaml asks for the end of the document, no further.
-                    next(&mut parser)?;
-                    return Ok(Some(root));
-                }
+            let event = next(&mut parser)?;
+            if matches!(event, EventData::StreamStart { .. } | EventData::DocumentStart { .. }) {
+                continue;
             }
+            if matches!(event, EventData::StreamEnd | EventData::DocumentEnd { .. }) {
+                return Ok(None);
+            }
+            let root = self.node(&mut parser, event, 0)?;
+            // go-yaml asks for the end of the document, no further.
+            next(&mut parser)?;
+            return Ok(Some(root));
         }
     }
 
@@ -209,7 +210,7 @@ impl Decoder<'_> {
         let nodes = self.nodes;
         let Some(node) = nodes.get(index) else { return Ok(Value::Null) };
         match &node.kind {
-            Kind::Scalar { .. } => json(self.scalar(node)?),
+            Kind::Scalar { .. } => json(Self::scalar(node)?),
             Kind::Alias { name, target } => self.through(index, name, *target, Self::value),
             Kind::Sequence(children) => {
                 let items: Result<Vec<Value>, Failure> =
@@ -256,7 +257,7 @@ impl Decoder<'_> {
         value
     }
 
-    fn scalar(&self, node: &Node) -> Result<Scalar, Failure> {
+    fn scalar(node: &Node) -> Result<Scalar, Failure> {
         let Kind::Scalar { text, implicit } = &node.kind else { return Ok(Scalar::Null) };
         if node.tag.is_empty() && !implicit {
             return Ok(Scalar::Text(text.clone()));
@@ -325,7 +326,7 @@ impl Decoder<'_> {
         let nodes = self.nodes;
         let Some(node) = nodes.get(index) else { return Ok(String::new()) };
         match &node.kind {
-            Kind::Scalar { .. } => match self.scalar(node)? {
+            Kind::Scalar { .. } => match Self::scalar(node)? {
                 Scalar::Text(text) => Ok(text),
                 Scalar::Bool(flag) => Ok(flag.to_string()),
                 Scalar::Int(number) => Ok(number.to_string()),
@@ -338,11 +339,7 @@ impl Decoder<'_> {
             Kind::Alias { name, target } => {
                 self.through(index, name, *target, |this, at| this.key(at, value))
             }
-            Kind::Sequence(_) => {
-                let value = self.value(index)?;
-                Err(Failure::Yaml(format!("invalid map key: {}", print::go_syntax(&value))))
-            }
-            Kind::Mapping(_) => {
+            Kind::Sequence(_) | Kind::Mapping(_) => {
                 let value = self.value(index)?;
                 Err(Failure::Yaml(format!("invalid map key: {}", print::go_syntax(&value))))
             }

@@ -19,7 +19,7 @@ pub enum Mode {
 pub fn merge(
     mut original: Object,
     mut patch: Object,
-    place: &Place,
+    place: Place,
     mode: Mode,
 ) -> Result<Object, Error> {
     match patch.get(PATCH).map(|directive| directive.as_str().unwrap_or_default().to_owned()) {
@@ -58,7 +58,7 @@ pub fn merge(
         let strategy = place.field(&name);
         match (before, value) {
             (Value::Object(before), Value::Object(after)) => {
-                let merged = merge(before, after, &strategy.place, mode)?;
+                let merged = merge(before, after, strategy.place, mode)?;
                 original.insert(name, Value::Object(merged));
             }
             (Value::Array(before), Value::Array(after)) => {
@@ -85,7 +85,7 @@ fn put(
     original: &mut Object,
     name: String,
     mut value: Value,
-    place: &Place,
+    place: Place,
     mode: Mode,
 ) -> Result<(), Error> {
     if mode == Mode::Object {
@@ -93,12 +93,17 @@ fn put(
         let strategy = place.field(&name);
         value = match value {
             Value::Object(map) if !map.contains_key(PATCH) => {
-                Value::Object(merge(Object::new(), map, &strategy.place, mode)?)
+                Value::Object(merge(Object::new(), map, strategy.place, mode)?)
             }
             Value::Array(items) if strategy.merge => {
                 Value::Array(merge_lists(Vec::new(), items, strategy, mode)?)
             }
-            other => other,
+            plain @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => plain,
         };
     }
     if let Some(value) = without_directives(value) {
@@ -130,7 +135,9 @@ fn without_directives(value: Value) -> Option<Value> {
         Value::Array(items) => {
             Some(Value::Array(items.into_iter().filter_map(without_directives).collect()))
         }
-        other => Some(other),
+        scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            Some(scalar)
+        }
     }
 }
 
@@ -160,7 +167,7 @@ fn retain_keys(original: &mut Object, patch: &mut Object, mode: Mode) -> Result<
 fn set_orders(
     original: &mut Object,
     patch: &mut Object,
-    place: &Place,
+    place: Place,
     mode: Mode,
 ) -> Result<(), Error> {
     let orders: Vec<String> =
@@ -288,18 +295,17 @@ fn merge_lists(
         match merged.iter_mut().find(|known| known.get(key) == Some(id)) {
             Some(known) => {
                 if let (Value::Object(before), Value::Object(after)) = (&*known, item) {
-                    let inner = merge(before.clone(), after.clone(), &strategy.place, mode)?;
+                    let inner = merge(before.clone(), after.clone(), strategy.place, mode)?;
                     *known = Value::Object(inner);
                 }
             }
-            None => match item {
+            None => merged.push(match (item, mode) {
                 // A new item still has its own directives to be done.
-                Value::Object(item) if mode == Mode::Object => {
-                    let fresh = merge(Object::new(), item.clone(), &strategy.place, mode)?;
-                    merged.push(Value::Object(fresh));
+                (Value::Object(item), Mode::Object) => {
+                    Value::Object(merge(Object::new(), item.clone(), strategy.place, mode)?)
                 }
-                item => merged.push(item.clone()),
-            },
+                (item, Mode::Object | Mode::Patches) => item.clone(),
+            }),
         }
     }
     ordered(merged, &plain, &live, key)

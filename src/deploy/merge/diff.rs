@@ -29,7 +29,7 @@ impl Options {
 pub fn maps(
     original: &Object,
     modified: &Object,
-    place: &Place,
+    place: Place,
     options: Options,
 ) -> Result<Object, Error> {
     let mut patch = Object::new();
@@ -54,7 +54,7 @@ pub fn maps(
         match (before, after) {
             (Value::Object(before), Value::Object(after)) => {
                 let options = Options { retain_keys: strategy.retain_keys, ..options };
-                let inner = maps(before, after, &strategy.place, options)?;
+                let inner = maps(before, after, strategy.place, options)?;
                 if !inner.is_empty() {
                     patch.insert(key.clone(), Value::Object(inner));
                 }
@@ -211,7 +211,7 @@ fn maps_by_key(
         match (order, left, right) {
             (Ordering::Equal, Some((_, left)), Some((_, right))) => {
                 if let (Value::Object(left), Value::Object(right)) = (left, right) {
-                    let mut inner = maps(left, right, &strategy.place, options)?;
+                    let mut inner = maps(left, right, strategy.place, options)?;
                     if !inner.is_empty() {
                         if let Some(value) = right.get(key) {
                             inner.insert(key.to_owned(), value.clone());
@@ -252,7 +252,6 @@ fn list_of_scalars(original: &[Value], modified: &[Value], options: Options) -> 
     let (mut patch, mut deletions) = (Vec::new(), Vec::new());
     loop {
         match (before.get(i), after.get(j)) {
-            (None, None) => break,
             (Some(left), Some(right)) if left.0 == right.0 => {
                 i += 1;
                 j += 1;
@@ -269,7 +268,7 @@ fn list_of_scalars(original: &[Value], modified: &[Value], options: Options) -> 
                 }
                 j += 1;
             }
-            (Some(_), None) => break,
+            (_, None) => break,
         }
     }
     patch.sort_by_key(|item| modified.iter().position(|known| known == item));

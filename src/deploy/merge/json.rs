@@ -54,11 +54,8 @@ fn keep(patch: Object, nulls: bool) -> Object {
             Value::Null if nulls => {
                 kept.insert(key, Value::Null);
             }
-            Value::Null => {}
-            Value::Object(map) if map.is_empty() => {
-                if !nulls {
-                    kept.insert(key, Value::Object(map));
-                }
+            Value::Object(map) if map.is_empty() && !nulls => {
+                kept.insert(key, Value::Object(map));
             }
             Value::Object(map) => {
                 let inner = keep(map, nulls);
@@ -66,10 +63,16 @@ fn keep(patch: Object, nulls: bool) -> Object {
                     kept.insert(key, Value::Object(inner));
                 }
             }
-            value if !nulls => {
-                kept.insert(key, value);
+            plain @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_))
+                if !nulls =>
+            {
+                kept.insert(key, plain);
             }
-            _ => {}
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => {}
         }
     }
     kept

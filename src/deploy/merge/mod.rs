@@ -29,9 +29,9 @@ pub fn three_way_strategic(
     let empty = Object::new();
     let map = |value: &Value| value.as_object().cloned().unwrap_or_else(|| empty.clone());
     let (original, modified, current) = (map(original), map(modified), map(current));
-    let delta = diff::maps(&current, &modified, &place, Options::DELTA)?;
-    let deletions = diff::maps(&original, &modified, &place, Options::DELETIONS)?;
-    apply::merge(deletions, delta, &place, apply::Mode::Patches).map(Value::Object)
+    let delta = diff::maps(&current, &modified, place, Options::DELTA)?;
+    let deletions = diff::maps(&original, &modified, place, Options::DELETIONS)?;
+    apply::merge(deletions, delta, place, apply::Mode::Patches).map(Value::Object)
 }
 
 /// What a strategic merge patch makes of an object.
@@ -39,7 +39,7 @@ pub fn apply_strategic(kind: &str, object: &Value, patch: &Value) -> Result<Valu
     let (Value::Object(object), Value::Object(patch)) = (object, patch) else {
         return Ok(patch.clone());
     };
-    apply::merge(object.clone(), patch.clone(), &Place::root(kind), apply::Mode::Object)
+    apply::merge(object.clone(), patch.clone(), Place::root(kind), apply::Mode::Object)
         .map(Value::Object)
 }
 
@@ -69,10 +69,7 @@ const DELETE_PRIMITIVE: &str = "$deleteFromPrimitiveList";
 
 /// Go's `%v` of a scalar: what sorts and compares list items.
 fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => crate::deploy::manifest::compact(other),
-    }
+    value.as_str().map_or_else(|| crate::deploy::manifest::compact(value), str::to_owned)
 }
 
 #[cfg(test)]

@@ -86,8 +86,6 @@ impl Place {
 
     /// How a field at this place merges.
     pub fn field(self, name: &str) -> Strategy {
-        let to = |place| Strategy { place, merge: false, key: "", retain_keys: false };
-        let list = |place, key| Strategy { place, merge: true, key, retain_keys: false };
         match self {
             Self::Root { kind } => match (kind, name) {
                 (_, "metadata") => to(Self::Metadata),
@@ -148,6 +146,16 @@ impl Place {
             Self::Plain => to(Self::Plain),
         }
     }
+}
+
+/// A value that replaces.
+fn to(place: Place) -> Strategy {
+    Strategy { place, merge: false, key: "", retain_keys: false }
+}
+
+/// A list that merges by a key.
+fn list(place: Place, key: &'static str) -> Strategy {
+    Strategy { place, merge: true, key, retain_keys: false }
 }
 
 #[cfg(test)]

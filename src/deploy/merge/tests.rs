@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "the tests hand in literals")]
 fn deployment(spec: Value) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": spec})
 }
@@ -22,6 +23,7 @@ fn patch(original: Value, modified: Value, current: Value) -> Value {
     .unwrap_or(json!({}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the tests hand in literals")]
 fn pod(spec: Value) -> Value {
     json!({"template": {"spec": spec}})
 }

@@ -28,7 +28,7 @@ const FLAGS: &[Flag] = &[
 ];
 
 /// Reads and does `kubectl config …`.
-pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
+pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
     let mut flags = context.flags(FLAGS, "kubectl config")?;
     if flags.args.is_empty() {
         return Err(misuse(
@@ -39,16 +39,16 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
     }
     let verb = flags.args.remove(0);
     match verb.as_str() {
-        "current-context" => current(&context, &flags),
-        "get-contexts" => contexts(&context, &flags),
-        "get-clusters" => names(&context, &flags, "clusters"),
-        "get-users" => names(&context, &flags, "users"),
-        "view" => view(&context, &flags),
-        "use-context" | "use" => use_context(&context, &flags),
+        "current-context" => current(context, &flags),
+        "get-contexts" => contexts(context, &flags),
+        "get-clusters" => names(context, &flags, "clusters"),
+        "get-users" => names(context, &flags, "users"),
+        "view" => view(context, &flags),
+        "use-context" | "use" => use_context(context, &flags),
         "set-context" | "set-cluster" | "set-credentials" | "delete-context" | "delete-cluster"
         | "delete-user" | "rename-context" | "set" | "unset" => {
             let edit = Edit { flags: &flags, verb: &verb };
-            config_edit::run(&context, &edit)
+            config_edit::run(context, &edit)
         }
         other => Err(misuse(&format!("unknown command \"{other}\""), "kubectl config")),
     }
@@ -126,7 +126,11 @@ fn contexts(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usag
         rows.push(vec![mark, name, of("cluster"), of("user"), of("namespace")]);
     }
     let stdout = if flags.text("output") == Some("name") {
-        rows.iter().filter_map(|row| row.get(1)).map(|name| format!("{name}\n")).collect()
+        rows.iter()
+            .filter_map(|row| row.get(1))
+            .map(String::as_str)
+            .flat_map(|name| [name, "\n"])
+            .collect()
     } else {
         let header = ["CURRENT", "NAME", "CLUSTER", "AUTHINFO", "NAMESPACE"].map(str::to_owned);
         let headed = (!flags.is("no-headers", false)).then(|| header.to_vec());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::told;
 use super::kubeconfig::{entry_name, files, find, read, text};
-use super::{Context, mistake, misuse};
+use super::{Context, go_error, mistake, misuse};
 use crate::deploy::kubectl::flags;
 use crate::deploy::kubectl::{Parsed, Usage};
 use crate::deploy::manifest;
@@ -66,9 +66,8 @@ pub fn change<T>(
     config.remove("preferences");
     for list in ["clusters", "users", "contexts"] {
         let value = config.entry(list).or_insert(Value::Null);
-        match value {
-            Value::Array(entries) if entries.is_empty() => *value = Value::Null,
-            Value::Array(entries) => {
+        match value.as_array_mut() {
+            Some(entries) if !entries.is_empty() => {
                 entries.sort_by(|left, right| entry_name(left).cmp(entry_name(right)));
             }
             _ => *value = Value::Null,
@@ -169,11 +168,7 @@ fn set_context(context: &Context<'_>, edit: &Edit<'_>) -> Result<Parsed, Usage> 
 
 fn embedded(context: &Context<'_>, path: &str) -> Result<String, Usage> {
     let content = context.files.read(std::path::Path::new(path)).map_err(|error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-            _ => error.to_string(),
-        };
-        mistake(format!("could not stat file {path}: stat {path}: {why}"))
+        mistake(format!("could not stat file {path}: stat {path}: {}", go_error(&error)))
     })?;
     Ok(base64::engine::general_purpose::STANDARD.encode(content))
 }
@@ -280,8 +275,7 @@ fn delete(context: &Context<'_>, edit: &Edit<'_>, list: &str, what: &str) -> Res
     let was_current = change(context, edit.flags, |config| {
         let known = find(&Value::Object(config.clone()), list, name).is_some();
         if !known {
-            let reason = if what == "user" { "delete" } else { "delete" };
-            return Err(mistake(format!("cannot {reason} {what} {name}, not in {path}")));
+            return Err(mistake(format!("cannot delete {what} {name}, not in {path}")));
         }
         if let Some(Value::Array(entries)) = config.get_mut(list) {
             entries.retain(|entry| entry_name(entry) != name);

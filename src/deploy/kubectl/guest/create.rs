@@ -38,10 +38,10 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
         .iter()
         .any(|arg| arg.starts_with("-f") || arg.starts_with("--filename") || arg.starts_with("-k"));
     match kind {
-        Some("namespace") if !from_files => namespace(context),
-        Some("serviceaccount") if !from_files => service_account(context),
-        Some("configmap") if !from_files => secret::config_map(context),
-        Some("secret") if !from_files => secret::parse(context),
+        Some("namespace") if !from_files => namespace(&context),
+        Some("serviceaccount") if !from_files => service_account(&context),
+        Some("configmap") if !from_files => secret::config_map(&context),
+        Some("secret") if !from_files => secret::parse(&context),
         Some(_) | None => files(context, "create"),
     }
 }
@@ -193,7 +193,7 @@ pub fn metadata(flags: &flags::Parsed, name: &str, namespaced: bool) -> Value {
     Value::Object(metadata)
 }
 
-fn namespace(context: Context<'_>) -> Result<Parsed, Usage> {
+fn namespace(context: &Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(&with_shared(&[]), "kubectl create namespace")?;
     let common = Common::read(&flags);
     let name = name(&flags, 1, "kubectl create namespace")?;
@@ -204,10 +204,10 @@ fn namespace(context: Context<'_>) -> Result<Parsed, Usage> {
         "spec": {},
         "status": {},
     });
-    finish(&context, &flags, common?, object)
+    finish(context, &flags, common?, object)
 }
 
-fn service_account(context: Context<'_>) -> Result<Parsed, Usage> {
+fn service_account(context: &Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(&with_shared(&[]), "kubectl create serviceaccount")?;
     let common = Common::read(&flags);
     let name = name(&flags, 1, "kubectl create serviceaccount")?;
@@ -216,5 +216,5 @@ fn service_account(context: Context<'_>) -> Result<Parsed, Usage> {
         "kind": "ServiceAccount",
         "metadata": metadata(&flags, &name, true),
     });
-    finish(&context, &flags, common?, object)
+    finish(context, &flags, common?, object)
 }

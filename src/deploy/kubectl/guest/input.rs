@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::selector::Selector;
-use super::{Context, mistake};
+use super::{Context, go_error, mistake};
 use crate::deploy::kubectl::flags::{self, Flag, Kind};
 use crate::deploy::kubectl::{Files, Item, Manifest, Usage};
 use crate::deploy::manifest::{self, Objects};
@@ -136,15 +136,6 @@ fn sources(files: &dyn Files, flags: &flags::Parsed) -> Result<Vec<Source>, Usag
 
 fn go_list(names: &[String]) -> String {
     format!("[{}]", names.join(" "))
-}
-
-fn go_error(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        std::io::ErrorKind::IsADirectory => "is a directory".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 /// A file, or a folder's files in lexical order; a name that is not there may be a pattern.

@@ -97,12 +97,12 @@ fn resolve(config: &mut Value, folder: &Path) {
 
 /// The named entry's content out of one of the lists.
 pub fn find<'a>(config: &'a Value, list: &str, name: &str) -> Option<&'a Value> {
+    static EMPTY: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| json!({}));
     let inner = match list {
         "clusters" => "cluster",
         "users" => "user",
         _ => "context",
     };
-    static EMPTY: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| json!({}));
     config
         .get(list)?
         .as_array()?
@@ -162,14 +162,7 @@ fn own(
     let empty = Value::Object(Map::new());
     let cluster = find(config, "clusters", &cluster_name).unwrap_or(&empty);
     let user = find(config, "users", &user_name).unwrap_or(&empty);
-    for plugin in ["exec", "auth-provider"] {
-        if user.get(plugin).is_some_and(|plugin| !plugin.is_null()) {
-            return Err(mistake(format!(
-                "user \"{user_name}\" of the kubeconfig gets its credential from a program \
-                 ({plugin}), which dyno does not run; give it a token or a client certificate"
-            )));
-        }
-    }
+    no_program(&user_name, user)?;
     let server = flags
         .filled("server")
         .or_else(|| Some(text(cluster.get("server"))).filter(|server| !server.is_empty()))
@@ -179,7 +172,7 @@ fn own(
         if let Some(path) = flags.filled(flag) {
             return read_text(&path, from).map(Some);
         }
-        let data = text(holder.get(&format!("{key}-data")));
+        let data = text(holder.get(format!("{key}-data")));
         if !data.is_empty() {
             return decode(&data, key).map(Some);
         }
@@ -222,6 +215,18 @@ fn own(
         impersonate_groups: groups,
         namespace: Some(text(context.get("namespace"))).filter(|name| !name.is_empty()),
     })
+}
+
+fn no_program(name: &str, user: &Value) -> Result<(), Usage> {
+    for plugin in ["exec", "auth-provider"] {
+        if user.get(plugin).is_some_and(|plugin| !plugin.is_null()) {
+            return Err(mistake(format!(
+                "user \"{name}\" of the kubeconfig gets its credential from a program \
+                 ({plugin}), which dyno does not run; give it a token or a client certificate"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn read_text(path: &str, from: &dyn Files) -> Result<String, Usage> {

@@ -26,18 +26,11 @@ const FLAGS: &[Flag] = &[
 const COMMAND: &str = "kubectl logs";
 
 /// Reads `kubectl logs …`.
-pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
+pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(FLAGS, COMMAND)?;
     let labels = flags.filled("selector");
     let (target, container) = match flags.args.as_slice() {
         [] if labels.is_some() => (None, None),
-        [] => {
-            return Err(misuse(
-                "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is \
-                 a required argument for the logs command",
-                COMMAND,
-            ));
-        }
         [_, ..] if labels.is_some() => {
             return Err(misuse("only a selector (-l) or a POD name is allowed", COMMAND));
         }

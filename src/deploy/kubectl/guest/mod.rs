@@ -19,7 +19,7 @@ mod version;
 #[cfg(test)]
 pub mod tests_support;
 
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 
 use super::flags::{self, Flag};
 use super::{Files, Operation, Parsed, Request, Usage};
@@ -48,13 +48,13 @@ impl Context<'_> {
         operation: Operation,
     ) -> Result<Parsed, Usage> {
         let choice = kubeconfig::choose(flags, self.files)?;
-        Ok(Parsed::Remote(Request {
+        Ok(Parsed::Remote(Box::new(Request {
             namespace: flags.filled("namespace"),
             cluster: choice,
-            request_timeout_ms: options::request_timeout(flags)?,
+            timeout_ms: options::request_timeout(flags)?,
             notes,
             operation,
-        }))
+        })))
     }
 }
 
@@ -66,6 +66,17 @@ pub fn misuse(text: &str, command: &str) -> Usage {
 /// A plain mistake.
 pub fn mistake(text: impl std::fmt::Display) -> Usage {
     Usage(format!("error: {text}"))
+}
+
+/// An I/O error in Go's words.
+pub fn go_error(error: &io::Error) -> String {
+    const WORDS: [(ErrorKind, &str); 3] = [
+        (ErrorKind::NotFound, "no such file or directory"),
+        (ErrorKind::PermissionDenied, "permission denied"),
+        (ErrorKind::IsADirectory, "is a directory"),
+    ];
+    let known = WORDS.iter().find(|(kind, _)| *kind == error.kind());
+    known.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
 }
 
 /// kubectl's words for a command that names nothing.
@@ -104,10 +115,10 @@ pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result
         "set" => workload::parse_set(context),
         "scale" => workload::parse_scale(context),
         "wait" => wait::parse(context),
-        "logs" => logs::parse(context),
-        "config" => config::parse(context),
-        "version" => version::parse(context),
-        "cluster-info" => version::parse_cluster_info(context),
+        "logs" => logs::parse(&context),
+        "config" => config::parse(&context),
+        "version" => version::parse(&context),
+        "cluster-info" => version::parse_cluster_info(&context),
         "help" => Ok(help()),
         other => Err(unknown(other)),
     }

@@ -6,7 +6,7 @@ use base64::Engine;
 use serde_json::{Map, Value, json};
 
 use super::create::{self, Common};
-use super::{Context, mistake, misuse};
+use super::{Context, go_error, mistake, misuse};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag};
 use crate::deploy::kubectl::{Files, Parsed, Usage};
 use crate::deploy::manifest;
@@ -21,7 +21,7 @@ const SOURCES: [Flag; 6] = [
 ];
 
 /// Reads `kubectl create secret …`.
-pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
+pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
     let kind = context
         .argv
         .iter()
@@ -41,7 +41,7 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
 }
 
 /// Reads `kubectl create configmap …`.
-pub fn config_map(context: Context<'_>) -> Result<Parsed, Usage> {
+pub fn config_map(context: &Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(&create::with_shared(&SOURCES), "kubectl create configmap")?;
     let common = Common::read(&flags);
     let name = create::name(&flags, 1, "kubectl create configmap")?;
@@ -61,10 +61,10 @@ pub fn config_map(context: Context<'_>) -> Result<Parsed, Usage> {
     });
     put(&mut object, "data", data);
     put(&mut object, "binaryData", binary);
-    create::finish(&context, &flags, common?, object)
+    create::finish(context, &flags, common?, object)
 }
 
-fn generic(context: Context<'_>) -> Result<Parsed, Usage> {
+fn generic(context: &Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(&create::with_shared(&SOURCES), "kubectl create secret generic")?;
     let common = Common::read(&flags);
     let name = create::name(&flags, 2, "kubectl create secret generic")?;
@@ -72,10 +72,10 @@ fn generic(context: Context<'_>) -> Result<Parsed, Usage> {
     let entries = entries(&flags, context.files, Target::Secret)?;
     let kind = flags.filled("type");
     let object = secret(&flags, &name, kind.as_deref(), entries);
-    create::finish(&context, &flags, common?, object)
+    create::finish(context, &flags, common?, object)
 }
 
-fn docker_registry(context: Context<'_>) -> Result<Parsed, Usage> {
+fn docker_registry(context: &Context<'_>) -> Result<Parsed, Usage> {
     const DOCKER: [Flag; 6] = [
         flag("docker-username", Kind::Text),
         flag("docker-password", Kind::Text),
@@ -120,7 +120,7 @@ fn docker_registry(context: Context<'_>) -> Result<Parsed, Usage> {
         entries
     };
     let object = secret(&flags, &name, Some("kubernetes.io/dockerconfigjson"), entries);
-    create::finish(&context, &flags, common?, object)
+    create::finish(context, &flags, common?, object)
 }
 
 const DOCKER_KEY: &str = ".dockerconfigjson";
@@ -140,7 +140,7 @@ fn docker_config(server: &str, username: &str, password: &str, email: &str) -> V
     format!("{{\"auths\":{{{}:{{{}}}}}}}", text(server), fields.join(",")).into_bytes()
 }
 
-fn tls(context: Context<'_>) -> Result<Parsed, Usage> {
+fn tls(context: &Context<'_>) -> Result<Parsed, Usage> {
     const TLS: [Flag; 3] =
         [flag("cert", Kind::Text), flag("key", Kind::Text), flag("append-hash", Kind::Bool)];
     let flags = context.flags(&create::with_shared(&TLS), "kubectl create secret tls")?;
@@ -159,7 +159,7 @@ fn tls(context: Context<'_>) -> Result<Parsed, Usage> {
     check_pair(&cert, &key)?;
     let entries = vec![("tls.crt".to_owned(), cert), ("tls.key".to_owned(), key)];
     let object = secret(&flags, &name, Some("kubernetes.io/tls"), entries);
-    create::finish(&context, &flags, common?, object)
+    create::finish(context, &flags, common?, object)
 }
 
 /// A certificate and a key that do not belong together are found here, not in a broken ingress.
@@ -227,7 +227,8 @@ enum Target<'a> {
 fn entries(flags: &flags::Parsed, files: &dyn Files, target: Target<'_>) -> Result<Entries, Usage> {
     let (from_files, literals, env_files) =
         (flags.list("from-file"), flags.list("from-literal"), flags.list("from-env-file"));
-    if !env_files.is_empty() && !(from_files.is_empty() && literals.is_empty()) {
+    let has_others = !from_files.is_empty() || !literals.is_empty();
+    if has_others && !env_files.is_empty() {
         return Err(mistake("from-env-file cannot be combined with from-file or from-literal"));
     }
     let mut entries = Vec::new();
@@ -256,14 +257,6 @@ fn entries(flags: &flags::Parsed, files: &dyn Files, target: Target<'_>) -> Resu
         from_env_file(path, files, target, &mut entries)?;
     }
     Ok(entries)
-}
-
-fn go_error(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 fn from_file(

@@ -28,15 +28,6 @@ impl Tree {
         self.kubeconfigs.push(PathBuf::from(path));
         self
     }
-
-    /// A file's text.
-    pub fn text(&self, path: &str) -> String {
-        let files = self.files.borrow();
-        files
-            .get(path)
-            .map(|content| String::from_utf8_lossy(content).into_owned())
-            .unwrap_or_default()
-    }
 }
 
 impl Files for Tree {

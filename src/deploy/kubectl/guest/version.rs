@@ -6,7 +6,7 @@ use crate::deploy::kubectl::print::{client_version, version_text};
 use crate::deploy::kubectl::{Operation, Output, Parsed, Usage};
 
 /// Reads `kubectl version …`.
-pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
+pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
     const FLAGS: &[Flag] =
         &[flag("client", Kind::Bool), flag("short", Kind::Bool), short("output", 'o', Kind::Text)];
     let flags = context.flags(FLAGS, "kubectl version")?;
@@ -24,7 +24,7 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
 }
 
 /// Reads `kubectl cluster-info`.
-pub fn parse_cluster_info(context: Context<'_>) -> Result<Parsed, Usage> {
+pub fn parse_cluster_info(context: &Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(&[], "kubectl cluster-info")?;
     if let [word, ..] = flags.args.as_slice() {
         return Err(mistake(format!("dyno's kubectl does not know \"cluster-info {word}\"")));

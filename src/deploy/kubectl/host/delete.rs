@@ -14,7 +14,7 @@ use crate::deploy::cluster::{Failure, Method};
 use crate::deploy::kubectl::request::{Delete, DryRun, Output};
 use crate::deploy::manifest;
 
-const WEEK: Duration = Duration::from_secs(168 * 3600);
+const WEEK: Duration = Duration::from_hours(7 * 24);
 
 /// ` from foo namespace`, or nothing for kinds without.
 pub fn from_namespace(namespace: &str) -> String {

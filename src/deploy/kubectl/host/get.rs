@@ -44,7 +44,7 @@ async fn objects(session: &mut Session<'_>, get: &Get) -> Outcome {
             jsonpath::check(template).map_err(Trouble::text)?;
             None
         }
-        _ => None,
+        Output::Default | Output::Wide | Output::Name | Output::Json | Output::Yaml => None,
     };
     let (infos, mut troubles) = find(session, &get.selection, Read::Latest).await?;
     troubles.retain(|trouble| !ignored(get, trouble));
@@ -61,33 +61,31 @@ async fn objects(session: &mut Session<'_>, get: &Get) -> Outcome {
     if let Some(path) = &get.sort_by {
         table::sort(&mut objects, path, |object| object).map_err(Trouble::text)?;
     }
-    let text = match &get.output {
-        Output::Name => objects.iter().map(|object| type_and_name(object) + "\n").collect(),
-        output => {
-            let object = if get.single && objects.len() == 1 {
-                objects.pop().unwrap_or_default()
-            } else {
-                let metadata = json!({"resourceVersion": ""});
-                json!({"apiVersion": "v1", "items": objects, "kind": "List", "metadata": metadata})
-            };
-            let printed = match (output, &columns) {
-                (_, Some(columns)) => columns.print(&object, get.no_headers),
-                (Output::Json, _) => Ok(manifest::indented(&object) + "\n"),
-                (Output::JsonPath(template), _) => {
-                    jsonpath::render(template, &object, get.allow_missing)
-                }
-                _ => Ok(manifest::yaml(&object)),
-            };
-            match printed {
-                Ok(text) => text,
-                Err(error) => {
-                    troubles.push(Trouble::text(error));
-                    String::new()
-                }
-            }
-        }
+    if get.output == Output::Name {
+        session.out(objects.iter().map(|object| type_and_name(object) + "\n").collect::<String>());
+        return Trouble::all(troubles);
+    }
+    let object = if get.single && objects.len() == 1 {
+        objects.pop().unwrap_or_default()
+    } else {
+        let metadata = json!({"resourceVersion": ""});
+        json!({"apiVersion": "v1", "items": objects, "kind": "List", "metadata": metadata})
     };
-    session.out(text);
+    let printed = match (&get.output, &columns) {
+        (_, Some(columns)) => columns.print(&object, get.no_headers),
+        (Output::Json, None) => Ok(manifest::indented(&object) + "\n"),
+        (Output::JsonPath(template), None) => {
+            jsonpath::render(template, &object, get.allow_missing)
+        }
+        (
+            Output::Default | Output::Wide | Output::Name | Output::Yaml | Output::CustomColumns(_),
+            None,
+        ) => Ok(manifest::yaml(&object)),
+    };
+    match printed {
+        Ok(text) => session.out(text),
+        Err(error) => troubles.push(Trouble::text(error)),
+    }
     Trouble::all(troubles)
 }
 

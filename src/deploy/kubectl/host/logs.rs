@@ -173,7 +173,7 @@ async fn one(session: &mut Session<'_>, logs: &Logs, pod: &Info, container: &str
     let target = Target { subresource: "log", ..pod.target() };
     let response = session.stream(&target, query, Accept::Text).await?;
     let prefix =
-        logs.prefix.then(|| format!("[pod/{}/{container}] ", pod.name)).unwrap_or_default();
+        if logs.prefix { format!("[pod/{}/{container}] ", pod.name) } else { String::new() };
     let mut body = response.into_body();
     let mut line = Vec::new();
     loop {

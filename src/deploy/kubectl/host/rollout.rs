@@ -274,7 +274,9 @@ async fn change(
         .await
         .map_err(|failure| match Trouble::from(failure) {
             stop @ Trouble::Network(_) => stop,
-            trouble => Trouble::text(format!("failed to patch: {}", trouble.message())),
+            trouble @ (Trouble::Status(_) | Trouble::Text(_) | Trouble::Many(_)) => {
+                Trouble::text(format!("failed to patch: {}", trouble.message()))
+            }
         })?;
     super::get::hide_managed_fields(&mut object);
     let done = operation(done, DryRun::None);
@@ -327,6 +329,7 @@ async fn pause(session: &mut Session<'_>, rollout: &Rollout, info: &Info, pause:
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the tests hand in literals")]
     fn object(generation: i64, spec: Value, status: Value) -> Value {
         json!({"metadata": {"name": "x", "generation": generation}, "spec": spec, "status": status})
     }

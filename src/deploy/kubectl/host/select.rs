@@ -139,7 +139,7 @@ pub async fn pieces(
             .await
             .map_err(|failure| worded(failure, selection, mapping))?;
         let token = piece.pointer("/metadata/continue").and_then(Value::as_str);
-        next = token.unwrap_or_default().to_owned();
+        token.unwrap_or_default().clone_into(&mut next);
         pieces.push(piece);
         if next.is_empty() {
             return Ok(pieces);

@@ -181,16 +181,15 @@ fn upgraded(mut fields: Vec<Value>, client: &str, server: &str) -> Vec<Value> {
     let find = |fields: &[Value], manager: &str, operation: &str| {
         fields.iter().position(|entry| is(entry, Some(manager), operation))
     };
-    let at = match find(&fields, server, "Apply") {
-        Some(at) => at,
-        None => {
-            let Some(at) = find(&fields, client, "Update") else { return fields };
-            if let Some(Value::Object(entry)) = fields.get_mut(at) {
-                entry.insert("operation".to_owned(), json!("Apply"));
-                entry.insert("manager".to_owned(), json!(server));
-            }
-            at
+    let at = if let Some(at) = find(&fields, server, "Apply") {
+        at
+    } else {
+        let Some(at) = find(&fields, client, "Update") else { return fields };
+        if let Some(Value::Object(entry)) = fields.get_mut(at) {
+            entry.insert("operation".to_owned(), json!("Apply"));
+            entry.insert("manager".to_owned(), json!(server));
         }
+        at
     };
     let version = fields.get(at).and_then(|entry| entry.get("apiVersion")).cloned();
     let more = fields

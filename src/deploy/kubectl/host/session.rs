@@ -41,7 +41,7 @@ impl<'a> Session<'a> {
             cancel,
             fence: cluster.fenced().then(|| fence(request, &namespace)),
             namespace,
-            timeout: Duration::from_millis(request.request_timeout_ms),
+            timeout: Duration::from_millis(request.timeout_ms),
             warned: BTreeSet::new(),
             discovery: None,
             unreachable: false,

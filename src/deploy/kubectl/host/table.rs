@@ -123,7 +123,9 @@ fn cell(value: &Value) -> String {
             Some(end) => format!("{}...", text.get(..end).unwrap_or_default()),
             None => text.clone(),
         },
-        other => jsonpath::go_print(other),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            jsonpath::go_print(value)
+        }
     }
 }
 

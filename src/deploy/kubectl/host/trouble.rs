@@ -56,7 +56,9 @@ impl Trouble {
                 Self::Status(status)
             }
             cancelled @ Self::Network(Failure::Cancelled) => cancelled,
-            other => Self::Text(format!("error when {verb} \"{source}\": {}", other.message())),
+            other @ (Self::Network(_) | Self::Text(_) | Self::Many(_)) => {
+                Self::Text(format!("error when {verb} \"{source}\": {}", other.message()))
+            }
         }
     }
 
@@ -155,7 +157,7 @@ fn invalid(status: &Status) -> String {
         [] => line(heading),
         [one] => line(format!("{heading}: {one}")),
         many => {
-            let lines: String = many.iter().map(|cause| format!("* {cause}\n")).collect();
+            let lines: String = many.iter().flat_map(|cause| ["* ", cause, "\n"]).collect();
             format!("{heading}: \n{lines}")
         }
     }
@@ -164,7 +166,7 @@ fn invalid(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::cluster::Cause;
+    use crate::deploy::cluster::failure::Cause;
 
     fn status(reason: &str, message: &str) -> Trouble {
         let (reason, message) = (reason.to_owned(), message.to_owned());

@@ -198,7 +198,7 @@ async fn deployment(
         {"op": "replace", "path": "/spec/template", "value": template},
         {"op": "replace", "path": "/metadata/annotations", "value": annotations},
     ]);
-    restore(session, rollout, info, Patch::Json, &patch, to_revision).await
+    restore(session, rollout, info, (Patch::Json, &patch), to_revision).await
 }
 
 fn skipped(to_revision: i64) -> String {
@@ -226,15 +226,14 @@ async fn controller_revision(
     if wanted == template(&info.object) {
         return Ok(skipped(to_revision));
     }
-    restore(session, rollout, info, Patch::Strategic, patch, to_revision).await
+    restore(session, rollout, info, (Patch::Strategic, patch), to_revision).await
 }
 
 async fn restore(
     session: &mut Session<'_>,
     rollout: &Rollout,
     info: &Info,
-    kind: Patch,
-    patch: &Value,
+    (kind, patch): (Patch, &Value),
     to_revision: i64,
 ) -> Result<String, Trouble> {
     let query = match rollout.dry_run {
@@ -277,7 +276,7 @@ pub async fn history(session: &mut Session<'_>, info: &Info, revision: i64) -> O
         };
         let template = manifest::yaml(&template.unwrap_or_default());
         session.out(format!("{head} with revision #{revision}\nPod Template:\n"));
-        session.out(template.lines().map(|line| format!("  {line}\n")).collect::<String>());
+        session.out(template.lines().flat_map(|line| ["  ", line, "\n"]).collect::<String>());
         session.out("\n");
         return Ok(());
     }

@@ -15,7 +15,7 @@ use crate::deploy::jsonpath::{self, Template};
 use crate::deploy::kubectl::print::{print_object, type_and_name};
 use crate::deploy::kubectl::request::{Output, Wait, What};
 
-const WEEK: Duration = Duration::from_secs(168 * 3600);
+const WEEK: Duration = Duration::from_hours(7 * 24);
 
 /// What is waited for.
 enum Condition {
@@ -235,9 +235,10 @@ async fn one(
             }
         }
     }
-    let text = match &wait.output {
-        Output::Default => format!("{} condition met\n", type_and_name(&info.object)),
-        output => print_object(&info.object, output, "", false).map_err(Trouble::text)?,
+    let text = if wait.output == Output::Default {
+        format!("{} condition met\n", type_and_name(&info.object))
+    } else {
+        print_object(&info.object, &wait.output, "", false).map_err(Trouble::text)?
     };
     session.out(text);
     Ok(())

@@ -29,7 +29,7 @@ pub enum Followed<T> {
     TimedOut,
 }
 
-const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const NEVER: Duration = Duration::from_hours(10 * 365 * 24);
 /// The server ends watches after some minutes; a new one starts where the old one ended.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -58,9 +58,8 @@ pub async fn follow<T>(
         }
         version = version_of(&object);
         loop {
-            let mut events = match open(session, info, &version, deadline).await? {
-                Some(events) => events,
-                None => return Ok(Followed::TimedOut),
+            let Some(mut events) = open(session, info, &version, deadline).await? else {
+                return Ok(Followed::TimedOut);
             };
             loop {
                 let event = tokio::select! {
