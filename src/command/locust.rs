@@ -88,7 +88,7 @@ pub fn plan(
     let named = args.file.clone().or_else(|| of("LOCUST_LOCUSTFILE"));
     let file = PathBuf::from(named.unwrap_or_else(|| "locustfile.py".to_owned()));
     let path = plan_of(&file, read_file)?;
-    let text = read_file(&path).map_err(|error| missing(&path, error))?;
+    let text = read_file(&path).map_err(|error| missing(&path, &error))?;
     let written = policy::plan::parse(&text, &path).map_err(Error::job)?;
     let mut model = written.load.unwrap_or_default();
     model.users = model.users.or(Some(1)).filter(|_| model.arrivals.is_none());
@@ -127,7 +127,7 @@ fn plan_of(file: &Path, read_file: &dyn Fn(&Path) -> std::io::Result<String>) ->
     if is("yaml") || is("yml") {
         return Ok(file.to_owned());
     }
-    let text = read_file(file).map_err(|error| missing(file, error))?;
+    let text = read_file(file).map_err(|error| missing(file, &error))?;
     let named = text.lines().take(20).find_map(|line| line.trim().strip_prefix("# dyno-plan:"));
     if let Some(named) = named {
         return Ok(file.with_file_name("").join(named.trim()));
@@ -144,7 +144,7 @@ fn plan_of(file: &Path, read_file: &dyn Fn(&Path) -> std::io::Result<String>) ->
     )))
 }
 
-fn missing(path: &Path, error: std::io::Error) -> Error {
+fn missing(path: &Path, error: &std::io::Error) -> Error {
     Error::job(format!("could not find the locustfile `{}`: {error}", path.display()))
         .outcome(Outcome::Code(1))
         .hint("name a plan by -f")
@@ -222,7 +222,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::load::Model;
+    use crate::load::plan::Model;
 
     const PLAN: &str = "target: http://a\nload: { users: 3 }\njourneys: [{ steps: [{ get: /x }] }]";
 

@@ -19,7 +19,7 @@ use crate::unit::{Rate, Span, whole};
 
 const MAX_USERS: u32 = 1_000_000;
 const MAX_RATE: f64 = 1_000_000.0;
-const MAX_DURATION: Duration = Duration::from_secs(7 * 24 * 3600);
+const MAX_DURATION: Duration = Duration::from_hours(7 * 24);
 const MAX_STEPS: usize = 1000;
 const TIMEOUT: Span = Span::seconds(30);
 const TIMEOUTS: &str = "use more than nothing and at most 10m";

@@ -304,7 +304,7 @@ impl Books {
         }
         self.total += stretch.count;
         self.total_failed += stretch.failed;
-        self.close(snapshot, stretch)
+        self.close(snapshot, &stretch)
     }
 
     fn note_thread(&mut self, snapshot: &Snapshot) {
@@ -339,13 +339,13 @@ impl Books {
     }
 
     /// Puts the threads' parts of an interval together; tells it when the last one is there.
-    fn close(&mut self, snapshot: &Snapshot, stretch: Stretch) -> Result<Told, Error> {
+    fn close(&mut self, snapshot: &Snapshot, stretch: &Stretch) -> Result<Told, Error> {
         let n_threads = self.threads.len();
         let entry =
             self.open.entry(snapshot.number).or_insert_with(|| (0, 0, Stretch::new(snapshot.from)));
         entry.0 += 1;
         entry.1 = entry.1.max(snapshot.to);
-        entry.2.add(&stretch)?;
+        entry.2.add(stretch)?;
         if entry.0 < n_threads {
             return Ok(Told::default());
         }

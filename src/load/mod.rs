@@ -11,14 +11,14 @@ mod template;
 mod jsonpath;
 mod limit;
 mod url;
-mod plan;
+pub mod plan;
 mod script;
 mod build;
 mod pace;
 mod failure;
 mod record;
 mod protocol;
-mod summary;
+pub mod summary;
 mod collect;
 mod judge;
 mod event;
@@ -29,16 +29,10 @@ pub mod locust;
 mod tests;
 
 pub use coordinate::{WorkerSpec, run};
-pub use error::{Error, Mistake, Mistakes};
+pub use error::Error;
 pub use event::{Event, Phase, Progress};
-pub use file::{CheckFile, JourneyFile, ModelFile, StatusFile, StepFile};
-pub use limit::{Limit, LimitResult, Metric, Operator, millis};
-pub use plan::{
-    Action, Body, Journey, Method, Model, Origin, Overrides, Pins, Plan, Request, Scheme, Status,
-    Step, Target, Written,
-};
-pub use summary::{
-    Bytes, Endpoint, ErrorCount, Generator, Latency, Point, Requests, Steady, Summary, Window,
-};
-pub use think::Think;
+pub use file::{JourneyFile, ModelFile};
+pub use limit::{LimitResult, millis};
+pub use plan::{Overrides, Pins, Plan, Written};
+pub use summary::{Endpoint, Latency, Requests, Summary};
 pub use worker::worker;

@@ -54,7 +54,7 @@ pub struct Overrides {
 }
 
 /// No request may take longer: it is also the longest time that is told apart.
-pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+pub const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A load test as meant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -275,13 +275,14 @@ impl Compiler<'_> {
         let template = self.template(key.clone(), value);
         let compiled = match template.as_fixed() {
             None => CompiledHeader::Template(template),
-            Some(text) => match HeaderValue::try_from(text) {
-                Ok(value) => CompiledHeader::Fixed(value),
-                Err(_) => {
+            Some(text) => {
+                if let Ok(value) = HeaderValue::try_from(text) {
+                    CompiledHeader::Fixed(value)
+                } else {
                     self.mistakes.add(key, "a header's value cannot hold control characters");
                     return None;
                 }
-            },
+            }
         };
         Some((header, compiled))
     }

@@ -48,12 +48,11 @@ impl FromStr for Think {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let (lo, hi) = match text.split_once("..") {
-            Some((lo, hi)) => (lo.parse()?, hi.parse()?),
-            None => {
-                let span: Span = text.parse()?;
-                (span, span)
-            }
+        let (lo, hi) = if let Some((lo, hi)) = text.split_once("..") {
+            (lo.parse()?, hi.parse()?)
+        } else {
+            let span: Span = text.parse()?;
+            (span, span)
         };
         if hi < lo { Err(Error::Backwards(text.to_owned())) } else { Ok(Self { lo, hi }) }
     }

@@ -93,14 +93,13 @@ pub fn expand(text: &str, vars: &dyn Vars) -> Result<String, Error> {
             rest = next;
             continue;
         }
-        let (name, next) = match after.strip_prefix('{') {
-            Some(inside) => inside.split_once('}').ok_or_else(|| Error::Dollar(text.to_owned()))?,
-            None => {
-                let end = after
-                    .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-                    .unwrap_or(after.len());
-                after.split_at(end)
-            }
+        let (name, next) = if let Some(inside) = after.strip_prefix('{') {
+            inside.split_once('}').ok_or_else(|| Error::Dollar(text.to_owned()))?
+        } else {
+            let end = after
+                .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                .unwrap_or(after.len());
+            after.split_at(end)
         };
         let is_name = !name.is_empty()
             && !name.starts_with(|c: char| c.is_ascii_digit())

@@ -189,7 +189,7 @@ pub fn push_escaped(to: &mut String, text: &str, escape: Escape) {
     match escape {
         Escape::None => to.push_str(text),
         Escape::Url => {
-            percent(to, text, |byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte))
+            percent(to, text, |byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte));
         }
         Escape::Form => {
             percent(to, text, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
@@ -221,7 +221,7 @@ fn push_json_string(to: &mut String, text: &str) {
             '\r' => to.push_str("\\r"),
             '\t' => to.push_str("\\t"),
             control if control < ' ' => {
-                to.push_str(&format!("\\u{:04x}", u32::from(control)));
+                to.extend(["\\u", &format!("{:04x}", u32::from(control))]);
             }
             other => to.push(other),
         }

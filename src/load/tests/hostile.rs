@@ -32,7 +32,7 @@ async fn against(answer: &[&'static [u8]], repeats_last: bool) -> Summary {
                 while stream.write_all(answer[answer.len() - 1]).await.is_ok() {}
                 return;
             }
-            let _ = stream.shutdown().await;
+            drop(stream.shutdown().await);
         }
     })
     .await;
@@ -109,7 +109,7 @@ async fn an_answer_beyond_the_bound_is_drained_but_not_kept() {
 async fn a_reset_is_counted() {
     let server = Server::raw(|mut stream: TcpStream| async move {
         let mut byte = [0];
-        let _ = stream.read(&mut byte).await;
+        drop(stream.read(&mut byte).await);
         // What was sent and is never read makes the close a reset.
     })
     .await;
@@ -141,7 +141,7 @@ async fn a_refusing_target_is_unreachable_and_never_passes() {
         summary.reasons,
         [format!("the target was not reached: connection refused by 127.0.0.1:{port}")]
     );
-    assert_eq!(summary.service_time.max, 0.0);
+    assert!(summary.service_time.max.abs() < f64::EPSILON);
 }
 
 #[tokio::test]

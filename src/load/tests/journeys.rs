@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::{Server, plan, run, text};
-use crate::load::ErrorCount;
+use crate::load::summary::ErrorCount;
 use crate::verdict::Verdict;
 
 /// One round of a single user, however long it takes.

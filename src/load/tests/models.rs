@@ -38,9 +38,8 @@ async fn users_start_at_their_rate_and_limits_look_at_the_steady_phase_only() {
     assert_eq!(&phases[..2], [Phase::Ramp, Phase::Steady]);
     assert!(matches!(ran.events.first(), Some(Event::Started { threads: 2, .. })));
     assert!(matches!(ran.events.last(), Some(Event::Finished(_))));
-    let users = ran.events.iter().filter_map(|event| match event {
-        Event::Progress(progress) => Some(progress.users),
-        _ => None,
+    let users = ran.events.iter().filter_map(|event| {
+        if let Event::Progress(progress) = event { Some(progress.users) } else { None }
     });
     assert_eq!(users.max(), Some(10));
 }

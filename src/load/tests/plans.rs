@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::support::written;
-use crate::load::{Error, Model, Overrides, Plan, Written};
+use crate::load::plan::Model;
+use crate::load::{Error, Overrides, Plan, Written};
 use crate::unit::{Rate, Span};
 
 fn build(yaml: &str, overrides: &Overrides) -> Result<Plan, Error> {

@@ -124,9 +124,11 @@ impl Server {
                         Ok::<_, hyper::Error>(response)
                     }
                 });
-                let _ = hyper::server::conn::http1::Builder::new()
+                // Clients that hang up are part of the tests.
+                let served = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
+                drop(served);
             }
         };
         let mut server = Self::raw(serve).await;

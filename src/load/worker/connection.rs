@@ -108,10 +108,13 @@ fn failure(error: &hyper::Error) -> Failure {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return match io.kind() {
-                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Failure::Reset,
-                ErrorKind::UnexpectedEof => Failure::Closed,
-                _ => Failure::Malformed(io.to_string()),
+            let kind = io.kind();
+            return if matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) {
+                Failure::Reset
+            } else if kind == ErrorKind::UnexpectedEof {
+                Failure::Closed
+            } else {
+                Failure::Malformed(io.to_string())
             };
         }
         source = cause.source();

@@ -36,8 +36,8 @@ pub async fn dial(crew: &Crew, origin: &Origin, turn: usize) -> Result<Stream, F
         .ok_or_else(|| Failure::Redirect(origin.to_string()))?;
     let address = SocketAddr::new(*address, origin.port);
     let stream = TcpStream::connect(address).await.map_err(|error| refused(address, &error))?;
-    // Without it small writes wait for the peer's delayed acknowledgement.
-    let _ = stream.set_nodelay(true);
+    // Without it small writes wait for the peer's delayed acknowledgement; they still arrive.
+    drop(stream.set_nodelay(true));
     match (origin.scheme, &crew.tls) {
         (Scheme::Http, _) => Ok(Stream::Plain(stream)),
         (Scheme::Https, None) => Err(Failure::Redirect(origin.url())),

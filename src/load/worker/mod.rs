@@ -91,12 +91,13 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let result = follow(&mut orders, &mut reports).await;
     if let Err(error) = &result {
-        let text = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source())
+        let error: &dyn std::error::Error = error;
+        let text = std::iter::successors(Some(error), |error| error.source())
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(": ");
         // Nobody may be there any more to be told.
-        let _ = protocol::write(&mut reports, &Report::Failed(text)).await;
+        drop(protocol::write(&mut reports, &Report::Failed(text)).await);
     }
     result
 }

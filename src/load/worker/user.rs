@@ -134,7 +134,7 @@ impl User {
                     return;
                 }
                 // A step that was left out still takes its time.
-                let _ = self.step(local, step, until).await;
+                drop(self.step(local, step, until).await);
                 self.think(local, step.think.unwrap_or(think), until).await;
             }
         }

@@ -168,9 +168,11 @@ fn shorten(name: &str) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::load::{Bytes, Endpoint, ErrorCount, Generator, Point, Steady, Window};
+    use crate::load::Endpoint;
+    use crate::load::summary::{Bytes, ErrorCount, Generator, Point, Steady, Window};
 
     /// A run of a minute with one endpoint, one limit and three failed requests.
+    #[expect(clippy::too_many_lines, reason = "every field of a summary is named once")]
     pub fn summary() -> Summary {
         let requests = Requests { count: 1000, failed: 3, rate: 16.667 };
         let latency = Latency {

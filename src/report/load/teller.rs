@@ -25,15 +25,15 @@ impl Teller {
 
     /// Tells an event.
     pub fn tell(&mut self, event: &Event, to: &mut dyn Write) {
-        let _ = self.try_tell(event, to);
-        let _ = to.flush();
+        drop(self.try_tell(event, to));
+        drop(to.flush());
     }
 
     /// Tells a line that is not the load's own.
     pub fn say(&mut self, text: &str, to: &mut dyn Write) {
-        let _ = self.clear(to);
-        let _ = writeln!(to, "{}", printable(text));
-        let _ = to.flush();
+        drop(self.clear(to));
+        drop(writeln!(to, "{}", printable(text)));
+        drop(to.flush());
     }
 
     fn try_tell(&mut self, event: &Event, to: &mut dyn Write) -> io::Result<()> {
