@@ -105,8 +105,9 @@ fn dispatch(mut argv: Vec<OsString>) -> ExitCode {
     match Cli::try_parse_from(&argv) {
         Ok(cli) => in_runtime(cli.verb).into(),
         Err(error) => {
+            // Nobody is left to tell when stderr is gone.
+            drop(error.print());
             // Help and version are no failures.
-            _ = error.print();
             let code = match error.use_stderr() {
                 false => 0,
                 true if is_driver => Contract::read(&ProcessVars).system_failure,
@@ -181,7 +182,7 @@ async fn perform(verb: Verb) -> u8 {
 /// Tells an error on stderr and returns its exit code.
 fn told(error: &Error) -> u8 {
     // Nobody is left to tell when stderr is gone.
-    _ = writeln!(std::io::stderr(), "{error}");
+    drop(writeln!(std::io::stderr(), "{error}"));
     error.as_outcome().code()
 }
 

@@ -130,7 +130,8 @@ impl fmt::Display for Chained {
 
 impl std::error::Error for Chained {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        let source = self.source.as_deref()?;
+        Some(source)
     }
 }
 

@@ -102,11 +102,11 @@ impl fmt::Display for Span {
         if micros == 0 {
             return f.write_str("0s");
         }
-        if micros % 1000 != 0 && micros < 1_000_000 {
+        if !micros.is_multiple_of(1000) && micros < 1_000_000 {
             return write!(f, "{micros}us");
         }
         let millis = self.0.as_millis();
-        if millis % 1000 != 0 {
+        if !millis.is_multiple_of(1000) {
             if millis < 1000 {
                 return write!(f, "{millis}ms");
             }

@@ -21,7 +21,7 @@ pub enum Rights<'a> {
     /// A job's, as its profile grants them.
     Granted(Box<Granted<'a>>),
     /// The user's own, on a laptop.
-    Own(Own),
+    Own(Box<Own>),
 }
 
 /// What a job may do.

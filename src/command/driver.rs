@@ -40,7 +40,7 @@ pub(super) fn fail(call: &Call, error: &Error, streams: &mut Streams) -> u8 {
 }
 
 fn tell(streams: &mut Streams, text: &str) {
-    // The runner shows stderr of config, prepare and run in the job log.
-    _ = writeln!(streams.err, "{text}");
-    _ = streams.err.flush();
+    // The runner shows stderr of config, prepare and run in the job log. When it is gone, so is
+    // whoever would read of that.
+    drop(writeln!(streams.err, "{text}").and_then(|()| streams.err.flush()));
 }

@@ -75,5 +75,5 @@ fn laptop(named: Option<&Path>, vars: &dyn Vars) -> Result<Desk<'static>> {
         Some(list) => list.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect(),
         None => home.into_iter().map(|home| home.join(".kube/config")).collect(),
     };
-    Ok(Desk::new(Rights::Own(Own { policy, kubeconfigs }), own_worker(None)))
+    Ok(Desk::new(Rights::Own(Box::new(Own { policy, kubeconfigs })), own_worker(None)))
 }

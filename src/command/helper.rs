@@ -140,12 +140,11 @@ pub fn run(argv: &[OsString]) -> u8 {
     };
     let mut err = std::io::stderr();
     let mut log = Log::new(&mut err);
-    let ended = match cli.command {
-        Some(command) => answer(command, &ProcessVars, &mut log),
-        None => {
-            version();
-            Ok(())
-        }
+    let ended = if let Some(command) = cli.command {
+        answer(command, &ProcessVars, &mut log)
+    } else {
+        version();
+        Ok(())
     };
     match ended {
         Ok(()) => 0,

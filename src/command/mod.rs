@@ -52,6 +52,7 @@ pub fn worker() -> u8 {
 }
 
 fn end(error: &Error) -> u8 {
-    _ = writeln!(std::io::stderr(), "{error}");
+    // Nobody is left to tell when stderr is gone.
+    drop(writeln!(std::io::stderr(), "{error}"));
     error.as_outcome().code()
 }

@@ -82,7 +82,7 @@ async fn supervise(
         ending.cancel();
         end
     };
-    let (end, _, ()) = tokio::join!(
+    let (end, (), ()) = tokio::join!(
         script,
         async {
             tokio::select! {

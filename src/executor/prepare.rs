@@ -1,5 +1,6 @@
 //! `prepare`: decides what the job may have and makes its environment. Repeatable.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -63,16 +64,18 @@ pub(super) fn recipe_for<'a>(call: &'a Call, profile: &'a Profile) -> Result<Opt
 fn describe(call: &Call, profile: &Profile, recipe: Option<&Recipe>) -> String {
     let mut text = format!("Profile {} applies to this job.\n", profile.name);
     if let (Some(image), Some(recipe)) = (&call.job.image, recipe) {
-        text.push_str(&format!(
-            "Image {} is answered by recipe {}: nothing is pulled.\n",
+        _ = writeln!(
+            text,
+            "Image {} is answered by recipe {}: nothing is pulled.",
             image.name, recipe.name
-        ));
+        );
     }
     for service in &call.job.services {
-        text.push_str(&format!(
-            "\u{1b}[0;33mWARNING: service {} is not started: the sandbox environment has no services.\u{1b}[0;m\n",
+        _ = writeln!(
+            text,
+            "\u{1b}[0;33mWARNING: service {} is not started: the sandbox environment has no services.\u{1b}[0;m",
             service.name
-        ));
+        );
     }
     match &profile.environment {
         EnvironmentRule::Sandbox(rule) => text.push_str(&describe_sandbox(rule)),

@@ -20,7 +20,7 @@ pub struct Stage<'a> {
     call: &'a Call,
     profile: &'a Profile,
     script: PathBuf,
-    stage: ScriptStage,
+    which: ScriptStage,
     environment: Box<dyn Environment>,
     sockets: tempfile::TempDir,
     /// Where guests of this stage ask; `None` in stages that are not the user's.
@@ -47,7 +47,7 @@ impl<'a> Stage<'a> {
             profile,
             script: script.to_owned(),
             environment: environment::connect(prepare::spec(call, profile, recipe)),
-            stage,
+            which: stage,
             sockets,
             guests,
         })
@@ -66,7 +66,7 @@ impl<'a> Stage<'a> {
             file: &self.script,
             shell: "bash",
             environment: &shell_environment(),
-            socket: self.stage.is_the_users().then_some(socket.as_path()),
+            socket: self.which.is_the_users().then_some(socket.as_path()),
             relay: relay.as_ref().map(|(relay, _)| relay),
         };
         match &relay {
@@ -91,7 +91,7 @@ impl<'a> Stage<'a> {
     /// else.
     async fn relay(&self) -> Result<Option<(Relay, Vec<SocketAddr>)>> {
         let EnvironmentRule::Sandbox(rule) = &self.profile.environment;
-        if rule.network != NetworkRule::None || !self.stage.needs_gitlab() {
+        if rule.network != NetworkRule::None || !self.which.needs_gitlab() {
             return Ok(None);
         }
         let gitlab = self.call.policy.gitlab.as_ref();

@@ -1,5 +1,6 @@
 //! The policy that the driver gets: the embedded one for a laptop, or the user's with our address.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The policy for a laptop, without what only the run knows.
@@ -49,10 +50,8 @@ pub fn write_embedded(run: &Run<'_>, kubeconfig: Option<&Path>) -> Result<PathBu
     };
     text.push_str(profile_clusters);
     if let Some(kubeconfig) = kubeconfig {
-        text += &format!(
-            "clusters:\n  default: {{ kubeconfig: {} }}\n",
-            quoted(&kubeconfig.display().to_string())
-        );
+        let kubeconfig = quoted(&kubeconfig.display().to_string());
+        _ = writeln!(text, "clusters:\n  default: {{ kubeconfig: {kubeconfig} }}");
     }
     text.push_str(&own_lines(run).concat());
     write(run, "dyno.yaml", &text)

@@ -1,5 +1,6 @@
 //! How a pipeline ended: for people a table, for tools JSON.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ impl Summary {
             let ran = job.attempts > 0;
             let mut note = job.reason.clone();
             if job.attempts > 1 {
-                note += &format!(" ({} attempts)", job.attempts);
+                _ = write!(note, " ({} attempts)", job.attempts);
             }
             let seconds = format!("{:.1}s", job.duration.as_secs_f64());
             let exit = match (job.state, job.exit_code) {

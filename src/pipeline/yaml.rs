@@ -376,7 +376,7 @@ mod tests {
         let mut text = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n".to_owned();
         for level in 1..7 {
             let alias = format!("*a{}, ", level - 1).repeat(10);
-            text += &format!("a{level}: &a{level} [{alias}]\n");
+            text.extend([&format!("a{level}: &a{level} [{alias}]"), "\n"]);
         }
         assert!(read("f.yml", &text).is_err());
     }

@@ -72,7 +72,7 @@ fn section_name(name: &str) -> String {
 pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            c.is_control().then(|| c.escape_default()).map_or_else(|| vec![c], |e| e.collect())
+            c.is_control().then(|| c.escape_default()).map_or_else(|| vec![c], Iterator::collect)
         })
         .collect()
 }

@@ -85,9 +85,13 @@ pub fn terminate_all(first: &Process, in_namespace: u64) {
             break;
         }
     }
-    stopped.values().for_each(|process| process.signal(Signal::TERM));
+    for process in stopped.values() {
+        process.signal(Signal::TERM);
+    }
     // Children before parents, as a rule, so that no shell takes a child for stopped.
-    stopped.values().rev().for_each(|process| process.signal(Signal::CONT));
+    for process in stopped.values().rev() {
+        process.signal(Signal::CONT);
+    }
 }
 
 /// Kills every process that has `folder` as its `/builds`, and waits until none is left.

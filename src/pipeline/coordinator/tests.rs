@@ -95,6 +95,7 @@ const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded")
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn variables_answer_as_recorded() {
     run(|coordinator, _folder| async move {
         let multiple = "There are multiple variables with provided parameters. Please use \

@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_very_long_line_is_broken_and_continued() {
         let (mut trace, _seen, file) = trace(&[]);
-        trace.output(Source::Work, &[b'x'; 20_000]);
+        trace.output(Source::Work, &vec![b'x'; 20_000]);
         trace.output(Source::Work, b"\n\xff\n");
         let lines = without_times(&file);
         let told: Vec<(usize, &str)> = lines.iter().map(|line| (line.len(), &line[..4])).collect();
