@@ -154,6 +154,14 @@ pub struct UidRange {
     pub count: u32,
 }
 
+impl Default for UidRange {
+    /// What a policy has that names none.
+    fn default() -> Self {
+        let file::UsersFile { first, count } = file::UsersFile::default();
+        Self { first, count }
+    }
+}
+
 impl UidRange {
     /// Returns the uid that a job starts with; two jobs can meet, which is the executor's to see.
     pub fn user_for(self, job: JobId) -> u32 {

@@ -21,5 +21,6 @@ mod artifacts;
 mod policy;
 mod guest;
 mod bad_input;
+mod doctor;
 mod kubectl;
 mod line;

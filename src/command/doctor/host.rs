@@ -16,18 +16,19 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 pub(super) async fn look(path: &str, policy: Option<&Policy>) -> Vec<Finding> {
     let is_root = rustix::process::geteuid().is_root();
-    let users = policy.map(|policy| policy.users);
+    // Without a policy that can be read, the uids that one has by default.
+    let users = policy.map_or_else(UidRange::default, |policy| policy.users);
     let mut findings = vec![
         program(path, "bash", "install bash: scripts run in it"),
         program(path, "git", "install git: the get_sources stage uses the host's"),
     ];
-    let probe = users.filter(|_| is_root).map(|users| users.first);
+    let probe = is_root.then_some(users.first);
     findings.extend(sandbox::check(probe).into_iter().map(|found| match found.ok {
         true if found.mend.is_empty() => Finding::ok("sandbox", found.what),
         true => Finding::warn("sandbox", found.what, found.mend),
         false => Finding::fail("sandbox", found.what, found.mend),
     }));
-    if let Some(users) = users.filter(|_| is_root) {
+    if is_root {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         findings.push(uids(users, &read("/etc/passwd"), &read("/etc/subuid")));
     }

@@ -191,6 +191,12 @@ fn judge_verb(part: &str, entry: &Entry, verb: &str, chosen: &Chosen) -> Vec<Fin
     findings
 }
 
+/// True for two names of one file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    real(one) == real(other)
+}
+
 fn judge_choice(part: &str, chosen: &Chosen, args: &Args, policy: Option<&Policy>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if chosen.tags.is_none() && chosen.profile.is_none() {
@@ -201,7 +207,7 @@ fn judge_choice(part: &str, chosen: &Chosen, args: &Args, policy: Option<&Policy
         ));
     }
     let other = chosen.policy.as_deref().unwrap_or(crate::policy::DEFAULT_PATH);
-    if Path::new(other) != args.policy {
+    if !is_same_file(Path::new(other), &args.policy) {
         let what = format!("its policy is {other}, not the one looked at");
         let mend = format!("also run `dyno doctor --policy {other}`");
         findings.push(Finding::warn(part, what, mend));

@@ -109,7 +109,12 @@ fn probe(user: Option<u32>) -> Finding {
             let what = format!("{whose} cannot make a sandbox ({words}); {refusal}");
             finding(false, what, refusal.hint().unwrap_or_default())
         }
-        Err(error) => finding(false, format!("cannot start {program}: {error}"), ""),
+        // A user that this host, a container say, does not know.
+        Err(error) => finding(
+            false,
+            format!("cannot start {program} as {whose}: {error}"),
+            "choose `sandbox-users` among the uids that this host or its container has",
+        ),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod lab;
+mod namespaces;
 mod processes;
 mod runner;
 mod station;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 pub use cluster::Cluster;
 pub use lab::{Lab, policy};
+pub use namespaces::NoNamespaces;
 pub use processes::{Marker, eventually};
 pub use runner::Runner;
 pub use station::{Station, write_plan};

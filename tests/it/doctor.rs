@@ -1,0 +1,131 @@
+//! `dyno doctor`: a host in order, and what stands in the way of one that is not.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Cluster, Ending, Lab, NoNamespaces, Runner, Station, dyno, policy, skip};
+
+/// The runner's configuration as the example has it, for this build and a policy.
+fn configuration(lab: &Lab, policy: &Path) -> std::path::PathBuf {
+    let example = include_str!("../../runner-config.toml.example");
+    let text = example
+        .replace("/usr/local/bin/dyno", dyno().to_str().unwrap())
+        .replace("/etc/dyno/dyno.yaml", policy.to_str().unwrap());
+    lab.file("config.toml", &text)
+}
+
+/// What doctor says, and whether it is content.
+fn doctor(command: &mut Command, lab: &Lab, policy: &Path) -> (bool, Vec<Finding>) {
+    let output = command
+        .args(["doctor", "--json", "--policy"])
+        .arg(policy)
+        .arg("--runner-config")
+        .arg(configuration(lab, policy))
+        .output()
+        .unwrap();
+    let findings: Vec<Value> = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let findings = findings.iter().map(|finding| Finding {
+        level: text(finding, "level"),
+        part: text(finding, "part"),
+        what: text(finding, "what"),
+        mend: text(finding, "mend"),
+    });
+    (output.status.success(), findings.collect())
+}
+
+#[derive(Debug)]
+struct Finding {
+    level: String,
+    part: String,
+    what: String,
+    mend: String,
+}
+
+#[track_caller]
+fn has(findings: &[Finding], level: &str, part: &str, what: &str, mend: &str) {
+    let fits = |finding: &Finding| {
+        finding.level == level
+            && finding.part == part
+            && finding.what.contains(what)
+            && finding.mend.contains(mend)
+    };
+    assert!(findings.iter().any(fits), "no {level} {part} `{what}` `{mend}` in {findings:#?}");
+}
+
+#[test]
+fn a_host_in_order_has_nothing_to_mend() {
+    let cluster = Cluster::new("doctor");
+    let station = Station::new(0.5).with_cluster(&cluster, "acme", "acme");
+    let file = station.lab.policy(&station.policy());
+    let (is_content, findings) = doctor(&mut Command::new(dyno()), &station.lab, &file);
+    assert!(is_content, "{findings:#?}");
+    has(&findings, "ok", "policy", "2 profiles", "");
+    has(&findings, "ok", "sandbox", "can make a sandbox", "");
+    has(&findings, "ok", "gitlab", "answers", "");
+    has(&findings, "ok", "source `wavefront`", "answers 200", "");
+    has(&findings, "ok", "cluster `lab`", "Server Version: v1", "");
+    has(&findings, "ok", "source `wavefront`", "closed to others", "");
+}
+
+#[test]
+fn every_part_that_is_broken_is_told_with_the_way_to_mend_it() {
+    let cluster = Cluster::new("doctor");
+    let station = Station::new(0.5).with_cluster(&cluster, "acme", "acme");
+    let lab = &station.lab;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = std::fs::read_to_string(cluster.kubeconfig()).unwrap();
+    let server = text.split('"').find(|part| part.starts_with("https://")).unwrap();
+    let gone = lab.secret("kubeconfig", &text.replace(server, &format!("https://{closed}")));
+    lab.secret("wavefront.token", "a-token-of-yesterday");
+    // Others can read it.
+    let open = lab.file("variables.token", "glpat");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let text = station
+        .policy()
+        .replace("gitlab: { url: GITLAB }", &format!("gitlab: {{ url: \"http://{closed}\" }}"))
+        .replace(&cluster.kubeconfig(), gone.to_str().unwrap());
+    let (is_content, findings) = doctor(&mut Command::new(dyno()), lab, &lab.policy(&text));
+    assert!(!is_content, "{findings:#?}");
+    has(&findings, "fail", "gitlab", "refused", "gitlab.url");
+    has(&findings, "fail", "source `wavefront`", "401", "token");
+    has(&findings, "fail", "cluster `lab`", "", "kubeconfig");
+    has(&findings, "fail", "variables", "", "chmod 600");
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_is_told_and_the_rest_is_looked_at() {
+    let lab = Lab::new();
+    let file = lab.policy("profiles: [{ name: a, match: { projcts: [] } }]");
+    let (is_content, findings) = doctor(&mut Command::new(dyno()), &lab, &file);
+    assert!(!is_content);
+    has(&findings, "fail", "policy", "projcts", "");
+    has(&findings, "ok", "sandbox", "can make a sandbox", "");
+}
+
+#[test]
+fn a_host_that_forbids_user_namespaces_is_told_by_doctor_and_in_the_job_log() {
+    let Some(corner) = NoNamespaces::new() else {
+        let name = "a_host_that_forbids_user_namespaces_is_told_by_doctor_and_in_the_job_log";
+        return skip(name, "this user cannot make a user namespace with the host's own uids");
+    };
+    let station = Station::new(0.5);
+    let file = station.lab.policy(&policy(""));
+    let program = dyno();
+    let mut command = corner.command(&[program.to_str().unwrap()]);
+    let (is_content, findings) = doctor(&mut command, &station.lab, &file);
+    assert!(!is_content);
+    has(&findings, "fail", "sandbox", "max_user_namespaces = 0", "sysctl -w user.max_user_names");
+
+    let driver = corner.dyno(&station.lab);
+    let job = Runner::within(&station.lab, &policy(""))
+        .runner(|spec| spec.driver = driver)
+        .script(["true"])
+        .run();
+    assert_eq!(job.ending, Ending::SystemFailure, "{}", job.log);
+    assert!(job.log.contains("hint: run `sysctl -w user.max_user_namespaces="), "{}", job.log);
+}
