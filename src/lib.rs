@@ -10,10 +10,11 @@
 //! policy | report                        what is allowed | what is told
 //! environment | load | gate | deploy     four tools unaware of each other and of GitLab
 //! job                                    who asks
-//! error outcome secret shutdown unit verdict
+//! error near outcome secret shutdown unit verdict
 //! ```
 
 mod error;
+mod near;
 mod outcome;
 mod secret;
 mod shutdown;

@@ -1,6 +1,6 @@
 //! `dyno load`: drives load at a target and judges what the client saw.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::broker::Event;
 use crate::command::Streams;
@@ -72,23 +72,19 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
 }
 
 fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
-    let (name, file) = match &args.plan {
-        Some(path) => {
-            let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
-            (name.unwrap_or_default(), policy::plan::read(path).map_err(Error::job)?)
-        }
-        None if args.target.is_some() => ("load".to_owned(), policy::plan::PlanFile::default()),
+    let sheet = match &args.plan {
+        Some(path) => Some(policy::plan::read(path).map_err(Error::job)?),
+        None if args.target.is_some() => None,
         None => {
             return Err(Error::job("there is neither a plan nor a target")
                 .hint("name a plan file, or give --target URL --users N --duration SPAN"));
         }
     };
-    let written = Written {
-        name,
-        target: file.target,
-        load: file.load,
-        journeys: file.journeys,
-        limits: file.limits,
+    let name = args.plan.as_deref().and_then(Path::file_stem);
+    let name = name.map_or_else(|| "load".to_owned(), |name| name.to_string_lossy().into_owned());
+    let written = match &sheet {
+        Some(sheet) => sheet.written(name),
+        None => Written { name, ..Written::default() },
     };
     let ca = args
         .ca_file
@@ -110,7 +106,10 @@ fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
         limits: args.limit,
         ca,
     };
-    Plan::build(written, &overrides, vars).map_err(Error::job)
+    Plan::build(written, &overrides, vars).map_err(|error| match &sheet {
+        Some(sheet) => sheet.locate(error),
+        None => Error::job(error),
+    })
 }
 
 /// Drives a plan, tells it in the log and writes its report.

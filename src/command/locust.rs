@@ -88,18 +88,16 @@ pub fn plan(
     let named = args.file.clone().or_else(|| of("LOCUST_LOCUSTFILE"));
     let file = PathBuf::from(named.unwrap_or_else(|| "locustfile.py".to_owned()));
     let path = plan_of(&file, read_file)?;
-    let text = read_file(&path).map_err(|error| missing(&path, &error))?;
-    let written = policy::plan::parse(&text, &path).map_err(Error::job)?;
-    let mut model = written.load.unwrap_or_default();
+    let sheet = policy::plan::read_by(&path, read_file).map_err(|error| match error {
+        policy::plan::Error::Read { source, .. } => missing(&path, &source),
+        other @ policy::plan::Error::Malformed(_) => Error::job(other),
+    })?;
+    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+    let written = sheet.written(name.unwrap_or_default());
+    let mut model = written.load.clone().unwrap_or_default();
     model.users = model.users.or(Some(1)).filter(|_| model.arrivals.is_none());
     model.duration = model.duration.or(Some(FOREVER));
-    let written = Written {
-        name: path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-        target: written.target,
-        load: Some(model),
-        journeys: written.journeys,
-        limits: written.limits,
-    };
+    let written = Written { load: Some(model), ..written };
     let number = |name: &str| of(name).and_then(|text| text.trim().parse::<f64>().ok());
     let overrides = Overrides {
         target: args.host.or_else(|| of("LOCUST_HOST")),
@@ -110,7 +108,7 @@ pub fn plan(
         duration: args.run_time.or_else(|| of("LOCUST_RUN_TIME")?.parse().ok()),
         ..Overrides::default()
     };
-    let plan = Plan::build(written, &overrides, vars).map_err(Error::job)?;
+    let plan = Plan::build(written, &overrides, vars).map_err(|error| sheet.locate(error))?;
     let style = LocustStyle {
         only_summary: args.only_summary,
         csv: args.csv,

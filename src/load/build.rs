@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::job::Vars;
-use crate::load::error::{Error, Mistakes};
+use crate::load::error::{Error, Mistakes, suggest};
 use crate::load::file::{JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
 use crate::load::plan::{
@@ -38,11 +38,15 @@ impl Plan {
         if threads.is_some_and(|n| n == 0 || n > 256) {
             mistakes.add("load.threads", "use 1 to 256 threads");
         }
+        let model = model(&file, overrides, &mut mistakes);
+        let journeys = journeys(&written.journeys, overrides, &file, &mut mistakes);
+        let limits = limits(&written.limits, &overrides.limits, &mut mistakes);
+        let (limit_keys, limits): (Vec<String>, Vec<Limit>) = limits.into_iter().unzip();
         let plan = Self {
             name: written.name,
-            model: model(&file, overrides, &mut mistakes),
-            journeys: journeys(&written.journeys, overrides, &file, &mut mistakes),
-            limits: limits(&written.limits, &overrides.limits, &mut mistakes),
+            model,
+            journeys,
+            limits,
             threads,
             seed: file.seed,
             timeout,
@@ -51,16 +55,11 @@ impl Plan {
             pins: BTreeMap::new(),
         };
         let script = Script::compile(&plan, &mut mistakes);
-        for (n, limit) in plan.limits.iter().enumerate() {
+        for (key, limit) in limit_keys.iter().zip(&plan.limits) {
             if !script.endpoints.iter().any(|endpoint| limit.is_of(endpoint)) {
-                mistakes.add(
-                    format!("limits[{n}]"),
-                    format!(
-                        "no step is named `{}`: there are {}",
-                        limit.endpoint.as_deref().unwrap_or_default(),
-                        script.endpoints.join(", ")
-                    ),
-                );
+                let name = limit.endpoint.as_deref().unwrap_or_default();
+                let known: Vec<&str> = script.endpoints.iter().map(String::as_str).collect();
+                mistakes.add(key, format!("no step is named `{name}`: {}", suggest(name, &known)));
             }
         }
         if mistakes.0.is_empty() { Ok(plan) } else { Err(Error::Plan(mistakes)) }
@@ -175,15 +174,20 @@ fn open(file: &ModelFile, arrivals: Rate, duration: Span, mistakes: &mut Mistake
     Model::Open { arrivals, max_users, duration }
 }
 
-fn limits(file: &[String], more: &[String], mistakes: &mut Mistakes) -> Vec<Limit> {
+fn limits(file: &[String], more: &[String], mistakes: &mut Mistakes) -> Vec<(String, Limit)> {
     let mut limits = Vec::new();
     for (n, text) in file.iter().chain(more).enumerate() {
         match text.parse::<Limit>() {
-            Ok(limit) => limits.push(limit),
-            Err(error) => mistakes.add(format!("limits[{n}]"), error.to_string()),
+            Ok(limit) => limits.push((limit_key(n, file.len()), limit)),
+            Err(error) => mistakes.add(limit_key(n, file.len()), error.to_string()),
         }
     }
     limits
+}
+
+/// The key of a limit: those of the command line follow the file's.
+fn limit_key(n: usize, n_file: usize) -> String {
+    if n < n_file { format!("limits[{n}]") } else { "--limit".to_owned() }
 }
 
 fn journeys(

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::near::nearest;
+
 /// A load test that could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -57,6 +59,15 @@ impl Mistakes {
     /// Adds one.
     pub fn add(&mut self, key: impl Into<String>, text: impl Into<String>) {
         self.0.push(Mistake { key: key.into(), text: text.into() });
+    }
+}
+
+/// Says what might have been meant, or all that there is.
+pub fn suggest(name: &str, known: &[&str]) -> String {
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.is_empty() => "there is nothing to name".to_owned(),
+        None => format!("there are {}", known.join(", ")),
     }
 }
 

@@ -29,7 +29,7 @@ pub mod locust;
 mod tests;
 
 pub use coordinate::{WorkerSpec, run};
-pub use error::Error;
+pub use error::{Error, Mistake};
 pub use event::{Event, Phase, Progress};
 pub use file::{JourneyFile, ModelFile};
 pub use limit::{LimitResult, millis};

@@ -7,7 +7,9 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 use serde_json::Value;
 
+use crate::load::error::suggest;
 use crate::load::template::{Error, Missing, Names, Place, Scope, text_of};
+use crate::near::nearest;
 
 /// An expression, its names resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -225,11 +227,16 @@ impl<'a> Parser<'a> {
         }
         let place = self.names.find(name).ok_or_else(|| {
             let known: Vec<&str> = self.names.all().collect();
-            Error(format!(
-                "`{name}` is not set anywhere: save it from an answer or list it under `data`; \
-                 known here: {}",
-                if known.is_empty() { "nothing".to_owned() } else { known.join(", ") }
-            ))
+            Error(match nearest(name, known.iter().copied()) {
+                Some(meant) => {
+                    format!("`{name}` is not set anywhere: did you mean `{meant}`?")
+                }
+                None => format!(
+                    "`{name}` is not set anywhere: save it from an answer or list it under \
+                     `data`; known here: {}",
+                    known.join(", ")
+                ),
+            })
         })?;
         Ok(Root::Name { name: name.to_owned(), place })
     }
@@ -251,7 +258,7 @@ impl<'a> Parser<'a> {
         let (_, function, n_arguments) =
             FUNCTIONS.iter().find(|(known, _, _)| *known == name).ok_or_else(|| {
                 let known: Vec<&str> = FUNCTIONS.iter().map(|(name, _, _)| *name).collect();
-                Error(format!("there is no function `{name}`: there are {}", known.join(", ")))
+                Error(format!("there is no function `{name}`: {}", suggest(name, &known)))
             })?;
         let mut arguments = Vec::new();
         self.rest = self.rest.trim_start();

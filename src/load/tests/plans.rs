@@ -76,7 +76,7 @@ limits: ["p95 < 300", "p95 GET /nowhere < 1s"]
             "journeys[0].steps[5].headers.a b",
             "journeys[0].steps[5].headers.host",
             "journeys[0].steps[5].json",
-            "limits[0]",
+            "limits[1]",
         ]
     );
     assert!(found[0].1.contains("`MISSING` is not set"), "{found:?}");

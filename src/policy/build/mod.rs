@@ -12,8 +12,9 @@ use super::file::{ClusterFile, PolicyFile, PrometheusFile, SourceFile, UsersFile
 use super::problem::{Problem, Problems};
 use super::recipe::{Library, Recipe};
 use super::template::Template;
-use super::yaml::{self, Document, Parsed, nearest};
+use super::yaml::{self, Document, Parsed};
 use super::{ClusterEntry, GitlabSpec, Policy, SourceEntry, UidRange};
+use crate::near::nearest;
 
 /// Uids below this one belong to accounts, `nobody` among them.
 const FIRST_FREE_UID: u32 = 65_536;

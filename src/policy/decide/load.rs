@@ -189,14 +189,9 @@ mod tests {
                 "target: {url}\nload: {{ users: 1, duration: 1s }}\n\
                  journeys: [{{ steps: [{{ get: / }}] }}]"
             );
-            let file = crate::policy::plan::parse(&plan, "plan.yaml".as_ref()).unwrap();
-            let written = crate::load::Written {
-                name: "plan".to_owned(),
-                target: file.target,
-                load: file.load,
-                journeys: file.journeys,
-                limits: file.limits,
-            };
+            let sheet =
+                crate::policy::plan::read_by("plan.yaml".as_ref(), &|_| Ok(plan.clone())).unwrap();
+            let written = sheet.written("plan".to_owned());
             let vars = std::collections::BTreeMap::<String, String>::new();
             let plan = Plan::build(written, &crate::load::Overrides::default(), &vars).unwrap();
             profile(targets).profiles[0].allow_lookup(&plan).is_ok()

@@ -7,8 +7,8 @@ use serde::de::{Deserializer, Visitor};
 
 use super::access::{List, Map, Variant};
 use super::mistake::Mistake;
-use super::near::nearest;
 use super::tree::{Entry, Kind, Node, join};
+use crate::near::nearest;
 
 /// One reading of a tree.
 pub struct Run<'a> {

@@ -7,17 +7,17 @@ mod mistake;
 mod tree;
 mod de;
 mod access;
-mod near;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-pub use near::nearest;
 pub use tree::{Kind, Node};
 
-use super::problem::{Problem, Problems};
+use super::problem::Problem;
+#[cfg(test)]
+use super::problem::Problems;
 
 /// A file as a tree, with what was left out of it.
 #[derive(Debug, Clone)]
@@ -39,6 +39,7 @@ pub struct Parsed<T> {
 }
 
 /// Reads a text whose every part must be right.
+#[cfg(test)]
 pub fn read<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, Problems> {
     let parsed = parse(file, text);
     match parsed.value {

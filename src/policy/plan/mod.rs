@@ -1,0 +1,64 @@
+//! The plan file: what to drive, and what to hold it to. One file, one schema, for load and gate.
+
+mod sheet;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::problem::Problems;
+use crate::{gate, load};
+
+pub use sheet::{read, read_by};
+
+/// A plan as written.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PlanFile {
+    /// Plan files whose journeys, limits and checks belong to this one, by their path from here;
+    /// they also give what this one leaves out.
+    pub include: Vec<String>,
+    /// Where the load goes: `http://$FRONTEND_TARGET`. Variables are those of the job.
+    pub target: Option<String>,
+    /// How much load, and for how long.
+    pub load: Option<load::ModelFile>,
+    /// What a virtual user does.
+    pub journeys: Vec<load::JourneyFile>,
+    /// What the client must have seen: `p95 < 300ms`, `errors < 1%`.
+    pub limits: Vec<String>,
+    /// What the infrastructure must have done.
+    pub checks: Vec<gate::CheckFile>,
+    /// How the checks are judged.
+    pub gate: Option<gate::GateFile>,
+}
+
+impl PlanFile {
+    /// Takes what an included file has: its lists are added, the rest only where this has none.
+    fn include(&mut self, other: Self) {
+        self.target = self.target.take().or(other.target);
+        self.load = self.load.take().or(other.load);
+        self.journeys.extend(other.journeys);
+        self.limits.extend(other.limits);
+        self.checks.extend(other.checks);
+        self.gate = self.gate.take().or(other.gate);
+    }
+}
+
+/// A plan file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not there or cannot be read.
+    #[error("cannot read the plan `{path}`")]
+    Read {
+        /// As it was named.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It is not a plan: every mistake in it, with its line and key.
+    #[error(transparent)]
+    Malformed(#[from] Problems),
+}

@@ -1,0 +1,188 @@
+//! Plan files read from disk: a file and all that it includes become one plan, and each mistake
+//! finds back to its file and line.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::{Error, PlanFile};
+use crate::load;
+use crate::policy::problem::{Problem, Problems};
+use crate::policy::yaml::{self, Document};
+
+/// A file may include files that include files, but not for ever.
+const DEPTH: usize = 8;
+
+/// A plan with the files that it was read from.
+#[derive(Debug)]
+pub struct Sheet {
+    /// All files together.
+    pub file: PlanFile,
+    parts: Vec<Part>,
+}
+
+/// One file and where its lists begin in the whole.
+#[derive(Debug)]
+struct Part {
+    document: Document,
+    journeys: usize,
+    limits: usize,
+}
+
+/// Reads a plan file and what it includes; what it says is checked where it is used.
+///
+/// # Errors
+/// When one cannot be read or has another shape; every mistake is told with its line and key.
+pub fn read(path: &Path) -> Result<Sheet, Error> {
+    read_by(path, &|path| std::fs::read_to_string(path))
+}
+
+/// As [`read`], by another way to read a file.
+///
+/// # Errors
+/// As there.
+pub fn read_by(
+    path: &Path,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<Sheet, Error> {
+    let text = read_file(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let mut reader = Reader {
+        read_file,
+        sheet: Sheet { file: PlanFile::default(), parts: Vec::new() },
+        problems: Vec::new(),
+        done: Vec::new(),
+        open: Vec::new(),
+    };
+    reader.add(path, &text);
+    if reader.problems.is_empty() {
+        Ok(reader.sheet)
+    } else {
+        Err(Problems(yaml::sorted(reader.problems)).into())
+    }
+}
+
+struct Reader<'a> {
+    read_file: &'a dyn Fn(&Path) -> io::Result<String>,
+    sheet: Sheet,
+    problems: Vec<Problem>,
+    /// Files that are there already: included twice they count once.
+    done: Vec<PathBuf>,
+    /// The files that led here.
+    open: Vec<PathBuf>,
+}
+
+impl Reader<'_> {
+    fn add(&mut self, path: &Path, text: &str) {
+        let parsed = yaml::parse::<PlanFile>(path, text);
+        self.problems.extend(parsed.problems);
+        let Some(file) = parsed.value else { return };
+        let included = file.include.clone();
+        let document = parsed.document;
+        let (journeys, limits) = (self.sheet.file.journeys.len(), self.sheet.file.limits.len());
+        self.sheet.file.include(file);
+        self.sheet.parts.push(Part { document: document.clone(), journeys, limits });
+        self.open.push(plain(path));
+        for (n, name) in included.iter().enumerate() {
+            if let Err(message) = self.include(&path.with_file_name("").join(name)) {
+                self.problems.push(document.problem(&format!("include[{n}]"), message));
+            }
+        }
+        self.done.extend(self.open.pop());
+    }
+
+    fn include(&mut self, path: &Path) -> Result<(), String> {
+        let own = plain(path);
+        if self.open.contains(&own) {
+            let chain = self.open.iter().chain([&own]).map(|path| path.display().to_string());
+            return Err(format!("it includes itself: {}", chain.collect::<Vec<_>>().join(" → ")));
+        }
+        if self.open.len() >= DEPTH {
+            return Err(format!("files include each other deeper than {DEPTH}"));
+        }
+        if !self.done.contains(&own) {
+            let text = (self.read_file)(path)
+                .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+            self.add(path, &text);
+        }
+        Ok(())
+    }
+}
+
+/// The path without `.` and `x/..`, as far as the text alone tells.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            Component::ParentDir
+            | Component::Prefix(_)
+            | Component::RootDir
+            | Component::Normal(_) => plain.push(component),
+        }
+    }
+    plain
+}
+
+impl Sheet {
+    /// Returns the load's part under a name.
+    pub fn written(&self, name: String) -> load::Written {
+        let file = self.file.clone();
+        load::Written {
+            name,
+            target: file.target,
+            load: file.load,
+            journeys: file.journeys,
+            limits: file.limits,
+        }
+    }
+
+    /// Gives the mistakes of a plan their files and lines.
+    pub fn locate(&self, error: load::Error) -> crate::error::Error {
+        match error {
+            load::Error::Plan(mistakes) => {
+                let problems = mistakes.0.iter().map(|mistake| self.problem(mistake)).collect();
+                crate::error::Error::job(Error::Malformed(Problems(yaml::sorted(problems))))
+            }
+            other => crate::error::Error::job(other),
+        }
+    }
+
+    fn problem(&self, mistake: &load::Mistake) -> Problem {
+        let (part, key) = self.own_key(&mistake.key);
+        match part {
+            Some(part) => part.document.problem(&key, &*mistake.text),
+            None => Problem {
+                file: PathBuf::from("the command line"),
+                line: 0,
+                column: 0,
+                key,
+                message: mistake.text.clone(),
+                hint: None,
+            },
+        }
+    }
+
+    /// Returns the file that a key of the whole stands in, and its key there.
+    fn own_key(&self, key: &str) -> (Option<&Part>, String) {
+        if key.starts_with("--") {
+            return (None, key.to_owned());
+        }
+        let lists: [(&str, fn(&Part) -> usize); 2] =
+            [("journeys[", |part| part.journeys), ("limits[", |part| part.limits)];
+        for (name, begin) in lists {
+            let Some((index, rest)) = key.strip_prefix(name).and_then(|rest| rest.split_once(']'))
+            else {
+                continue;
+            };
+            let Ok(index) = index.parse::<usize>() else { continue };
+            let part = self.parts.iter().rev().find(|part| begin(part) <= index);
+            let own = index - part.map_or(0, begin);
+            return (part, format!("{name}{own}]{rest}"));
+        }
+        let top = key.split(['.', '[']).next().unwrap_or_default();
+        let part = self.parts.iter().find(|part| part.document.at(top).is_some());
+        (part.or(self.parts.first()), key.to_owned())
+    }
+}

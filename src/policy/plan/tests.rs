@@ -1,0 +1,96 @@
+//! Plan files: their mistakes with line and column, and files that include files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::sheet::Sheet;
+use super::*;
+
+/// Reads the first of some files.
+pub fn sheet(files: &[(&str, &str)]) -> Result<Sheet, Error> {
+    let known: BTreeMap<&str, &str> = files.iter().copied().collect();
+    read_by(Path::new(files[0].0), &|path| {
+        let text = known.get(path.to_str().unwrap()).copied();
+        text.map(str::to_owned).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    })
+}
+
+fn build(files: &[(&str, &str)]) -> Result<load::Plan, String> {
+    let sheet = sheet(files).map_err(|error| error.to_string())?;
+    let vars = BTreeMap::<String, String>::new();
+    load::Plan::build(sheet.written("p".to_owned()), &load::Overrides::default(), &vars)
+        .map_err(|error| sheet.locate(error).to_string())
+}
+
+#[test]
+fn every_mistake_is_told_with_its_line_and_what_there_is() {
+    let text = "target: http://a\ncheks: []\nload: { users: many, duration: 1m }\n";
+    let error = sheet(&[("perf.yaml", text)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`perf.yaml` has 2 mistakes\n\
+         \x20 perf.yaml:2:1: cheks: unknown key `cheks` (did you mean `checks`?)\n\
+         \x20 perf.yaml:3:16: load.users: must be a whole number from 0 to 4294967295, not `many`"
+    );
+}
+
+#[test]
+fn the_example_plans_are_plans() {
+    for (name, text) in [
+        ("acme.yaml", include_str!("../../../config/plans/acme.yaml")),
+        ("open.yaml", include_str!("../../../config/plans/open.yaml")),
+    ] {
+        if let Err(error) = sheet(&[(name, text)]) {
+            panic!("{error}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_told_with_its_line_too() {
+    let text = "target: http://a\nload: { users: 1, duration: 1m }\njourneys:\n  - steps:\n      \
+                - get: /a\n        save: { ids: \"$.ids\" }\n      - get: \"/b/{{ pick(idz) }}\"\n\
+                limits:\n  - p95 GET /c < 1s\n";
+    let error = build(&[("perf.yaml", text)]).unwrap_err();
+    assert_eq!(
+        error,
+        "error: `perf.yaml` has 2 mistakes\n  \
+         perf.yaml:7:14: journeys[0].steps[1].get: `idz` is not set anywhere: did you mean `ids`?\n  \
+         perf.yaml:9:5: limits[0]: no step is named `GET /c`: did you mean `GET /a`?"
+    );
+}
+
+#[test]
+fn files_include_files_by_their_own_paths() {
+    let main = "include: [shared/shop.yaml]\nload: { users: 1, duration: 1m }\nlimits: [p95 < 1s]\n\
+                journeys: [{ name: own, steps: [{ get: /own }] }]";
+    let shop = "target: http://shop\nload: { users: 9, duration: 9m }\ninclude: [../limits.yaml]\n\
+                journeys: [{ name: shop, steps: [{ get: /shop }] }]";
+    let limits = "limits: [errors < 1%]\n";
+    let files = [
+        ("plans/p.yaml", main),
+        ("plans/shared/shop.yaml", shop),
+        ("plans/shared/../limits.yaml", limits),
+    ];
+    let plan = build(&files).unwrap();
+    let names: Vec<&str> = plan.journeys.iter().map(|journey| journey.name.as_str()).collect();
+    assert_eq!(names, ["own", "shop"]);
+    assert_eq!((plan.n_users(), plan.limits.len()), (1, 2));
+    assert_eq!(plan.target.to_string(), "http://shop");
+}
+
+#[test]
+fn a_mistake_in_an_included_file_is_told_there() {
+    let main = "include: [b.yaml, c.yaml]\ntarget: http://a\nload: { users: 1, duration: 1m }\n\
+                journeys: [{ steps: [{ get: /own }] }]\n";
+    let b = "journeys:\n  - steps: [{ get: /b }]\n  - steps: [{ get: b }]\nlimits: [p95 < 1]\n";
+    let files = [("a.yaml", main), ("b.yaml", b), ("c.yaml", "include: [a.yaml, d.yaml]\n")];
+    let error = sheet(&files).unwrap_err().to_string();
+    assert!(
+        error.contains("c.yaml:1:11: include[0]: it includes itself: a.yaml → c.yaml → a.yaml")
+    );
+    assert!(error.contains("c.yaml:1:19: include[1]: cannot read `d.yaml`: "), "{error}");
+    let error = build(&[("a.yaml", main), ("b.yaml", b), ("c.yaml", "")]).unwrap_err();
+    assert!(error.contains("b.yaml:3:20: journeys[1].steps[0].get: `b` is not a path"), "{error}");
+    assert!(error.contains("b.yaml:4:10: limits[0]: `1` is not a duration"), "{error}");
+}
