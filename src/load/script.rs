@@ -70,6 +70,8 @@ pub enum CompiledAction {
 /// A request, ready to be rendered.
 #[derive(Debug)]
 pub struct CompiledRequest {
+    /// Its number among the script's requests.
+    pub number: usize,
     /// The method.
     pub method: Method,
     /// Where to connect; `None`: the target.
@@ -119,11 +121,13 @@ impl Script {
     /// Compiles the plan's journeys; every mistake is added to `mistakes`.
     pub fn compile(plan: &Plan, mistakes: &mut Mistakes) -> Self {
         let mut endpoints = Vec::new();
+        let mut n_requests = 0;
         let mut journeys = Vec::new();
         for (n, journey) in plan.journeys.iter().enumerate() {
             let mut compiler = Compiler {
                 names: names(journey),
                 endpoints: &mut endpoints,
+                n_requests: &mut n_requests,
                 timeout: plan.timeout.0,
                 mistakes,
             };
@@ -131,6 +135,25 @@ impl Script {
         }
         let weights = plan.journeys.iter().map(|journey| journey.weight).collect();
         Self { journeys, weights, endpoints }
+    }
+
+    /// Returns all requests, in the order of their numbers.
+    pub fn requests(&self) -> impl Iterator<Item = &CompiledRequest> {
+        let mut found = Vec::new();
+        for journey in &self.journeys {
+            collect(&journey.start, &mut found);
+            collect(&journey.steps, &mut found);
+        }
+        found.into_iter()
+    }
+}
+
+fn collect<'a>(steps: &'a [CompiledStep], found: &mut Vec<&'a CompiledRequest>) {
+    for step in steps {
+        match &step.action {
+            CompiledAction::Request(request) => found.push(request),
+            CompiledAction::Group(steps) => collect(steps, found),
+        }
     }
 }
 
@@ -165,6 +188,7 @@ fn add_names(step: &Step, names: &mut Names) {
 struct Compiler<'a> {
     names: Names,
     endpoints: &'a mut Vec<String>,
+    n_requests: &'a mut usize,
     timeout: Duration,
     mistakes: &'a mut Mistakes,
 }
@@ -235,7 +259,10 @@ impl Compiler<'_> {
                 }
             })
             .collect();
+        let number = *self.n_requests;
+        *self.n_requests += 1;
         CompiledRequest {
+            number,
             method,
             origin: request.origin.clone(),
             path,

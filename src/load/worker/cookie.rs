@@ -1,6 +1,4 @@
-//! A user's cookies: kept by origin, sent back by path, bounded.
-
-use crate::load::plan::Origin;
+//! A user's cookies: kept by site, sent back by path, bounded.
 
 /// The cookies of one user.
 #[derive(Debug, Default)]
@@ -10,7 +8,7 @@ pub struct Jar {
 
 #[derive(Debug)]
 struct Cookie {
-    origin: Origin,
+    site: usize,
     name: String,
     value: String,
     path: String,
@@ -25,14 +23,20 @@ impl Jar {
         self.cookies.clear();
     }
 
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.cookies.is_empty()
+    }
+
     /// Takes a `Set-Cookie` header of an answer to `path`.
-    pub fn set(&mut self, origin: &Origin, path: &str, header: &str) {
+    pub fn set(&mut self, site: usize, path: &str, header: &str) {
         let mut parts = header.split(';');
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
             return;
         };
         let (name, value) = (name.trim(), value.trim());
-        if name.is_empty() || header.len() > LENGTH {
+        let is_clean = !header.bytes().any(|byte| byte.is_ascii_control());
+        if name.is_empty() || header.len() > LENGTH || !is_clean {
             return;
         }
         let mut scope = default_path(path);
@@ -49,12 +53,11 @@ impl Jar {
                 _ => {}
             }
         }
-        self.cookies.retain(|cookie| {
-            cookie.origin != *origin || cookie.name != name || cookie.path != scope
-        });
+        self.cookies
+            .retain(|cookie| cookie.site != site || cookie.name != name || cookie.path != scope);
         if !is_gone && self.cookies.len() < COOKIES {
             self.cookies.push(Cookie {
-                origin: origin.clone(),
+                site,
                 name: name.to_owned(),
                 value: value.to_owned(),
                 path: scope.to_owned(),
@@ -62,21 +65,19 @@ impl Jar {
         }
     }
 
-    /// Returns the `Cookie` header for a request; `None` when there is nothing to send.
-    pub fn header(&self, origin: &Origin, path: &str) -> Option<String> {
+    /// Appends the value of the `Cookie` header for a request; false when there is nothing to send.
+    pub fn write(&self, site: usize, path: &str, to: &mut String) -> bool {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let mut header = String::new();
+        let mut is_first = true;
         for cookie in &self.cookies {
-            if cookie.origin == *origin && is_within(path, &cookie.path) {
-                if !header.is_empty() {
-                    header.push_str("; ");
+            if cookie.site == site && is_within(path, &cookie.path) {
+                if !std::mem::take(&mut is_first) {
+                    to.push_str("; ");
                 }
-                header.push_str(&cookie.name);
-                header.push('=');
-                header.push_str(&cookie.value);
+                to.extend([&cookie.name, "=", &cookie.value]);
             }
         }
-        (!header.is_empty()).then_some(header)
+        !is_first
     }
 }
 
@@ -97,11 +98,6 @@ fn is_within(path: &str, scope: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::plan::Scheme;
-
-    fn origin(port: u16) -> Origin {
-        Origin { scheme: Scheme::Http, host: "shop".to_owned(), port }
-    }
 
     #[test]
     fn cookies_come_back_to_their_origin_and_path() {
@@ -116,16 +112,18 @@ mod tests {
             ("/", "no pair"),
             ("/", "=empty"),
         ] {
-            jar.set(&origin(80), path, header);
+            jar.set(0, path, header);
         }
-        for (port, path, header) in [
-            (80, "/", Some("session=def")),
-            (80, "/login/x?y", Some("step=1; session=def")),
-            (80, "/shop", Some("theme=dark; session=def")),
-            (80, "/shopping", Some("session=def")),
-            (81, "/", None),
+        for (site, path, header) in [
+            (0, "/", Some("session=def")),
+            (0, "/login/x?y", Some("step=1; session=def")),
+            (0, "/shop", Some("theme=dark; session=def")),
+            (0, "/shopping", Some("session=def")),
+            (1, "/", None),
         ] {
-            assert_eq!(jar.header(&origin(port), path).as_deref(), header, "{port}{path}");
+            let mut written = String::new();
+            let is_any = jar.write(site, path, &mut written);
+            assert_eq!(is_any.then_some(written.as_str()), header, "{site}{path}");
         }
     }
 
@@ -133,9 +131,9 @@ mod tests {
     fn a_server_cannot_fill_the_jar() {
         let mut jar = Jar::default();
         for n in 0..1000 {
-            jar.set(&origin(80), "/", &format!("c{n}=x"));
+            jar.set(0, "/", &format!("c{n}=x"));
         }
-        jar.set(&origin(80), "/", &format!("long={}", "x".repeat(LENGTH)));
+        jar.set(0, "/", &format!("long={}", "x".repeat(LENGTH)));
         assert_eq!(jar.cookies.len(), COOKIES);
     }
 }

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::load::failure::Failure;
-use crate::load::plan::{Origin, Scheme};
+use crate::load::plan::Scheme;
 use crate::load::worker::Crew;
 
 /// A connected stream.
@@ -25,16 +25,13 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects to one of the origin's pinned addresses; `turn` chooses which.
-pub async fn dial(crew: &Crew, origin: &Origin, turn: usize) -> Result<Stream, Failure> {
-    let address = crew
-        .plan
-        .pins
-        .get(&origin.to_string())
-        .filter(|addresses| !addresses.is_empty())
-        .and_then(|addresses| addresses.get(turn % addresses.len()))
-        .ok_or_else(|| Failure::Redirect(origin.to_string()))?;
-    let address = SocketAddr::new(*address, origin.port);
+/// Connects to one of the site's pinned addresses; `turn` chooses which.
+pub async fn dial(crew: &Crew, site: usize, turn: usize) -> Result<Stream, Failure> {
+    let unknown = || Failure::Redirect("?".to_owned());
+    let site = crew.sites.get(site).ok_or_else(unknown)?;
+    let origin = &site.origin;
+    let address = turn.checked_rem(site.addresses.len()).and_then(|at| site.addresses.get(at));
+    let address = *address.ok_or_else(|| Failure::Redirect(origin.to_string()))?;
     let stream = TcpStream::connect(address).await.map_err(|error| refused(address, &error))?;
     // Without it small writes wait for the peer's delayed acknowledgement; they still arrive.
     drop(stream.set_nodelay(true));
@@ -101,24 +98,6 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, from),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, from),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }

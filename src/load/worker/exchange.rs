@@ -2,42 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use http::header::{LOCATION, SET_COOKIE};
 use serde_json::Value;
 
 use crate::load::failure::Failure;
+use crate::load::plan::Method;
 use crate::load::record::Sample;
 use crate::load::script::CompiledRequest;
 use crate::load::template::Missing;
-use crate::load::worker::connection::Connection;
+use crate::load::worker::answer::{Answer, Question};
 use crate::load::worker::dial::dial;
 use crate::load::worker::message::{Message, Unrendered};
 use crate::load::worker::user::{Local, User};
+use crate::load::worker::wire::{Connection, Times};
 use crate::unit::Span;
 
 /// Redirects followed for one step.
 const REDIRECTS: usize = 5;
-
-/// Bytes of an answer that values are saved from.
-const SAVED: usize = 8 * 1024 * 1024;
-
-/// What came back.
-#[derive(Debug, Default)]
-struct Answer {
-    status: u16,
-    location: Option<String>,
-    body: Vec<u8>,
-    is_cut: bool,
-}
-
-/// When things happened in an attempt, also in one that was cut.
-#[derive(Debug, Default)]
-struct Times {
-    written: Option<Instant>,
-    first_byte: Option<Instant>,
-    received: u64,
-    is_connected: bool,
-}
 
 impl User {
     /// Does one request of the journey and all redirects it leads to. `Err` when it was left out.
@@ -90,24 +70,28 @@ impl User {
         &mut self,
         local: &Local,
         request: &CompiledRequest,
-        mut message: Message,
+        mut message: Message<'_>,
     ) -> bool {
         let mut endpoint = request.endpoint;
         for n_redirects in 0.. {
             let begin = Instant::now();
             let meant = self.meant.take().unwrap_or(begin);
             let mut times = Times::default();
+            self.watch.set(begin, request.timeout);
             let answer = self.attempt(local, request, &message, &mut times).await;
+            self.watch.clear();
+            let ended = times.ended.unwrap_or_else(Instant::now);
+            self.now = ended;
             let mut next = None;
             let result = answer.and_then(|answer| {
                 if let Some(location) = redirect(request, &answer) {
                     if n_redirects == REDIRECTS {
                         return Err(Failure::Redirects);
                     }
-                    next = Some(message.redirected(answer.status, location)?);
+                    next = Some(message.redirected(&local.crew, answer.status, location)?);
                     return Ok(());
                 }
-                self.judge(request, &answer)
+                self.judge(request, answer)
             });
             let is_good = result.is_ok();
             self.note_connection(&result);
@@ -116,20 +100,18 @@ impl User {
                 meant,
                 written: times.written,
                 first_byte: times.first_byte,
-                ended: Instant::now(),
-                sent: u64::try_from(message.body.len()).unwrap_or(0),
+                ended,
+                sent: u64::try_from(message.body_length()).unwrap_or(0),
                 received: times.received,
                 result,
             };
             local.recorder.borrow_mut().add(sample);
-            match next {
-                Some(next) => {
-                    let name = format!("{} {}", next.method, next.path.path());
-                    endpoint = local.recorder.borrow_mut().endpoint(&name);
-                    message = next;
-                }
-                None => return is_good,
-            }
+            message.recycle(&local.pool);
+            let Some(redirected) = next else { return is_good };
+            let path = redirected.path().split('?').next().unwrap_or_default();
+            let name = format!("{} {path}", redirected.method);
+            endpoint = local.recorder.borrow_mut().endpoint(&name);
+            message = redirected;
         }
         false
     }
@@ -138,84 +120,71 @@ impl User {
         &mut self,
         local: &Local,
         request: &CompiledRequest,
-        message: &Message,
+        message: &Message<'_>,
         times: &mut Times,
     ) -> Result<Answer, Failure> {
-        let wants_body = !request.save.is_empty();
-        let exchange = self.exchange(local, message, wants_body, times);
-        let result = tokio::time::timeout(request.timeout, exchange).await;
-        let result = result.unwrap_or_else(|_| Err(late(request.timeout, message, times)));
-        if result.is_err() {
-            // What is left of the answer must not be taken for the next one's.
-            self.connections.retain(|connection| connection.origin != message.origin);
-        }
-        result
-    }
-
-    async fn exchange(
-        &mut self,
-        local: &Local,
-        message: &Message,
-        wants_body: bool,
-        times: &mut Times,
-    ) -> Result<Answer, Failure> {
+        let question = Question {
+            is_head: message.method == Method::Head,
+            wants_body: !request.save.is_empty(),
+        };
         loop {
-            let (mut connection, is_reused) = self.connection(local, message).await?;
-            times.is_connected = true;
+            let kept = self.kept(local, message.site).await;
+            let is_reused = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connect(local, request.timeout, message.site).await?,
+            };
             times.written = Some(Instant::now());
-            let response = match connection.send(message.to_request(&self.jar)).await {
-                Ok(response) => response,
+            let wire = message.wire(&self.jar, &local.pool);
+            let asked = (local, &*self.watch);
+            let exchange = connection.exchange(asked, wire.as_bytes(), question, times).await;
+            local.pool.give_back(wire);
+            match exchange {
+                Ok(answer) => {
+                    for cookie in &answer.cookies {
+                        self.jar.set(message.site, message.path(), cookie);
+                    }
+                    if answer.is_kept {
+                        self.connections.push(connection);
+                    }
+                    return Ok(answer);
+                }
                 // The server may end an idle connection at the moment it is used again.
-                Err(lost) if is_reused && (lost.is_unsent || message.is_repeatable()) => continue,
+                Err(lost)
+                    if is_reused
+                        && lost.is_unanswered
+                        && (lost.is_unsent || message.is_repeatable()) => {}
                 Err(lost) => return Err(lost.failure),
-            };
-            times.first_byte = Some(Instant::now());
-            let (head, mut body) = response.into_parts();
-            for cookie in head.headers.get_all(SET_COOKIE) {
-                if let Ok(cookie) = cookie.to_str() {
-                    self.jar.set(&message.origin, message.path.path(), cookie);
-                }
             }
-            let location = head.headers.get(LOCATION).and_then(|location| location.to_str().ok());
-            let mut answer = Answer {
-                status: head.status.as_u16(),
-                location: location.map(str::to_owned),
-                ..Answer::default()
-            };
-            while let Some(bytes) = connection.next(&mut body).await? {
-                times.received += u64::try_from(bytes.len()).unwrap_or(0);
-                if wants_body && answer.body.len() + bytes.len() <= SAVED {
-                    answer.body.extend_from_slice(&bytes);
-                } else {
-                    answer.is_cut = true;
-                }
-            }
-            self.connections.push(connection);
-            return Ok(answer);
         }
     }
 
-    /// Returns the user's connection to the message's origin, a new one where there is none.
-    async fn connection(
+    /// Returns the user's connection to the site, when it has one that is still good.
+    async fn kept(&mut self, local: &Local, site: usize) -> Option<Connection> {
+        let at = self.connections.iter().position(|known| known.site == site)?;
+        let mut connection = self.connections.swap_remove(at);
+        connection.is_quiet(local).await.then_some(connection)
+    }
+
+    async fn connect(
         &mut self,
         local: &Local,
-        message: &Message,
-    ) -> Result<(Connection, bool), Failure> {
-        let at = self.connections.iter().position(|known| known.origin == message.origin);
-        if let Some(at) = at {
-            let mut connection = self.connections.swap_remove(at);
-            if connection.is_ready().await {
-                return Ok((connection, true));
-            }
-        }
-        let turn = usize::try_from(self.number).unwrap_or(0) + self.n_dialled;
+        timeout: Duration,
+        site: usize,
+    ) -> Result<Connection, Failure> {
+        let turn = usize::try_from(self.number).unwrap_or(0).wrapping_add(self.n_dialled);
         self.n_dialled = self.n_dialled.wrapping_add(1);
-        let stream = dial(local.crew(), &message.origin, turn).await?;
-        Ok((Connection::new(message.origin.clone(), stream).await?, false))
+        let dialled = tokio::time::timeout(timeout, dial(&local.crew, site, turn)).await;
+        let stream = dialled.unwrap_or_else(|_| {
+            let origin = local.crew.sites.get(site).map(|site| site.origin.to_string());
+            let origin = origin.unwrap_or_default();
+            Err(Failure::Connect(format!("no connection to {origin} within {}", Span(timeout))))
+        })?;
+        Ok(Connection::new(site, stream))
     }
 
     /// Decides whether the answer is a good one and saves what the step wants from it.
-    fn judge(&mut self, request: &CompiledRequest, answer: &Answer) -> Result<(), Failure> {
+    fn judge(&mut self, request: &CompiledRequest, mut answer: Answer) -> Result<(), Failure> {
         let status = answer.status;
         let is_fine = if request.status.is_empty() {
             (200..400).contains(&status)
@@ -228,9 +197,7 @@ impl User {
         if request.save.is_empty() {
             return Ok(());
         }
-        if answer.is_cut {
-            return Err(Failure::TooLarge);
-        }
+        answer.unpack()?;
         let document: Value = serde_json::from_slice(&answer.body).map_err(|_| Failure::NotJson)?;
         for (slot, path, text) in &request.save {
             let value = path.find(&document).ok_or_else(|| Failure::Save(text.clone()))?;
@@ -248,13 +215,4 @@ fn redirect<'a>(request: &CompiledRequest, answer: &'a Answer) -> Option<&'a str
         request.status.iter().any(|range| range.lo <= answer.status && answer.status <= range.hi);
     let is_redirect = [301, 302, 303, 307, 308].contains(&answer.status);
     if is_redirect && !wants_it { answer.location.as_deref() } else { None }
-}
-
-fn late(timeout: Duration, message: &Message, times: &Times) -> Failure {
-    let span = Span(timeout);
-    if times.is_connected {
-        Failure::Timeout(span)
-    } else {
-        Failure::Connect(format!("no connection to {} within {span}", message.origin))
-    }
 }

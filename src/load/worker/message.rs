@@ -1,32 +1,64 @@
-//! A request rendered for one sending: where to, what with.
+//! A request rendered for the wire: one text, head and body.
 
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Uri};
-use http_body_util::Full;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::ops::Range;
+
 use rand::rngs::SmallRng;
 
 use crate::load::failure::Failure;
-use crate::load::plan::{Method, Origin, Target};
+use crate::load::plan::{Method, Origin};
 use crate::load::script::{CompiledBody, CompiledHeader, CompiledRequest};
-use crate::load::template::{Escape, Missing, Scope};
+use crate::load::template::{Escape, Missing, Scope, Tree, push_escaped};
 use crate::load::url;
+use crate::load::worker::Crew;
 use crate::load::worker::cookie::Jar;
 
-/// A request rendered.
+const AGENT: &str = concat!("dyno/", env!("CARGO_PKG_VERSION"));
+
+/// A request rendered. One without templates is rendered once and borrowed ever after.
 #[derive(Debug, Clone)]
-pub struct Message {
+pub struct Message<'a> {
     /// The method.
-    pub method: http::Method,
-    /// Where to connect.
-    pub origin: Origin,
-    /// Path and query.
-    pub path: PathAndQuery,
-    /// Headers apart from those that depend on the connection and the jar.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
+    pub method: Method,
+    /// The number of the site it goes to.
+    pub site: usize,
+    text: Cow<'a, str>,
+    /// Where in the text path and query are.
+    path: Range<usize>,
+    /// Where the head's empty line is.
+    head: usize,
+    /// True when the plan itself says what cookies to send.
+    has_cookie: bool,
+}
+
+/// Texts to be written into, used again and again by a thread's users.
+#[derive(Debug, Default)]
+pub struct Pool(RefCell<Vec<String>>);
+
+impl Pool {
+    const TEXTS: usize = 16;
+    const LENGTH: usize = 64 * 1024;
+
+    fn take(&self) -> String {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a text back that was only written for one sending.
+    pub fn give_back(&self, text: Cow<'_, str>) {
+        if let Cow::Owned(text) = text {
+            self.give(text);
+        }
+    }
+
+    fn give(&self, mut text: String) {
+        let mut texts = self.0.borrow_mut();
+        if texts.len() < Self::TEXTS && text.capacity() <= Self::LENGTH {
+            text.clear();
+            texts.push(text);
+        }
+    }
 }
 
 /// Why a request was not rendered.
@@ -43,172 +75,291 @@ impl From<Missing> for Unrendered {
     }
 }
 
-impl Message {
+impl From<Failure> for Unrendered {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl<'a> Message<'a> {
     /// Renders a request.
     pub fn render(
+        crew: &Crew,
+        pool: &Pool,
         request: &CompiledRequest,
-        target: &Target,
         scope: Scope<'_>,
         rng: &mut SmallRng,
     ) -> Result<Self, Unrendered> {
-        let mut text = String::new();
-        request.path.render(scope, rng, Escape::Url, &mut text)?;
-        let (origin, path) = locate(request.origin.as_ref(), target, &text)?;
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("dyno/", env!("CARGO_PKG_VERSION"))),
-        );
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        let (kind, body) = body(&request.body, scope, rng)?;
-        if let Some(kind) = kind {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        }
+        let mut place = pool.take();
+        request.path.render(scope, rng, Escape::Url, &mut place)?;
+        let (site, base, path) = locate(crew, request.origin.as_ref(), &place)?;
+        let mut draft = Draft::new(pool.take(), request.method, (crew, site), [base, path])?;
+        draft.field("user-agent", AGENT, request);
+        draft.field("accept", "*/*", request);
         for (name, value) in &request.headers {
-            let value = match value {
-                CompiledHeader::Fixed(value) => value.clone(),
-                CompiledHeader::Template(template) => {
-                    let mut text = String::new();
-                    template.render(scope, rng, Escape::None, &mut text)?;
-                    HeaderValue::try_from(&text)
-                        .map_err(|_| Unrendered::Failed(Failure::Unsendable(text)))?
-                }
-            };
-            headers.insert(name, value);
+            draft.header(name.as_str(), value, scope, rng)?;
         }
-        let method = method(request.method);
-        Ok(Self { method, origin, path, headers, body: body.into() })
+        let mut body = place;
+        body.clear();
+        if let Some(kind) = write_body(&request.body, scope, rng, &mut body)? {
+            draft.field("content-type", kind, request);
+        }
+        let message = draft.finish(&body);
+        pool.give(body);
+        Ok(message)
     }
 
-    /// Returns it as a request on a connection to its origin.
-    pub fn to_request(&self, jar: &Jar) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = Uri::from(self.path.clone());
-        *request.headers_mut() = self.headers.clone();
-        let headers = request.headers_mut();
-        if let Ok(host) = HeaderValue::try_from(self.origin.authority()) {
-            headers.insert(HOST, host);
+    /// Returns the same message, borrowed.
+    pub fn borrowed(&'a self) -> Self {
+        Self { text: Cow::Borrowed(&self.text), path: self.path.clone(), ..*self }
+    }
+
+    /// Gives its text back.
+    pub fn recycle(self, pool: &Pool) {
+        pool.give_back(self.text);
+    }
+
+    /// Path and query.
+    pub fn path(&self) -> &str {
+        &self.text[self.path.clone()]
+    }
+
+    /// Returns how long its body is.
+    pub fn body_length(&self) -> usize {
+        self.text.len() - self.head - 2
+    }
+
+    /// Returns what goes to the wire, with the cookies of the jar.
+    pub fn wire(&self, jar: &Jar, pool: &Pool) -> Cow<'_, str> {
+        if jar.is_empty() || self.has_cookie {
+            return Cow::Borrowed(&self.text);
         }
-        if let Some(cookies) = jar.header(&self.origin, self.path.as_str())
-            && !headers.contains_key(COOKIE)
-            && let Ok(cookies) = HeaderValue::try_from(cookies)
-        {
-            headers.insert(COOKIE, cookies);
+        let mut text = pool.take();
+        text.push_str(&self.text[..self.head]);
+        text.push_str("cookie: ");
+        if !jar.write(self.site, self.path(), &mut text) {
+            pool.give(text);
+            return Cow::Borrowed(&self.text);
         }
-        request
+        text.push_str("\r\n");
+        text.push_str(&self.text[self.head..]);
+        Cow::Owned(text)
     }
 
     /// True when it can be sent twice without doing more than once.
     pub fn is_repeatable(&self) -> bool {
-        self.method.is_idempotent()
+        match self.method {
+            Method::Get | Method::Head | Method::Put | Method::Delete => true,
+            Method::Post | Method::Patch => false,
+        }
     }
 
     /// Returns the request that a redirect asks for.
-    pub fn redirected(&self, status: u16, location: &str) -> Result<Self, Failure> {
+    pub fn redirected(
+        &self,
+        crew: &Crew,
+        status: u16,
+        location: &str,
+    ) -> Result<Message<'static>, Failure> {
         let wrong = || Failure::Unsendable(location.to_owned());
         let text = location.split('#').next().unwrap_or_default();
-        let (origin, path) = if url::is_absolute(text) {
-            let (origin, path) = url::split(text).map_err(|_| wrong())?;
-            (origin, path.to_owned())
-        } else if let Some(rest) = text.strip_prefix("//") {
-            let url = format!("{}://{rest}", self.origin.scheme);
-            let (origin, path) = url::split(&url).map_err(|_| wrong())?;
-            (origin, path.to_owned())
-        } else if text.starts_with('/') {
-            (self.origin.clone(), text.to_owned())
+        let own = crew.sites.get(self.site).ok_or_else(wrong)?;
+        let relative =
+            text.strip_prefix("//").map(|rest| format!("{}://{rest}", own.origin.scheme));
+        let (site, path) = if url::is_absolute(text) || relative.is_some() {
+            let url = relative.as_deref().unwrap_or(text);
+            let (origin, path) = url::split(url).map_err(|_| wrong())?;
+            (crew.site(&origin)?, path.to_owned())
         } else {
-            let folder = self.path.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-            (self.origin.clone(), format!("{folder}/{text}"))
+            (self.site, resolve(self.path(), text))
         };
-        let mut next = self.clone();
-        next.path = path_of(&path).map_err(|_| wrong())?;
-        if next.origin != origin {
-            // A secret belongs to who it was meant for.
-            next.headers.remove(AUTHORIZATION);
-            next.headers.remove(COOKIE);
-        }
-        next.origin = origin;
+        let mut escaped = String::new();
+        push_escaped(&mut escaped, &path, Escape::Url);
         let keeps_method = [307, 308].contains(&status)
-            || (status != 303 && self.method != http::Method::POST)
-            || self.method == http::Method::HEAD;
-        if !keeps_method {
-            next.method = http::Method::GET;
-            next.body = Bytes::new();
-            next.headers.remove(CONTENT_TYPE);
+            || (status != 303 && self.method != Method::Post)
+            || self.method == Method::Head;
+        let method = if keeps_method { self.method } else { Method::Get };
+        let mut draft = Draft::new(String::new(), method, (crew, site), ["", &escaped])?;
+        for line in self.text[..self.head].split_terminator("\r\n").skip(1) {
+            let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+            let stays = match name {
+                "host" | "content-length" => false,
+                // A secret belongs to who it was meant for.
+                "authorization" | "cookie" => site == self.site,
+                "content-type" => keeps_method,
+                _ => true,
+            };
+            if stays {
+                draft.line(name, value);
+            }
         }
-        Ok(next)
+        Ok(draft.finish(if keeps_method { &self.text[self.head + 2..] } else { "" }))
     }
 }
 
-fn locate(
+/// Returns the request's message when it is the same each time.
+pub fn prepare(crew: &Crew, request: &CompiledRequest) -> Option<Message<'static>> {
+    use rand::SeedableRng;
+    let is_fixed = request.path.as_fixed().is_some()
+        && request.headers.iter().all(|(_, value)| match value {
+            CompiledHeader::Fixed(_) => true,
+            CompiledHeader::Template(_) => false,
+        })
+        && match &request.body {
+            CompiledBody::None => true,
+            CompiledBody::Json(tree) => matches!(tree, Tree::Fixed(..)),
+            CompiledBody::Form(fields) => fields.iter().all(|(_, text)| text.as_fixed().is_some()),
+            CompiledBody::Text(text) => text.as_fixed().is_some(),
+        };
+    let scope = Scope { data: &[], variables: &[], user: 0 };
+    let rng = &mut SmallRng::seed_from_u64(0);
+    // What cannot be sent is told again at each request.
+    is_fixed.then(|| Message::render(crew, &Pool::default(), request, scope, rng).ok()).flatten()
+}
+
+/// A message being written.
+struct Draft {
+    message: Message<'static>,
+}
+
+impl Draft {
+    fn new(
+        mut text: String,
+        method: Method,
+        (crew, site): (&Crew, usize),
+        path: [&str; 2],
+    ) -> Result<Self, Failure> {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{method} ");
+        let from = text.len();
+        let [base, rest] = path;
+        text.push_str(base);
+        let is_rooted = rest.starts_with('/') || (!base.is_empty() && !has_name(rest));
+        if !is_rooted {
+            text.push('/');
+        }
+        text.push_str(rest);
+        let path = from..text.len();
+        if !text[path.clone()].bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+            return Err(Failure::Unsendable(text[path].to_owned()));
+        }
+        let host = crew.sites.get(site).map_or("", |site| &site.authority);
+        let _ = write!(text, " HTTP/1.1\r\nhost: {host}\r\n");
+        let text = Cow::Owned(text);
+        Ok(Self { message: Message { method, site, text, path, head: 0, has_cookie: false } })
+    }
+
+    fn line(&mut self, name: &str, value: &str) {
+        self.message.has_cookie |= name == "cookie";
+        let text = self.message.text.to_mut();
+        text.extend([name, ": ", value, "\r\n"]);
+    }
+
+    /// A header of dyno's own, unless the plan has one of that name.
+    fn field(&mut self, name: &str, value: &str, request: &CompiledRequest) {
+        if !request.headers.iter().any(|(own, _)| own.as_str() == name) {
+            self.line(name, value);
+        }
+    }
+
+    fn header(
+        &mut self,
+        name: &str,
+        value: &CompiledHeader,
+        scope: Scope<'_>,
+        rng: &mut SmallRng,
+    ) -> Result<(), Unrendered> {
+        match value {
+            CompiledHeader::Fixed(value) => {
+                let text = std::str::from_utf8(value.as_bytes());
+                self.line(name, text.map_err(|_| Failure::Unsendable(name.to_owned()))?);
+            }
+            CompiledHeader::Template(template) => {
+                let mut text = String::new();
+                template.render(scope, rng, Escape::None, &mut text)?;
+                if text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+                    return Err(Failure::Unsendable(text).into());
+                }
+                self.line(name, &text);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, body: &str) -> Message<'static> {
+        let text = self.message.text.to_mut();
+        let says_length = match self.message.method {
+            Method::Post | Method::Put | Method::Patch => true,
+            Method::Get | Method::Head | Method::Delete => !body.is_empty(),
+        };
+        if says_length {
+            let _ = write!(text, "content-length: {}\r\n", body.len());
+        }
+        self.message.head = text.len();
+        text.extend(["\r\n", body]);
+        self.message
+    }
+}
+
+/// True for a path that goes on from a base as its next part.
+fn has_name(path: &str) -> bool {
+    !path.is_empty() && !path.starts_with('?')
+}
+
+/// Returns the site and, in two parts, the path that a rendered text means.
+fn locate<'a>(
+    crew: &'a Crew,
     origin: Option<&Origin>,
-    target: &Target,
-    text: &str,
-) -> Result<(Origin, PathAndQuery), Unrendered> {
-    let wrong = || Unrendered::Failed(Failure::Unsendable(text.to_owned()));
+    text: &'a str,
+) -> Result<(usize, &'a str, &'a str), Failure> {
     if let Some(origin) = origin {
-        return Ok((origin.clone(), path_of(text).map_err(|_| wrong())?));
+        return Ok((crew.site(origin)?, "", text));
     }
     if url::is_absolute(text) {
-        let (origin, path) = url::split(text).map_err(|_| wrong())?;
-        return Ok((origin, path_of(path).map_err(|_| wrong())?));
+        let (origin, path) = url::split(text).map_err(|_| Failure::Unsendable(text.to_owned()))?;
+        return Ok((crew.site(&origin)?, "", path));
     }
-    let slash = if text.is_empty() || text.starts_with(['/', '?']) { "" } else { "/" };
-    let path = if target.base.is_empty() && slash.is_empty() {
-        path_of(text)
-    } else {
-        path_of(&format!("{}{slash}{text}", target.base))
-    };
-    Ok((target.origin.clone(), path.map_err(|_| wrong())?))
+    Ok((0, &crew.plan.target.base, text))
 }
 
-fn path_of(text: &str) -> Result<PathAndQuery, http::uri::InvalidUri> {
-    if text.is_empty() || text.starts_with('?') {
-        PathAndQuery::try_from(format!("/{text}"))
+/// Resolves a relative reference against the path of the request.
+fn resolve(path: &str, text: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    if text.starts_with('/') {
+        text.to_owned()
+    } else if text.is_empty() || text.starts_with('?') {
+        format!("{path}{text}")
     } else {
-        PathAndQuery::try_from(text)
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{folder}/{text}")
     }
 }
 
-fn body(
+fn write_body(
     body: &CompiledBody,
     scope: Scope<'_>,
     rng: &mut SmallRng,
-) -> Result<(Option<&'static str>, String), Missing> {
-    let mut text = String::new();
-    let kind = match body {
+    to: &mut String,
+) -> Result<Option<&'static str>, Missing> {
+    Ok(match body {
         CompiledBody::None => None,
         CompiledBody::Json(tree) => {
-            tree.write_json(scope, rng, &mut text)?;
+            tree.write_json(scope, rng, to)?;
             Some("application/json")
         }
         CompiledBody::Form(fields) => {
             for (n, (name, value)) in fields.iter().enumerate() {
                 if n > 0 {
-                    text.push('&');
+                    to.push('&');
                 }
-                text.push_str(name);
-                text.push('=');
-                value.render(scope, rng, Escape::Form, &mut text)?;
+                to.extend([name, "="]);
+                value.render(scope, rng, Escape::Form, to)?;
             }
             Some("application/x-www-form-urlencoded")
         }
         CompiledBody::Text(template) => {
-            template.render(scope, rng, Escape::None, &mut text)?;
+            template.render(scope, rng, Escape::None, to)?;
             Some("text/plain; charset=utf-8")
         }
-    };
-    Ok((kind, text))
-}
-
-fn method(method: Method) -> http::Method {
-    match method {
-        Method::Get => http::Method::GET,
-        Method::Post => http::Method::POST,
-        Method::Put => http::Method::PUT,
-        Method::Patch => http::Method::PATCH,
-        Method::Delete => http::Method::DELETE,
-        Method::Head => http::Method::HEAD,
-    }
+    })
 }

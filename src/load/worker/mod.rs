@@ -4,9 +4,12 @@
 //! connections to the pinned addresses only.
 
 mod alarm;
+mod watch;
+mod site;
 mod tls;
 mod dial;
-mod connection;
+mod answer;
+mod wire;
 mod cookie;
 mod message;
 mod exchange;
@@ -23,10 +26,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::load::error::{Error, Mistakes};
+use crate::load::failure::Failure;
 use crate::load::pace::{Share, pattern};
-use crate::load::plan::{Plan, Scheme};
+use crate::load::plan::{Origin, Plan, Scheme};
 use crate::load::protocol::{self, Order, Report};
 use crate::load::script::Script;
+use message::Message;
+use site::Site;
 use thread::Counted;
 
 /// The main function of the worker process: the plan on stdin, snapshots on stdout.
@@ -57,6 +63,9 @@ fn confine() {
 pub struct Crew {
     plan: Plan,
     script: Script,
+    sites: Vec<Site>,
+    /// The messages of requests that are the same each time, by the requests' numbers.
+    prepared: Vec<Option<Message<'static>>>,
     pattern: Vec<usize>,
     tls: Option<Arc<rustls::ClientConfig>>,
     share: Share,
@@ -79,7 +88,24 @@ impl Crew {
         let n_threads = plan.threads.unwrap_or(cores).clamp(1, plan.n_users().clamp(1, 256));
         let pattern = pattern(&script.weights);
         let seed = plan.seed.unwrap_or_else(|| SmallRng::from_os_rng().random());
-        Ok(Self { plan, script, pattern, tls, share, n_threads, seed })
+        let sites = site::sites(&plan);
+        let prepared = Vec::new();
+        let mut crew = Self { plan, script, sites, prepared, pattern, tls, share, n_threads, seed };
+        crew.prepared =
+            crew.script.requests().map(|request| message::prepare(&crew, request)).collect();
+        Ok(crew)
+    }
+
+    /// Returns the number of an origin's site; what is no site of the plan is not connected to.
+    fn site(&self, origin: &Origin) -> Result<usize, Failure> {
+        let at = self.sites.iter().position(|site| site.origin == *origin);
+        at.ok_or_else(|| Failure::Redirect(origin.to_string()))
+    }
+
+    /// Returns the shortest time that a request may take.
+    fn shortest_timeout(&self) -> Duration {
+        let timeouts = self.script.requests().map(|request| request.timeout);
+        timeouts.min().unwrap_or(self.plan.timeout.0)
     }
 }
 

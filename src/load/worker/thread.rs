@@ -1,6 +1,6 @@
 //! A thread of the worker: its own runtime, its own users, its own recorder.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::load::error::Error;
 use crate::load::pace::{self, Share, next_boundary, start_at};
 use crate::load::plan::Model;
 use crate::load::protocol::Snapshot;
-use crate::load::record::{Interval, Recorder};
+use crate::load::record::Interval;
 use crate::load::worker::alarm::Alarm;
 use crate::load::worker::user::{Local, User};
 use crate::load::worker::{Crew, cpu_of};
@@ -52,16 +52,12 @@ pub fn run(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
 
 async fn drive(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
     let share = crew.share.part(post.index, crew.n_threads);
-    let local = Rc::new(Local {
-        recorder: RefCell::new(Recorder::new(crew.script.endpoints.clone())),
-        users: Cell::new(0),
-        end: post.start + crew.plan.duration().0,
-        crew,
-    });
+    let local = Rc::new(Local::new(crew, post.start));
     let mut clerk = Clerk { local: &local, post: &post, number: 0, from: Duration::ZERO };
     let result = tokio::select! {
         result = load(&local, share, post.start) => result,
         () = clerk.keep() => Ok(()),
+        () = local.patrol.walk() => Ok(()),
         () = post.stop.cancelled() => Ok(()),
     };
     clerk.close(post.start.elapsed()).await;
@@ -111,7 +107,7 @@ async fn closed(local: &Rc<Local>, starts: Starts, n_users: u32) {
         let local = Rc::clone(local);
         running.spawn_local(async move {
             let _running = Running::new(&local);
-            User::new(&local.crew, number).live(&local).await;
+            User::new(&local, number).live(&local).await;
         });
     }
     while running.join_next().await.is_some() {}
@@ -148,7 +144,7 @@ async fn open(local: &Rc<Local>, starts: Starts, room: usize) -> std::io::Result
                 user.renew(&local.crew, number);
                 user
             }
-            None => User::new(&local.crew, number),
+            None => User::new(local, number),
         };
         let local = Rc::clone(local);
         running.spawn_local(async move {
@@ -157,6 +153,7 @@ async fn open(local: &Rc<Local>, starts: Starts, room: usize) -> std::io::Result
             if start.is_late {
                 local.recorder.borrow_mut().late();
             }
+            user.now = Instant::now();
             user.meant = Some(meant);
             user.visit(&local).await;
             drop(running);

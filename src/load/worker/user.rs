@@ -1,6 +1,7 @@
 //! A virtual user: walks through its journey, step by step.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,13 @@ use crate::load::script::{CompiledAction, CompiledJourney, CompiledRequest, Comp
 use crate::load::template::{Missing, Place, Scope};
 use crate::load::think::Think;
 use crate::load::worker::Crew;
-use crate::load::worker::connection::Connection;
 use crate::load::worker::cookie::Jar;
-use crate::load::worker::message::{Message, Unrendered};
+use crate::load::worker::message::{Message, Pool, Unrendered};
+use crate::load::worker::watch::{Patrol, Watch};
+use crate::load::worker::wire::Connection;
+
+/// Answers are read in pieces of at most so many bytes.
+const BUFFER: usize = 32 * 1024;
 
 /// What the users of a thread share.
 #[derive(Debug)]
@@ -31,12 +36,26 @@ pub struct Local {
     pub users: Cell<u32>,
     /// When nothing new starts any more.
     pub end: Instant,
+    /// What answers are read into.
+    pub buffer: RefCell<Box<[u8]>>,
+    /// What requests are written into.
+    pub pool: Pool,
+    /// Looks at the users' deadlines.
+    pub patrol: Patrol,
 }
 
 impl Local {
-    /// The worker's plan and script.
-    pub fn crew(&self) -> &Crew {
-        &self.crew
+    /// Makes it for a run that begins at `start`.
+    pub fn new(crew: Arc<Crew>, start: Instant) -> Self {
+        Self {
+            recorder: RefCell::new(Recorder::new(crew.script.endpoints.clone())),
+            users: Cell::new(0),
+            end: start + crew.plan.duration().0,
+            buffer: RefCell::new(vec![0; BUFFER].into()),
+            pool: Pool::default(),
+            patrol: Patrol::new(crew.shortest_timeout()),
+            crew,
+        }
     }
 }
 
@@ -54,6 +73,10 @@ pub struct User {
     pub n_dialled: usize,
     /// When its next request was meant to start; `None`: when it starts.
     pub meant: Option<Instant>,
+    /// When it looked at the clock last; no wait lies between then and now.
+    pub now: Instant,
+    /// The deadline of its request.
+    pub watch: Rc<Watch>,
     rng: SmallRng,
     journey: usize,
     n_requests: u64,
@@ -62,8 +85,8 @@ pub struct User {
 
 impl User {
     /// Makes the user; its choices depend on the seed and its number alone.
-    pub fn new(crew: &Crew, number: u64) -> Self {
-        let seed = crew.seed;
+    pub fn new(local: &Local, number: u64) -> Self {
+        let seed = local.crew.seed;
         let mut user = Self {
             number,
             variables: Vec::new(),
@@ -71,12 +94,14 @@ impl User {
             connections: Vec::new(),
             n_dialled: 0,
             meant: None,
+            now: Instant::now(),
+            watch: local.patrol.watch(),
             rng: SmallRng::seed_from_u64(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             journey: 0,
             n_requests: 0,
             n_unconnected: 0,
         };
-        user.renew(crew, number);
+        user.renew(&local.crew, number);
         user
     }
 
@@ -117,12 +142,13 @@ impl User {
         let Some(journey) = local.crew.script.journeys.get(self.journey) else { return };
         let until = Until(local.end);
         self.steps(local, &journey.start, Think::NONE, until).await;
-        while !until.is_over() {
+        while !until.is_over(self.now) {
             let before = self.n_requests;
             self.steps(local, &journey.steps, journey.think, until).await;
             if self.n_requests == before && journey.think.is_none() {
                 // A round of nothing but left-out steps would spin.
                 tokio::time::sleep(Duration::from_millis(100)).await;
+                self.now = Instant::now();
             }
         }
     }
@@ -130,7 +156,7 @@ impl User {
     async fn steps(&mut self, local: &Local, steps: &[CompiledStep], think: Think, until: Until) {
         for step in steps {
             for _ in 0..step.repeat {
-                if until.is_over() {
+                if until.is_over(self.now) {
                     return;
                 }
                 // A step that was left out still takes its time.
@@ -189,7 +215,7 @@ impl User {
     ) -> Result<(), Missing> {
         for step in steps {
             for _ in 0..step.repeat {
-                if until.is_over() {
+                if until.is_over(self.now) {
                     return Ok(());
                 }
                 if step.when.is_some_and(|place| !self.knows(place)) {
@@ -213,11 +239,12 @@ impl User {
         let wake = Instant::now() + pause;
         let wake = until.or(wake);
         tokio::time::sleep_until(wake.into()).await;
-        let start = pace::after_think(wake.elapsed(), pause);
-        if start.is_late && !until.is_over() {
+        self.now = Instant::now();
+        let start = pace::after_think(self.now.saturating_duration_since(wake), pause);
+        if start.is_late && !until.is_over(self.now) {
             local.recorder.borrow_mut().late();
         }
-        self.meant = Instant::now().checked_sub(start.owed);
+        self.meant = self.now.checked_sub(start.owed);
     }
 
     /// A user that cannot connect does not hammer: ten times a second at first, then once.
@@ -226,6 +253,7 @@ impl User {
             let pause = Duration::from_millis(100) * self.n_unconnected.min(10);
             let wake = Instant::now() + pause;
             tokio::time::sleep_until(until.or(wake).into()).await;
+            self.now = Instant::now();
         }
     }
 
@@ -236,16 +264,19 @@ impl User {
     }
 
     /// Renders a request with what the user knows.
-    pub fn render(
+    pub fn render<'a>(
         &mut self,
-        local: &Local,
+        local: &'a Local,
         request: &CompiledRequest,
-    ) -> Result<Message, Unrendered> {
+    ) -> Result<Message<'a>, Unrendered> {
+        if let Some(Some(message)) = local.crew.prepared.get(request.number) {
+            return Ok(message.borrowed());
+        }
         let Some(journey) = local.crew.script.journeys.get(self.journey) else {
             return Err(Missing::Nothing("journey".to_owned()).into());
         };
         let scope = scope(journey, &self.variables, self.number);
-        Message::render(request, &local.crew.plan.target, scope, &mut self.rng)
+        Message::render(&local.crew, &local.pool, request, scope, &mut self.rng)
     }
 
     fn knows(&self, place: Place) -> bool {
@@ -265,8 +296,8 @@ impl User {
 struct Until(Instant);
 
 impl Until {
-    fn is_over(self) -> bool {
-        Instant::now() >= self.0
+    fn is_over(self, now: Instant) -> bool {
+        now >= self.0
     }
 
     fn or(self, moment: Instant) -> Instant {
