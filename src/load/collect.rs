@@ -4,18 +4,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use crate::load::error::Error;
 use crate::load::event::Progress;
 use crate::load::failure::Kind;
+use crate::load::histogram::Histogram;
 use crate::load::protocol::{Delta, Snapshot};
-use crate::load::record::{OTHER, histogram};
+use crate::load::record::OTHER;
 use crate::load::summary::{Bytes, ErrorCount, Latency, Point, Requests};
 use crate::unit::{float, whole};
 
 /// Counts and histograms of some requests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// Requests.
     pub count: u64,
@@ -24,41 +23,27 @@ pub struct Tally {
     /// Bytes of bodies.
     pub bytes: Bytes,
     /// From the meant start to the last byte.
-    pub response: Histogram<u64>,
+    pub response: Histogram,
     /// From the write to the last byte.
-    pub service: Histogram<u64>,
+    pub service: Histogram,
     /// From the write to the answer's head.
-    pub first_byte: Histogram<u64>,
+    pub first_byte: Histogram,
     /// Failures by text.
     pub failures: BTreeMap<String, (Kind, u64)>,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            count: 0,
-            failed: 0,
-            bytes: Bytes::default(),
-            response: histogram(),
-            service: histogram(),
-            first_byte: histogram(),
-            failures: BTreeMap::new(),
-        }
-    }
 }
 
 /// At most so many kinds of failures are kept.
 const FAILURES: usize = 100;
 
 impl Tally {
-    fn add_delta(&mut self, delta: &Delta, unpacked: &Unpacked) -> Result<(), Error> {
+    fn add_delta(&mut self, delta: &Delta) -> Result<(), Error> {
         self.count += delta.count;
         self.failed += delta.failed;
         self.bytes.sent += delta.sent;
         self.bytes.received += delta.received;
-        merge(&mut self.response, &unpacked.response)?;
-        merge(&mut self.service, &unpacked.service)?;
-        merge(&mut self.first_byte, &unpacked.first_byte)?;
+        delta.response.add_to(&mut self.response)?;
+        delta.service.add_to(&mut self.service)?;
+        delta.first_byte.add_to(&mut self.first_byte)?;
         for (text, kind, count) in &delta.failures {
             self.add_failure(text, *kind, *count);
         }
@@ -72,18 +57,17 @@ impl Tally {
     }
 
     /// Adds another tally.
-    pub fn add(&mut self, other: &Self) -> Result<(), Error> {
+    pub fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.failed += other.failed;
         self.bytes.sent += other.bytes.sent;
         self.bytes.received += other.bytes.received;
-        merge(&mut self.response, &other.response)?;
-        merge(&mut self.service, &other.service)?;
-        merge(&mut self.first_byte, &other.first_byte)?;
+        self.response.add(&other.response);
+        self.service.add(&other.service);
+        self.first_byte.add(&other.first_byte);
         for (text, (kind, count)) in &other.failures {
             self.add_failure(text, *kind, *count);
         }
-        Ok(())
     }
 
     /// Returns the counts, with a rate over `span`.
@@ -108,10 +92,6 @@ impl Tally {
     }
 }
 
-fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) -> Result<(), Error> {
-    into.add(from).map_err(|error| Error::Histogram(error.to_string()))
-}
-
 /// Returns events a second, to a tenth of a percent.
 pub fn rate(count: u64, span: Duration) -> f64 {
     let seconds = span.as_secs_f64();
@@ -124,7 +104,7 @@ pub fn round(value: f64) -> f64 {
 }
 
 /// Returns the percentiles in milliseconds.
-pub fn latency(histogram: &Histogram<u64>) -> Latency {
+pub fn latency(histogram: &Histogram) -> Latency {
     let at = |percent: f64| millis(histogram.value_at_percentile(percent));
     if histogram.is_empty() {
         return Latency::default();
@@ -145,12 +125,6 @@ pub fn millis(micros: u64) -> f64 {
     float(micros) / 1000.0
 }
 
-struct Unpacked {
-    response: Histogram<u64>,
-    service: Histogram<u64>,
-    first_byte: Histogram<u64>,
-}
-
 /// An endpoint's tallies.
 #[derive(Debug, Default)]
 pub struct EndpointTally {
@@ -168,18 +142,18 @@ struct Stretch {
     count: u64,
     failed: u64,
     from: u64,
-    response: Histogram<u64>,
+    response: Histogram,
 }
 
 impl Stretch {
     fn new(from: u64) -> Self {
-        Self { count: 0, failed: 0, from, response: histogram() }
+        Self { count: 0, failed: 0, from, response: Histogram::default() }
     }
 
-    fn add(&mut self, other: &Self) -> Result<(), Error> {
+    fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.failed += other.failed;
-        merge(&mut self.response, &other.response)
+        self.response.add(&other.response);
     }
 }
 
@@ -286,25 +260,20 @@ impl Books {
         self.note_thread(snapshot);
         let mut stretch = Stretch::new(snapshot.from);
         for delta in &snapshot.endpoints {
-            let unpacked = Unpacked {
-                response: delta.response.unpack()?,
-                service: delta.service.unpack()?,
-                first_byte: delta.first_byte.unpack()?,
-            };
             stretch.count += delta.count;
             stretch.failed += delta.failed;
-            merge(&mut stretch.response, &unpacked.response)?;
+            delta.response.add_to(&mut stretch.response)?;
             let is_steady = snapshot.from >= self.ramp;
             let tally = self.endpoint(&delta.name);
             let tally = if is_steady { &mut tally.steady } else { &mut tally.ramp };
-            tally.add_delta(delta, &unpacked)?;
+            tally.add_delta(delta)?;
         }
         if stretch.count > 0 {
             self.last = self.last.max(snapshot.to);
         }
         self.total += stretch.count;
         self.total_failed += stretch.failed;
-        self.close(snapshot, &stretch)
+        Ok(self.close(snapshot, &stretch))
     }
 
     fn note_thread(&mut self, snapshot: &Snapshot) {
@@ -339,25 +308,25 @@ impl Books {
     }
 
     /// Puts the threads' parts of an interval together; tells it when the last one is there.
-    fn close(&mut self, snapshot: &Snapshot, stretch: &Stretch) -> Result<Told, Error> {
+    fn close(&mut self, snapshot: &Snapshot, stretch: &Stretch) -> Told {
         let n_threads = self.threads.len();
         let entry =
             self.open.entry(snapshot.number).or_insert_with(|| (0, 0, Stretch::new(snapshot.from)));
         entry.0 += 1;
         entry.1 = entry.1.max(snapshot.to);
-        entry.2.add(stretch)?;
+        entry.2.add(stretch);
         if entry.0 < n_threads {
-            return Ok(Told::default());
+            return Told::default();
         }
         let Some((_, to, second)) = self.open.remove(&snapshot.number) else {
-            return Ok(Told::default());
+            return Told::default();
         };
         self.tell(to, &second)
     }
 
-    fn tell(&mut self, to: u64, second: &Stretch) -> Result<Told, Error> {
-        self.interval.add(second)?;
-        self.point.add(second)?;
+    fn tell(&mut self, to: u64, second: &Stretch) -> Told {
+        self.interval.add(second);
+        self.point.add(second);
         let mut told = Told { second: Some(self.progress(to, second)), interval: None };
         // A line every 5 s, every 30 s after 5 min: an hour's log stays short, a cancel prompt.
         let length = if to <= 300 * SECOND { 5 } else { 30 } * SECOND;
@@ -369,7 +338,7 @@ impl Books {
             let point = std::mem::replace(&mut self.point, Stretch::new(to));
             self.push_point(to, &point);
         }
-        Ok(told)
+        told
     }
 
     fn users(&self) -> u32 {
@@ -406,12 +375,12 @@ impl Books {
     }
 
     /// Closes what is open; returns the last stretch of the log, when it holds something.
-    pub fn finish(&mut self) -> Result<Option<Progress>, Error> {
+    pub fn finish(&mut self) -> Option<Progress> {
         let mut end = 0;
         for (_, (_, to, second)) in std::mem::take(&mut self.open) {
             end = to;
-            self.interval.add(&second)?;
-            self.point.add(&second)?;
+            self.interval.add(&second);
+            self.point.add(&second);
         }
         let end = end.max(self.last).max(self.interval.from);
         if self.point.count > 0 {
@@ -419,7 +388,7 @@ impl Books {
             self.push_point(end, &point);
         }
         let interval = std::mem::replace(&mut self.interval, Stretch::new(end));
-        Ok((interval.count > 0).then(|| self.progress(end, &interval)))
+        (interval.count > 0).then(|| self.progress(end, &interval))
     }
 
     /// Returns the end of the load's window in microseconds: the last answer, at least the asked
@@ -429,17 +398,14 @@ impl Books {
     }
 
     /// Returns all counts of a part: of one endpoint or of all.
-    pub fn sum<'a>(
-        &'a self,
-        pick: impl Fn(&'a EndpointTally) -> Vec<&'a Tally>,
-    ) -> Result<Tally, Error> {
+    pub fn sum<'a>(&'a self, pick: impl Fn(&'a EndpointTally) -> Vec<&'a Tally>) -> Tally {
         let mut sum = Tally::default();
         for endpoint in &self.endpoints {
             for tally in pick(endpoint) {
-                sum.add(tally)?;
+                sum.add(tally);
             }
         }
-        Ok(sum)
+        sum
     }
 }
 

@@ -207,7 +207,7 @@ async fn follow<W>(
             Report::Ready { .. } => return Err(unexpected()),
         }
     };
-    if let Some(progress) = books.finish()? {
+    if let Some(progress) = books.finish() {
         emit(Event::Interval(progress));
     }
     let generator = Generator {
@@ -218,7 +218,7 @@ async fn follow<W>(
         late: books.late,
         skipped: books.skipped,
     };
-    summarise(plan, &books, generator, orders.is_none())
+    Ok(summarise(plan, &books, generator, orders.is_none()))
 }
 
 struct Phases {
@@ -248,22 +248,17 @@ impl Phases {
     }
 }
 
-fn summarise(
-    plan: &Plan,
-    books: &Books,
-    generator: Generator,
-    is_cut: bool,
-) -> Result<Summary, Error> {
+fn summarise(plan: &Plan, books: &Books, generator: Generator, is_cut: bool) -> Summary {
     let end = books.end(is_cut);
     let begin = books.steady_from().min(end);
     let (all, held) = (Duration::from_micros(end), Duration::from_micros(end - begin));
-    let whole = books.sum(|endpoint| vec![&endpoint.ramp, &endpoint.steady])?;
-    let steady = books.sum(|endpoint| vec![&endpoint.steady])?;
+    let whole = books.sum(|endpoint| vec![&endpoint.ramp, &endpoint.steady]);
+    let steady = books.sum(|endpoint| vec![&endpoint.steady]);
     let mut limits: Vec<LimitResult> = Vec::new();
     for limit in &plan.limits {
         let tally = books.sum(|endpoint| {
             if limit.is_of(&endpoint.name) { vec![&endpoint.steady] } else { Vec::new() }
-        })?;
+        });
         limits.push(judge_limit(limit, &tally, held));
     }
     let judgement = judge(
@@ -281,9 +276,9 @@ fn summarise(
     );
     let mut endpoints = Vec::new();
     for endpoint in &books.endpoints {
-        endpoints.push(endpoint_of(endpoint, all)?);
+        endpoints.push(endpoint_of(endpoint, all));
     }
-    Ok(Summary {
+    Summary {
         schema: Summary::SCHEMA.to_owned(),
         tool: "load".to_owned(),
         verdict: judgement.verdict,
@@ -310,14 +305,14 @@ fn summarise(
         generator,
         limits,
         series: books.points.clone(),
-    })
+    }
 }
 
-fn endpoint_of(endpoint: &EndpointTally, span: Duration) -> Result<Endpoint, Error> {
+fn endpoint_of(endpoint: &EndpointTally, span: Duration) -> Endpoint {
     let mut tally = Tally::default();
-    tally.add(&endpoint.ramp)?;
-    tally.add(&endpoint.steady)?;
-    Ok(Endpoint {
+    tally.add(&endpoint.ramp);
+    tally.add(&endpoint.steady);
+    Endpoint {
         name: endpoint.name.clone(),
         requests: tally.requests(span),
         latency: latency(&tally.response),
@@ -325,7 +320,7 @@ fn endpoint_of(endpoint: &EndpointTally, span: Duration) -> Result<Endpoint, Err
         first_byte: latency(&tally.first_byte),
         bytes: tally.bytes,
         errors: tally.errors(),
-    })
+    }
 }
 
 /// The load in words.

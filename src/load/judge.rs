@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use crate::load::collect::{Tally, millis, percent, rate, round};
+use crate::load::histogram::Histogram;
 use crate::load::limit::{Limit, LimitResult, Metric};
 use crate::unit::float;
 use crate::verdict::Verdict;
@@ -153,7 +152,7 @@ fn measure(metric: Metric, tally: &Tally, span: Duration) -> Option<f64> {
     if tally.count == 0 {
         return None;
     }
-    let of = |value: fn(&Histogram<u64>) -> u64| millis(value(&tally.response));
+    let of = |value: fn(&Histogram) -> u64| millis(value(&tally.response));
     Some(match metric {
         Metric::Mean => tally.response.mean() / 1000.0,
         Metric::Percentile(percent) => millis(tally.response.value_at_percentile(percent)),
@@ -171,7 +170,7 @@ mod tests {
     fn tally(count: u64, failed: u64) -> Tally {
         let mut tally = Tally { count, failed, ..Tally::default() };
         for n in 0..count {
-            tally.response.record(1000 * (n + 1)).unwrap();
+            tally.response.record(1000 * (n + 1));
         }
         if failed > 0 {
             tally.failures.insert("status 500".to_owned(), (Kind::Answer, failed));

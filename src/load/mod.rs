@@ -16,6 +16,7 @@ mod script;
 mod build;
 mod pace;
 mod failure;
+mod histogram;
 mod record;
 mod protocol;
 pub mod summary;

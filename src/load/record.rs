@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
 use crate::load::failure::Failure;
+use crate::load::histogram::Histogram;
 
 /// One request as it went.
 #[derive(Debug, Clone)]
@@ -29,7 +28,7 @@ pub struct Sample {
 }
 
 /// The counts of one endpoint in one interval.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Cell {
     /// Requests.
     pub count: u64,
@@ -40,40 +39,27 @@ pub struct Cell {
     /// Bytes of bodies received.
     pub received: u64,
     /// From the meant start to the last byte, in microseconds.
-    pub response: Histogram<u32>,
+    pub response: Histogram,
     /// From the write to the last byte.
-    pub service: Histogram<u32>,
+    pub service: Histogram,
     /// From the write to the answer's head.
-    pub first_byte: Histogram<u32>,
+    pub first_byte: Histogram,
     /// How often each failure was met.
     pub failures: HashMap<Failure, u64>,
 }
 
-/// The largest value kept: ten minutes, in microseconds.
-pub const LONGEST: u64 = 600_000_000;
-
 /// At most so many kinds of failures are kept for an endpoint in an interval.
 const FAILURES: usize = 50;
 
-/// Makes a histogram of three digits that grows as it needs to, so that it merges exactly with any
-/// other one made here and stays small while values are.
-#[expect(clippy::expect_used, reason = "only more than five digits are refused")]
-pub fn histogram<C: hdrhistogram::Counter>() -> Histogram<C> {
-    Histogram::new(3).expect("three digits are fine")
-}
-
 impl Cell {
-    fn new() -> Self {
-        Self {
-            count: 0,
-            failed: 0,
-            sent: 0,
-            received: 0,
-            response: histogram(),
-            service: histogram(),
-            first_byte: histogram(),
-            failures: HashMap::new(),
+    /// Forgets the counts and keeps the memory.
+    fn clear(&mut self) {
+        let Self { count, failed, sent, received, response, service, first_byte, failures } = self;
+        (*count, *failed, *sent, *received) = (0, 0, 0, 0);
+        for histogram in [response, service, first_byte] {
+            histogram.clear();
         }
+        failures.clear();
     }
 
     fn add(&mut self, sample: Sample) {
@@ -100,17 +86,13 @@ impl Cell {
     }
 }
 
-fn note(histogram: &mut Histogram<u32>, span: Duration) {
-    let micros = u64::try_from(span.as_micros()).unwrap_or(LONGEST).clamp(1, LONGEST);
-    // It resizes itself for every value up to the clamp, so nothing can be refused.
-    let _ = histogram.record(micros);
+fn note(histogram: &mut Histogram, span: Duration) {
+    histogram.record(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
 }
 
-/// What one thread counted in one interval.
-#[derive(Debug, Default)]
-pub struct Interval {
-    /// The endpoints that were used, by name.
-    pub cells: Vec<(String, Box<Cell>)>,
+/// What one thread counted in one interval beside its requests.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Misses {
     /// Starts that were too late.
     pub late: u64,
     /// Arrivals that found no free user.
@@ -123,8 +105,8 @@ pub struct Interval {
 #[derive(Debug)]
 pub struct Recorder {
     names: Vec<String>,
-    cells: Vec<Option<Box<Cell>>>,
-    current: Interval,
+    cells: Vec<Cell>,
+    misses: Misses,
 }
 
 /// At most so many endpoints are told apart; what comes later is counted as `other`.
@@ -136,7 +118,7 @@ pub const OTHER: &str = "other";
 impl Recorder {
     /// Starts with the plan's endpoints.
     pub fn new(names: Vec<String>) -> Self {
-        Self { names, cells: Vec::new(), current: Interval::default() }
+        Self { names, cells: Vec::new(), misses: Misses::default() }
     }
 
     /// Returns the endpoint's number; a new one is made for a name met first now.
@@ -154,37 +136,37 @@ impl Recorder {
     /// Counts a request.
     pub fn add(&mut self, sample: Sample) {
         if self.cells.len() <= sample.endpoint {
-            self.cells.resize_with(sample.endpoint + 1, || None);
+            self.cells.resize_with(sample.endpoint + 1, Cell::default);
         }
         if let Some(cell) = self.cells.get_mut(sample.endpoint) {
-            cell.get_or_insert_with(|| Box::new(Cell::new())).add(sample);
+            cell.add(sample);
         }
     }
 
     /// Counts a late start.
     pub fn late(&mut self) {
-        self.current.late += 1;
+        self.misses.late += 1;
     }
 
     /// Counts an arrival without a free user.
     pub fn dropped(&mut self) {
-        self.current.dropped += 1;
+        self.misses.dropped += 1;
     }
 
     /// Counts a step left out.
     pub fn skipped(&mut self) {
-        self.current.skipped += 1;
+        self.misses.skipped += 1;
     }
 
-    /// Takes what was counted since the last time.
-    pub fn take(&mut self) -> Interval {
-        let mut interval = std::mem::take(&mut self.current);
+    /// Hands out the cells that hold something, by endpoint, and begins anew.
+    pub fn drain(&mut self, mut take: impl FnMut(&str, &Cell)) -> Misses {
         for (cell, name) in self.cells.iter_mut().zip(&self.names) {
-            if let Some(cell) = cell.take() {
-                interval.cells.push((name.clone(), cell));
+            if cell.count > 0 {
+                take(name, cell);
+                cell.clear();
             }
         }
-        interval
+        std::mem::take(&mut self.misses)
     }
 }
 
@@ -210,14 +192,21 @@ mod tests {
     #[test]
     fn an_interval_holds_what_came_since_the_last_one() {
         let mut recorder = Recorder::new(vec!["GET /".to_owned()]);
-        recorder.add(sample(0, 5, Ok(())));
-        recorder.add(sample(0, 7, Err(Failure::Status(500))));
-        let interval = recorder.take();
-        let (_, cell) = &interval.cells[0];
-        assert_eq!((cell.count, cell.failed, cell.sent, cell.received), (2, 1, 2, 4));
-        assert_eq!(cell.response.len(), 2);
-        assert_eq!(cell.first_byte.len(), 0);
-        assert!(recorder.take().cells.is_empty());
+        for _ in 0..2 {
+            recorder.add(sample(0, 5, Ok(())));
+            recorder.add(sample(0, 7, Err(Failure::Status(500))));
+            recorder.late();
+            let mut n_cells = 0;
+            let misses = recorder.drain(|name, cell| {
+                n_cells += 1;
+                assert_eq!(name, "GET /");
+                assert_eq!((cell.count, cell.failed, cell.sent, cell.received), (2, 1, 2, 4));
+                assert_eq!((cell.response.len(), cell.first_byte.len()), (2, 0));
+                assert_eq!(cell.failures.len(), 1);
+            });
+            assert_eq!((n_cells, misses.late), (1, 1));
+        }
+        assert_eq!(recorder.drain(|_, _| panic!("nothing came")), Misses::default());
     }
 
     #[test]
@@ -232,23 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn values_beyond_the_longest_are_kept_at_it() {
-        let mut recorder = Recorder::new(vec!["GET /".to_owned()]);
-        recorder.add(sample(0, 3_600_000, Ok(())));
-        let interval = recorder.take();
-        let max = interval.cells[0].1.response.max();
-        assert!((LONGEST..LONGEST + LONGEST / 1000).contains(&max), "{max}");
-    }
-
-    #[test]
     fn kinds_of_failures_are_capped() {
         let mut recorder = Recorder::new(vec!["GET /".to_owned()]);
         for n in 0..500 {
             recorder.add(sample(0, 1, Err(Failure::Redirect(n.to_string()))));
         }
-        let interval = recorder.take();
-        let (_, cell) = &interval.cells[0];
-        assert_eq!(cell.failures.len(), FAILURES + 1);
-        assert_eq!(cell.failures.values().sum::<u64>(), 500);
+        recorder.drain(|_, cell| {
+            assert_eq!(cell.failures.len(), FAILURES + 1);
+            assert_eq!(cell.failures.values().sum::<u64>(), 500);
+        });
     }
 }

@@ -33,7 +33,6 @@ use crate::load::protocol::{self, Order, Report};
 use crate::load::script::Script;
 use message::Message;
 use site::Site;
-use thread::Counted;
 
 /// The main function of the worker process: the plan on stdin, snapshots on stdout.
 pub fn worker() -> Result<(), Error> {
@@ -139,7 +138,7 @@ async fn follow(
     let start = instant_of(at);
     let stop = CancellationToken::new();
     let _ends_with_this = stop.clone().drop_guard();
-    let (sender, mut counted) = mpsc::channel::<Counted>(64);
+    let (sender, mut counted) = mpsc::channel(64);
     let mut threads = Vec::new();
     for index in 0..crew.n_threads {
         let post = thread::Post { index, start, stop: stop.clone(), sender: sender.clone() };
@@ -155,8 +154,7 @@ async fn follow(
     loop {
         tokio::select! {
             counted = counted.recv() => {
-                let Some(Counted { mut snapshot, interval }) = counted else { break };
-                snapshot.fill(&interval)?;
+                let Some(snapshot) = counted else { break };
                 protocol::write(reports, &Report::Snapshot(snapshot)).await?;
             }
             () = end_of(orders), if !is_ended => {

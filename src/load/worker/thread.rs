@@ -14,7 +14,6 @@ use crate::load::error::Error;
 use crate::load::pace::{self, Share, next_boundary, start_at};
 use crate::load::plan::Model;
 use crate::load::protocol::Snapshot;
-use crate::load::record::Interval;
 use crate::load::worker::alarm::Alarm;
 use crate::load::worker::user::{Local, User};
 use crate::load::worker::{Crew, cpu_of};
@@ -29,16 +28,7 @@ pub struct Post {
     /// Ends the run before its time.
     pub stop: CancellationToken,
     /// Where its intervals go.
-    pub sender: mpsc::Sender<Counted>,
-}
-
-/// An interval on its way to the coordinator; packed by the process's main thread.
-#[derive(Debug)]
-pub struct Counted {
-    /// Its head.
-    pub snapshot: Box<Snapshot>,
-    /// Its counts.
-    pub interval: Interval,
+    pub sender: mpsc::Sender<Box<Snapshot>>,
 }
 
 /// Runs the thread's share to its end.
@@ -204,7 +194,7 @@ impl Clerk<'_> {
     async fn close(&mut self, to: Duration) -> bool {
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let to = to.max(self.from);
-        let snapshot = Snapshot {
+        let mut snapshot = Box::new(Snapshot {
             thread: self.post.index,
             number: self.number,
             from: micros(self.from),
@@ -213,11 +203,10 @@ impl Clerk<'_> {
             closed: micros(self.post.start.elapsed()),
             cpu: cpu_of(ClockId::ThreadCPUTime),
             ..Snapshot::default()
-        };
-        let interval = self.local.recorder.borrow_mut().take();
+        });
+        snapshot.fill(&mut self.local.recorder.borrow_mut());
         self.number += 1;
         self.from = to;
-        let counted = Counted { snapshot: Box::new(snapshot), interval };
-        self.post.sender.send(counted).await.is_ok()
+        self.post.sender.send(snapshot).await.is_ok()
     }
 }
