@@ -56,6 +56,7 @@ impl Histogram {
     }
 
     /// How many values were counted.
+    #[cfg(test)]
     pub fn len(&self) -> u64 {
         self.count
     }

@@ -1,6 +1,9 @@
 //! Servers that lie, stall and reset: counted as failures, nothing hangs, nothing breaks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -88,6 +91,97 @@ async fn what_follows_an_answer_is_not_taken_for_the_next_one() {
     let two = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}HTTP/1.1 500 No\r\n\r\n";
     let summary = against(&[two], false).await;
     assert_eq!(summary.requests.failed, 0, "{:?}", summary.errors);
+}
+
+/// A server whose connections answer each request as `serve` does, and how many there were.
+async fn counted(serve: fn(usize) -> Vec<(u64, Vec<u8>)>) -> (Server, Arc<AtomicUsize>) {
+    let n_connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&n_connections);
+    let server = Server::raw(move |mut stream: TcpStream| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let mut buffer = [0; 4096];
+            for n in 0.. {
+                if !matches!(stream.read(&mut buffer).await, Ok(1..)) {
+                    return;
+                }
+                for (millis, piece) in serve(n) {
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    if stream.write_all(&piece).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    (server, n_connections)
+}
+
+const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}";
+
+#[tokio::test]
+async fn a_connection_with_a_second_answer_on_it_takes_no_further_request() {
+    let twice = |_| vec![(0, [GOOD, b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"].concat())];
+    let late = |_| vec![(0, GOOD.to_vec()), (10, b"HTTP/1.1 408 Slow\r\n\r\n".to_vec())];
+    let interim = |_| vec![(0, [GOOD, b"HTTP/1.1 100 Continue\r\n\r\n"].concat())];
+    for serve in [twice, late, interim] {
+        let (server, n_connections) = counted(serve).await;
+        let summary = run(&plan(PLAN, server.port)).await.summary;
+        assert_eq!(summary.requests.failed, 0, "{:?}", summary.errors);
+        let n_connections = n_connections.load(Ordering::SeqCst);
+        assert_eq!(u64::try_from(n_connections).unwrap(), summary.requests.count);
+    }
+    let (server, n_connections) = counted(|_| vec![(0, GOOD.to_vec())]).await;
+    let summary = run(&plan(PLAN, server.port)).await.summary;
+    assert!(summary.requests.count > 2);
+    assert_eq!(n_connections.load(Ordering::SeqCst), 2, "a good one is kept");
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_ends_at_the_timeout() {
+    let trickle = |_| {
+        let mut pieces = vec![(0, b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n".to_vec())];
+        pieces.extend(vec![(20, b"x".to_vec()); 98]);
+        pieces
+    };
+    let (server, _) = counted(trickle).await;
+    let summary = run(&plan(PLAN, server.port)).await.summary;
+    check(&summary, "no answer within 400ms");
+    assert!((400.0..600.0).contains(&summary.latency.max), "{:?}", summary.latency);
+    assert!(summary.endpoints[0].bytes.received > 3);
+}
+
+#[tokio::test]
+async fn an_answer_before_the_whole_request_is_read_counts() {
+    let (server, _) = counted(|_| {
+        let refusal = b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n".to_vec();
+        vec![(0, refusal), (60_000, Vec::new())]
+    })
+    .await;
+    let body = "x".repeat(8 * 1024 * 1024);
+    let yaml = PLAN.replace("get: /x, save: { a: $.a }", &format!("post: /x, body: {body}"));
+    check(&run(&plan(&yaml, server.port)).await.summary, "status 413");
+}
+
+#[tokio::test]
+async fn a_packed_body_is_unpacked_where_it_is_read_and_a_bomb_is_not() {
+    fn packed(body: &[u8]) -> Vec<u8> {
+        let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut to, body).unwrap();
+        let body = to.finish().unwrap();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), &body].concat()
+    }
+    let (server, _) = counted(|_| vec![(0, packed(b"{\"a\":1}"))]).await;
+    let summary = run(&plan(PLAN, server.port)).await.summary;
+    assert_eq!(summary.requests.failed, 0, "{:?}", summary.errors);
+    let (server, _) = counted(|_| vec![(0, packed(&vec![b' '; 64 * 1024 * 1024]))]).await;
+    let yaml = PLAN.replace("400ms", "20s");
+    check(&run(&plan(&yaml, server.port)).await.summary, "larger than the 8 MiB");
 }
 
 #[tokio::test]

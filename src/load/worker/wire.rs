@@ -191,12 +191,14 @@ impl Exchange<'_> {
 }
 
 fn failure(error: &io::Error) -> Failure {
-    match error.kind() {
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
-            Failure::Reset
-        }
+    let kind = error.kind();
+    let is_reset = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted].contains(&kind);
+    if is_reset || kind == ErrorKind::BrokenPipe {
+        Failure::Reset
+    } else if kind == ErrorKind::UnexpectedEof {
         // TLS that ends without its own farewell.
-        ErrorKind::UnexpectedEof => Failure::Closed,
-        _ => Failure::Malformed(error.to_string()),
+        Failure::Closed
+    } else {
+        Failure::Malformed(error.to_string())
     }
 }

@@ -99,10 +99,11 @@ impl Chunks {
                 self.size = size.ok_or_else(|| malformed("chunk size"))?;
                 self.line(Place::Size)
             }
-            (Place::Size, b' ' | b'\t' | b';') => self.line(Place::Extension),
             (Place::Size | Place::Extension, b'\r') => Ok(Place::SizeEnd),
             (Place::Extension, b'\n') => Err(malformed("chunk size")),
-            (Place::Extension, _) => self.line(Place::Extension),
+            (Place::Size, b' ' | b'\t' | b';') | (Place::Extension, _) => {
+                self.line(Place::Extension)
+            }
             (Place::SizeEnd, b'\n') => {
                 self.line = 0;
                 Ok(if self.size == 0 { Place::Trailers } else { Place::Data })

@@ -266,12 +266,20 @@ impl Parser {
     }
 }
 
+/// The transfer coding of a body.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Transfer {
+    #[default]
+    Plain,
+    Chunked,
+    Other,
+}
+
 /// How a body ends, as the headers say.
 #[derive(Debug, Default)]
 struct Frame {
     length: Option<u64>,
-    is_coded: bool,
-    is_chunked: bool,
+    coding: Transfer,
     is_kept: bool,
     /// HTTP/1.0.
     is_old: bool,
@@ -281,15 +289,15 @@ impl Frame {
     /// True for what can be read in two ways: a length beside a coding, or a coding in HTTP/1.0,
     /// which has none. Nothing after it can be trusted.
     fn is_doubtful(&self) -> bool {
-        self.is_coded && (self.is_old || self.length.is_some())
+        self.coding != Transfer::Plain && (self.is_old || self.length.is_some())
     }
 
     fn state(&self) -> State {
-        match (self.is_coded, self.length) {
-            (true, _) if self.is_chunked => State::Chunked(Chunks::default()),
-            (true, _) | (false, None) => State::UntilClosed,
-            (false, Some(0)) => State::Done,
-            (false, Some(length)) => State::Length(length),
+        match (self.coding, self.length) {
+            (Transfer::Chunked, _) => State::Chunked(Chunks::default()),
+            (Transfer::Other, _) | (Transfer::Plain, None) => State::UntilClosed,
+            (Transfer::Plain, Some(0)) => State::Done,
+            (Transfer::Plain, Some(length)) => State::Length(length),
         }
     }
 
@@ -306,9 +314,9 @@ impl Frame {
     }
 
     fn add_coding(&mut self, value: &[u8]) {
-        self.is_coded = true;
         let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-        self.is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+        let is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+        self.coding = if is_chunked { Transfer::Chunked } else { Transfer::Other };
     }
 
     fn add_connection(&mut self, value: &[u8]) {
