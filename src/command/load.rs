@@ -7,7 +7,7 @@ use crate::command::Streams;
 use crate::command::guest::Guest;
 use crate::error::{Error, Result};
 use crate::job::Vars;
-use crate::load::{self, Overrides, Plan, Written};
+use crate::load::{self, Overrides, Plan, Preset, Written};
 use crate::outcome::Outcome;
 use crate::policy::{self, Task};
 use crate::report::{self, Folder};
@@ -42,6 +42,9 @@ pub struct Args {
     /// How long
     #[arg(long, value_name = "SPAN")]
     duration: Option<Span>,
+    /// Kind of test: smoke, load, stress, spike or soak
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Preset>,
     /// What the client must have seen, e.g. 'p95 < 300ms'; beside the plan's own limits
     #[arg(long, value_name = "LIMIT")]
     limit: Vec<String>,
@@ -101,6 +104,7 @@ fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
         spawn_rate: args.spawn_rate,
         arrivals: args.arrivals,
         duration: args.duration,
+        preset: args.preset,
         threads: args.threads,
         timeout: args.timeout,
         limits: args.limit,

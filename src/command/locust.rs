@@ -220,7 +220,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::load::plan::Model;
 
     const PLAN: &str = "target: http://a\nload: { users: 3 }\njourneys: [{ steps: [{ get: /x }] }]";
 
@@ -243,9 +242,7 @@ mod tests {
         ] {
             let (plan, style) = planned(&[&line[..], &["-f", file]].concat(), files).unwrap();
             assert_eq!(plan.target.to_string(), "http://shop");
-            let model =
-                Model::Closed { users: 250, spawn_rate: Rate(25.0), duration: Span::seconds(60) };
-            assert_eq!(plan.model, model);
+            assert_eq!(plan.model.words, "250 users, 25/s starting, for 1m");
             assert_eq!((style.code_on_error, style.notes.len()), (1, 0));
         }
     }

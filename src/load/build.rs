@@ -1,25 +1,23 @@
 //! From the plan as written to the plan as meant: all mistakes are told at once.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::job::Vars;
 use crate::load::error::{Error, Mistakes, suggest};
 use crate::load::file::{JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
+use crate::load::model::{Model, RUN};
 use crate::load::plan::{
-    Action, Body, Journey, LONGEST_TIMEOUT, Method, Model, Origin, Overrides, Plan, Request,
-    Scheme, Status, Step, Target, Written,
+    Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Overrides, Plan, Request, Scheme,
+    Status, Step, Target, Written,
 };
 use crate::load::script::Script;
+use crate::load::shape;
 use crate::load::template::squeeze;
 use crate::load::think::Think;
 use crate::load::url;
-use crate::unit::{Rate, Span, whole};
+use crate::unit::Span;
 
-const MAX_USERS: u32 = 1_000_000;
-const MAX_RATE: f64 = 1_000_000.0;
-const MAX_DURATION: Duration = Duration::from_hours(7 * 24);
 const MAX_STEPS: usize = 1000;
 const TIMEOUT: Span = Span::seconds(30);
 const TIMEOUTS: &str = "use more than nothing and at most 10m";
@@ -38,15 +36,16 @@ impl Plan {
         if threads.is_some_and(|n| n == 0 || n > 256) {
             mistakes.add("load.threads", "use 1 to 256 threads");
         }
-        let model = model(&file, overrides, &mut mistakes);
+        let model = shape::model(&file, overrides, &mut mistakes);
         let journeys = journeys(&written.journeys, overrides, &file, &mut mistakes);
-        let limits = limits(&written.limits, &overrides.limits, &mut mistakes);
+        let limits = limits(&written.limits, &overrides.limits, &model, &mut mistakes);
         let (limit_keys, limits): (Vec<String>, Vec<Limit>) = limits.into_iter().unzip();
-        let plan = Self {
+        let mut plan = Self {
             name: written.name,
             model,
             journeys,
             limits,
+            tags: BTreeMap::new(),
             threads,
             seed: file.seed,
             timeout,
@@ -55,7 +54,12 @@ impl Plan {
             pins: BTreeMap::new(),
         };
         let script = Script::compile(&plan, &mut mistakes);
+        plan.tags.clone_from(&script.tags);
         for (key, limit) in limit_keys.iter().zip(&plan.limits) {
+            if let Some(tag) = limit.tag.as_ref().filter(|tag| !script.tags.contains_key(*tag)) {
+                let known: Vec<&str> = script.tags.keys().map(String::as_str).collect();
+                mistakes.add(key, format!("no step has the tag `{tag}`: {}", suggest(tag, &known)));
+            }
             if !script.endpoints.iter().any(|endpoint| limit.is_of(endpoint)) {
                 let name = limit.endpoint.as_deref().unwrap_or_default();
                 let known: Vec<&str> = script.endpoints.iter().map(String::as_str).collect();
@@ -103,84 +107,37 @@ fn target(
     }
 }
 
-fn model(file: &ModelFile, overrides: &Overrides, mistakes: &mut Mistakes) -> Model {
-    let (mut users, mut arrivals) = (file.users, file.arrivals);
-    // The command line chooses the model: its users replace the file's arrivals, and the reverse.
-    if overrides.users.is_some() || overrides.spawn_rate.is_some() {
-        users = overrides.users.or(users);
-        arrivals = None;
-    }
-    if overrides.arrivals.is_some() {
-        if overrides.users.is_some() {
-            mistakes.add("load", "`--users` and `--arrivals` exclude each other");
-        }
-        users = None;
-        arrivals = overrides.arrivals;
-    }
-    let duration = overrides.duration.or(file.duration).unwrap_or_else(|| {
-        mistakes.add("load.duration", "it is missing: say how long, `duration: 1m`");
-        Span::seconds(1)
-    });
-    if duration.0.is_zero() || duration.0 > MAX_DURATION {
-        mistakes.add("load.duration", "use more than nothing and at most 7d");
-    }
-    if let (Some(_), Some(_)) = (users, arrivals) {
-        mistakes.add("load", "`users` and `arrivals` exclude each other: choose one");
-    }
-    match arrivals {
-        Some(arrivals) => open(file, arrivals, duration, mistakes),
-        None => closed(file, users, overrides.spawn_rate, duration, mistakes),
-    }
-}
-
-fn closed(
-    file: &ModelFile,
-    users: Option<u32>,
-    spawn_rate: Option<Rate>,
-    duration: Span,
+fn limits(
+    file: &[String],
+    more: &[String],
+    model: &Model,
     mistakes: &mut Mistakes,
-) -> Model {
-    let users = users.unwrap_or_else(|| {
-        mistakes.add("load.users", "it is missing: say how much, `users: 50` or `arrivals: 100/s`");
-        1
-    });
-    if users == 0 || users > MAX_USERS {
-        mistakes.add("load.users", format!("use 1 to {MAX_USERS} users"));
-    }
-    if file.max_users.is_some() {
-        mistakes.add("load.max-users", "it belongs to `arrivals`; with `users` leave it out");
-    }
-    let spawn_rate = spawn_rate.or(file.spawn_rate).unwrap_or(Rate(f64::from(users.max(1))));
-    if spawn_rate.0 < 0.001 {
-        mistakes.add("load.spawn-rate", "no user would ever start: use `25` or `25/s`");
-        return Model::Closed { users, spawn_rate: Rate(1.0), duration };
-    }
-    Model::Closed { users, spawn_rate, duration }
-}
-
-fn open(file: &ModelFile, arrivals: Rate, duration: Span, mistakes: &mut Mistakes) -> Model {
-    if file.spawn_rate.is_some() {
-        mistakes.add("load.spawn-rate", "it belongs to `users`; with `arrivals` leave it out");
-    }
-    if arrivals.0 < 0.001 || arrivals.0 > MAX_RATE {
-        mistakes.add("load.arrivals", "use a rate between 0.001/s and 1000000/s");
-    }
-    // Room for ten seconds of a target that answers nothing.
-    let room = whole(arrivals.0 * 10.0).and_then(|n| u32::try_from(n).ok());
-    let max_users = file.max_users.unwrap_or(room.unwrap_or(MAX_USERS).clamp(100, 5000));
-    if max_users == 0 || max_users > MAX_USERS {
-        mistakes.add("load.max-users", format!("use 1 to {MAX_USERS}"));
-    }
-    Model::Open { arrivals, max_users, duration }
-}
-
-fn limits(file: &[String], more: &[String], mistakes: &mut Mistakes) -> Vec<(String, Limit)> {
+) -> Vec<(String, Limit)> {
     let mut limits = Vec::new();
     for (n, text) in file.iter().chain(more).enumerate() {
         match text.parse::<Limit>() {
             Ok(limit) => limits.push((limit_key(n, file.len()), limit)),
             Err(error) => mistakes.add(limit_key(n, file.len()), error.to_string()),
         }
+    }
+    for (key, limit) in &limits {
+        if let Some(name) = &limit.during
+            && model.during(name).is_empty()
+        {
+            let stages = model.stages.iter().map(|stage| stage.name.as_str());
+            let known: Vec<&str> = stages.filter(|name| !name.is_empty()).chain([RUN]).collect();
+            mistakes.add(key, format!("no stage is named `{name}`: {}", suggest(name, &known)));
+        }
+        if limit.metric.preset().is_some() && model.preset != limit.metric.preset() {
+            mistakes.add(
+                key,
+                "`capacity` is found by `preset: stress`, `recovery` by `spike`, `drift` by `soak`",
+            );
+        }
+    }
+    let added = model.preset.map(|preset| shape::own_limits(preset, model, &limits));
+    for text in added.unwrap_or_default() {
+        limits.extend(text.parse().ok().map(|limit| (String::new(), limit)));
     }
     limits
 }
@@ -205,12 +162,14 @@ fn journeys(
             .collect();
         let file = JourneyFile { name: Some("get".to_owned()), steps, ..JourneyFile::default() };
         return vec![
-            Steps { headers: &BTreeMap::new(), mistakes, n: 0 }.journey("--get", 0, &file, think),
+            Steps { headers: &BTreeMap::new(), tags: Vec::new(), mistakes, n: 0 }
+                .journey("--get", 0, &file, think),
         ];
     }
     let mut journeys = Vec::new();
     for (n, file) in files.iter().enumerate() {
-        let mut steps = Steps { headers: &file.headers, mistakes, n: 0 };
+        let tags = file.tags.clone();
+        let mut steps = Steps { headers: &file.headers, tags, mistakes, n: 0 };
         journeys.push(steps.journey(&format!("journeys[{n}]"), n, file, think));
     }
     journeys
@@ -218,6 +177,8 @@ fn journeys(
 
 struct Steps<'a> {
     headers: &'a BTreeMap<String, String>,
+    /// Those of the journey and the groups around a step.
+    tags: Vec<String>,
     mistakes: &'a mut Mistakes,
     n: usize,
 }
@@ -264,6 +225,13 @@ impl Steps<'_> {
     }
 
     fn step(&mut self, key: &str, file: &StepFile, depth: usize) -> Step {
+        let n_tags = self.tags.len();
+        for tag in &file.tags {
+            if tag.is_empty() || tag.contains(char::is_whitespace) {
+                self.mistakes.add(format!("{key}.tags"), format!("`{tag}` is not one word"));
+            }
+        }
+        self.tags.extend(file.tags.iter().cloned());
         if file.repeat == Some(0) {
             self.mistakes.add(format!("{key}.repeat"), "use 1 or more, or leave the step out");
         }
@@ -287,6 +255,7 @@ impl Steps<'_> {
                 Action::Group(Vec::new())
             }
         };
+        self.tags.truncate(n_tags);
         for name in file.set.keys() {
             self.variable(&format!("{key}.set"), name);
         }
@@ -367,6 +336,7 @@ impl Steps<'_> {
             origin,
             path,
             name,
+            tags: self.tags.clone(),
             headers,
             body,
             save: file.save.clone(),

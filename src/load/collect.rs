@@ -7,9 +7,15 @@ use std::time::Duration;
 use crate::load::error::Error;
 use crate::load::event::Progress;
 use crate::load::failure::Kind;
+use crate::load::findings::{ACHIEVED, Capacity, Second};
+use crate::load::gauge::{Gauge, Stretch, Tags, micros};
 use crate::load::histogram::Histogram;
+use crate::load::limit::Limit;
+use crate::load::model::Preset;
+use crate::load::plan::Plan;
 use crate::load::protocol::{Delta, Snapshot};
 use crate::load::record::OTHER;
+use crate::load::stages::{Part, Stage, parts};
 use crate::load::summary::{Bytes, ErrorCount, Latency, Point, Requests};
 use crate::unit::{float, whole};
 
@@ -130,31 +136,10 @@ pub fn millis(micros: u64) -> f64 {
 pub struct EndpointTally {
     /// Its name.
     pub name: String,
-    /// Before the steady phase.
+    /// Where limits are not judged: while users start, say.
     pub ramp: Tally,
-    /// In it.
+    /// Where they are.
     pub steady: Tally,
-}
-
-/// What a stretch of the run saw.
-#[derive(Debug)]
-struct Stretch {
-    count: u64,
-    failed: u64,
-    from: u64,
-    response: Histogram,
-}
-
-impl Stretch {
-    fn new(from: u64) -> Self {
-        Self { count: 0, failed: 0, from, response: Histogram::default() }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.count += other.count;
-        self.failed += other.failed;
-        self.response.add(&other.response);
-    }
 }
 
 /// A thread's own figures.
@@ -183,11 +168,22 @@ pub struct Books {
     pub last: u64,
     /// The course of the run.
     pub points: Vec<Point>,
+    /// The limits, each with what was counted for it.
+    pub gauges: Vec<Gauge>,
+    /// What each stage saw.
+    pub stages: Vec<StageTally>,
+    /// The seconds of the last stage, when it is one in which the target recovers.
+    pub after: Vec<Second>,
+    /// What a stress test found so far.
+    pub capacity: Capacity,
     started: i64,
-    ramp: u64,
+    steady: (u64, u64),
     duration: u64,
+    plan_tags: Tags,
+    preset: Option<Preset>,
+    is_open: bool,
     threads: Vec<ThreadTally>,
-    open: BTreeMap<u32, (usize, u64, Stretch)>,
+    open: BTreeMap<u32, Open>,
     interval: Stretch,
     point: Stretch,
     point_seconds: u64,
@@ -195,9 +191,37 @@ pub struct Books {
     total_failed: u64,
 }
 
+/// A stage and what it saw.
+#[derive(Debug)]
+pub struct StageTally {
+    /// The stage.
+    pub stage: Stage,
+    /// Its end, in microseconds since the run's start.
+    pub end: u64,
+    /// Its requests.
+    pub seen: Stretch,
+    /// Arrivals that found no free user.
+    pub dropped: u64,
+    /// Rounds that were finished.
+    pub rounds: u64,
+}
+
+/// An interval that not all threads have closed yet.
+#[derive(Debug)]
+struct Open {
+    n_threads: usize,
+    to: u64,
+    dropped: u64,
+    rounds: u64,
+    all: Stretch,
+    gauges: Vec<Stretch>,
+}
+
 /// What is to be told after a snapshot.
 #[derive(Debug, Default)]
 pub struct Told {
+    /// Why the run ends now, when it does.
+    pub stop: Option<String>,
     /// The last second.
     pub second: Option<Progress>,
     /// The last 5 or 30 seconds, when they are over.
@@ -207,10 +231,30 @@ pub struct Told {
 const SECOND: u64 = 1_000_000;
 
 impl Books {
-    /// Opens the books of a run that began at `started` (milliseconds since 1970).
-    pub fn new(n_threads: u32, started: i64, ramp: Duration, duration: Duration) -> Self {
-        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        let n_threads = usize::try_from(n_threads).unwrap_or(1);
+    /// Opens the books of a run of a plan that began at `started` (milliseconds since 1970).
+    pub fn new(n_threads: u32, started: i64, plan: &Plan) -> Self {
+        let duration = plan.duration().0;
+        let part = |(begin, end): Part| {
+            // The last answers to what was asked in time count too.
+            (micros(begin), if end >= duration { u64::MAX } else { micros(end) })
+        };
+        // Without a part that is judged the whole run is all there is.
+        let steady = plan.model.judged().map_or((0, u64::MAX), part);
+        let gauge = |limit: &Limit| {
+            let parts = match &limit.during {
+                Some(name) => plan.model.during(name).into_iter().map(part).collect(),
+                None => vec![steady],
+            };
+            Gauge::new(limit.clone(), parts)
+        };
+        let ends = parts(&plan.model.stages);
+        let stage = |(stage, (begin, end)): (&Stage, Part)| StageTally {
+            stage: stage.clone(),
+            end: micros(end),
+            seen: Stretch::new(micros(begin)),
+            dropped: 0,
+            rounds: 0,
+        };
         Self {
             endpoints: Vec::new(),
             late: 0,
@@ -218,11 +262,17 @@ impl Books {
             skipped: 0,
             last: 0,
             points: Vec::new(),
+            gauges: plan.limits.iter().map(gauge).collect(),
+            stages: plan.model.stages.iter().zip(ends).map(stage).collect(),
+            after: Vec::new(),
+            capacity: Capacity::default(),
             started,
-            // Without a steady phase at the end the whole run is all there is.
-            ramp: if ramp >= duration { 0 } else { micros(ramp) },
+            steady,
             duration: micros(duration),
-            threads: vec![ThreadTally::default(); n_threads],
+            plan_tags: plan.tags.clone(),
+            preset: plan.model.preset,
+            is_open: plan.rate().is_some(),
+            threads: vec![ThreadTally::default(); usize::try_from(n_threads).unwrap_or(1)],
             open: BTreeMap::new(),
             interval: Stretch::new(0),
             point: Stretch::new(0),
@@ -237,9 +287,18 @@ impl Books {
         self.threads.len()
     }
 
-    /// When the steady phase begins, in microseconds since the start.
-    pub fn steady_from(&self) -> u64 {
-        self.ramp
+    /// From when until when limits are judged, in microseconds since the start.
+    pub fn steady(&self) -> (u64, u64) {
+        self.steady
+    }
+
+    /// True when the run looks for the level that breaks the target.
+    pub fn is_stress(&self) -> bool {
+        self.preset == Some(Preset::Stress)
+    }
+
+    fn is_steady(&self, from: u64) -> bool {
+        self.steady.0 <= from && from < self.steady.1
     }
 
     /// Returns the busiest thread's share of a core in the steady phase.
@@ -259,11 +318,18 @@ impl Books {
         self.skipped += snapshot.skipped;
         self.note_thread(snapshot);
         let mut stretch = Stretch::new(snapshot.from);
+        let mut gauges = vec![Stretch::new(snapshot.from); self.gauges.len()];
+        let is_steady = self.is_steady(snapshot.from);
         for delta in &snapshot.endpoints {
-            stretch.count += delta.count;
-            stretch.failed += delta.failed;
-            delta.response.add_to(&mut stretch.response)?;
-            let is_steady = snapshot.from >= self.ramp;
+            let mut seen =
+                Stretch { count: delta.count, failed: delta.failed, ..Stretch::new(snapshot.from) };
+            delta.response.add_to(&mut seen.response)?;
+            stretch.add(&seen);
+            for (gauge, sum) in self.gauges.iter().zip(&mut gauges) {
+                if gauge.looks_at(snapshot.from) && gauge.is_of(&delta.name, &self.plan_tags) {
+                    sum.add(&seen);
+                }
+            }
             let tally = self.endpoint(&delta.name);
             let tally = if is_steady { &mut tally.steady } else { &mut tally.ramp };
             tally.add_delta(delta)?;
@@ -273,17 +339,16 @@ impl Books {
         }
         self.total += stretch.count;
         self.total_failed += stretch.failed;
-        Ok(self.close(snapshot, &stretch))
+        Ok(self.close(snapshot, &stretch, &gauges))
     }
 
     fn note_thread(&mut self, snapshot: &Snapshot) {
-        let ramp = self.ramp;
-        let duration = self.duration;
+        let is_steady = self.is_steady(snapshot.from) && snapshot.from < self.duration;
         let at = usize::try_from(snapshot.thread).unwrap_or(usize::MAX);
         let Some(thread) = self.threads.get_mut(at) else { return };
         thread.users = snapshot.users;
         // The drain at the end is idle time, and so is no part of the share.
-        if snapshot.from >= ramp && snapshot.from < duration {
+        if is_steady {
             let (cpu, from) = *thread.steady_from.get_or_insert((thread.cpu, thread.closed));
             let wall = snapshot.closed.saturating_sub(from);
             if wall > 0 {
@@ -308,26 +373,95 @@ impl Books {
     }
 
     /// Puts the threads' parts of an interval together; tells it when the last one is there.
-    fn close(&mut self, snapshot: &Snapshot, stretch: &Stretch) -> Told {
+    fn close(&mut self, snapshot: &Snapshot, stretch: &Stretch, gauges: &[Stretch]) -> Told {
         let n_threads = self.threads.len();
-        let entry =
-            self.open.entry(snapshot.number).or_insert_with(|| (0, 0, Stretch::new(snapshot.from)));
-        entry.0 += 1;
-        entry.1 = entry.1.max(snapshot.to);
-        entry.2.add(stretch);
-        if entry.0 < n_threads {
+        let new = || Open {
+            n_threads: 0,
+            to: 0,
+            dropped: 0,
+            rounds: 0,
+            all: Stretch::new(snapshot.from),
+            gauges: vec![Stretch::new(snapshot.from); gauges.len()],
+        };
+        let open = self.open.entry(snapshot.number).or_insert_with(new);
+        open.n_threads += 1;
+        open.to = open.to.max(snapshot.to);
+        open.dropped += snapshot.dropped;
+        open.rounds += snapshot.rounds;
+        open.all.add(stretch);
+        for (sum, own) in open.gauges.iter_mut().zip(gauges) {
+            sum.add(own);
+        }
+        if open.n_threads < n_threads {
             return Told::default();
         }
-        let Some((_, to, second)) = self.open.remove(&snapshot.number) else {
-            return Told::default();
-        };
-        self.tell(to, &second)
+        match self.open.remove(&snapshot.number) {
+            Some(open) => self.tell(&open),
+            None => Told::default(),
+        }
     }
 
-    fn tell(&mut self, to: u64, second: &Stretch) -> Told {
-        self.interval.add(second);
-        self.point.add(second);
-        let mut told = Told { second: Some(self.progress(to, second)), interval: None };
+    /// Notes an interval that all threads have closed.
+    fn note(&mut self, open: &Open) {
+        let from = open.all.from;
+        self.interval.add(&open.all);
+        self.point.add(&open.all);
+        for (gauge, seen) in self.gauges.iter_mut().zip(&open.gauges) {
+            gauge.close(open.to, seen);
+        }
+        if let Some(stage) = self.stages.iter_mut().find(|stage| from < stage.end) {
+            stage.seen.add(&open.all);
+            stage.dropped += open.dropped;
+            stage.rounds += open.rounds;
+        }
+        let recovery = self.stages.last().map_or(u64::MAX, |stage| stage.seen.from);
+        if self.preset == Some(Preset::Spike) && recovery <= from && from < self.duration {
+            let p95 = (open.all.count > 0).then(|| open.all.percentile(95.0));
+            self.after.push(Second { from: from - recovery, p95, failed: open.all.failed_share() });
+        }
+    }
+
+    /// Ends a step of a stress test; returns why it is the last one, when it is.
+    fn end_step(&mut self, to: u64) -> Option<String> {
+        let stage = self.stages.iter().find(|stage| stage.end == to)?;
+        let (level, due) = (stage.stage.to, stage.stage.due());
+        let achieved = float(stage.rounds) / due;
+        let mut why = Vec::new();
+        for gauge in self.gauges.iter_mut().filter(|gauge| gauge.limit.metric.preset().is_none()) {
+            let Some(value) = gauge.end_window() else { continue };
+            if !gauge.limit.operator.holds(value, gauge.limit.value) {
+                why.push(format!(
+                    "{}: it was {}",
+                    gauge.limit.condition(),
+                    gauge.limit.show(value)
+                ));
+            }
+        }
+        if stage.seen.count == 0 {
+            why.push("no request was answered".to_owned());
+        }
+        if self.is_open && achieved < ACHIEVED {
+            why.push(format!("only {} % of the journeys were finished in time", percent(achieved)));
+        }
+        if why.is_empty() {
+            self.capacity.good = Some(level);
+            return None;
+        }
+        let why = why.join("; ");
+        self.capacity.bad = Some((level, why.clone()));
+        Some(why)
+    }
+
+    fn tell(&mut self, open: &Open) -> Told {
+        let (to, second) = (open.to, &open.all);
+        self.note(open);
+        let stop = match self.preset {
+            Some(Preset::Stress) => self.end_step(to),
+            Some(Preset::Smoke | Preset::Load | Preset::Spike | Preset::Soak) | None => {
+                self.gauges.iter().find_map(|gauge| gauge.broken(to))
+            }
+        };
+        let mut told = Told { stop, second: Some(self.progress(to, second)), interval: None };
         // A line every 5 s, every 30 s after 5 min: an hour's log stays short, a cancel prompt.
         let length = if to <= 300 * SECOND { 5 } else { 30 } * SECOND;
         if to.is_multiple_of(length) {
@@ -377,10 +511,9 @@ impl Books {
     /// Closes what is open; returns the last stretch of the log, when it holds something.
     pub fn finish(&mut self) -> Option<Progress> {
         let mut end = 0;
-        for (_, (_, to, second)) in std::mem::take(&mut self.open) {
-            end = to;
-            self.interval.add(&second);
-            self.point.add(&second);
+        for (_, open) in std::mem::take(&mut self.open) {
+            end = open.to;
+            self.note(&open);
         }
         let end = end.max(self.last).max(self.interval.from);
         if self.point.count > 0 {

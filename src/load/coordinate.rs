@@ -9,16 +9,15 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::load::collect::{Books, EndpointTally, Tally, latency};
+use crate::load::collect::Books;
 use crate::load::error::Error;
 use crate::load::event::{Event, Phase};
-use crate::load::failure::Kind;
-use crate::load::judge::{Evidence, judge, judge_limit};
-use crate::load::limit::LimitResult;
+use crate::load::gauge::micros;
 use crate::load::pace::Share;
-use crate::load::plan::{Model, Plan};
+use crate::load::plan::Plan;
 use crate::load::protocol::{self, Order, Report};
-use crate::load::summary::{Endpoint, Generator, Steady, Summary, Window};
+use crate::load::result::{End, summarise};
+use crate::load::summary::{Generator, Summary};
 use crate::unit::float;
 
 /// How the worker process is started.
@@ -134,11 +133,11 @@ pub async fn conduct(
         emit(Event::Started {
             plan: plan.name.clone(),
             target: plan.target.to_string(),
-            load: describe(&plan.model),
+            load: plan.model.words.clone(),
             threads,
             at,
         });
-        let books = Books::new(threads, at, plan.model.ramp(), plan.duration().0);
+        let books = Books::new(threads, at, plan);
         let summary = follow(plan, books, (Some(orders), &mut frames), emit, cancel).await?;
         emit(Event::Finished(Box::new(summary.clone())));
         Ok(summary)
@@ -174,6 +173,7 @@ async fn follow<W>(
 ) -> Result<Summary, Error> {
     let threads = u32::try_from(books.n_threads()).unwrap_or(1);
     let mut phases = Phases::new(plan);
+    let mut stopped = None;
     let cpu = loop {
         let report = if orders.is_some() {
             tokio::select! {
@@ -195,6 +195,12 @@ async fn follow<W>(
             Report::Snapshot(snapshot) => {
                 phases.emit(snapshot.to, emit);
                 let told = books.add(&snapshot)?;
+                if let Some(why) = told.stop
+                    && stopped.is_none()
+                {
+                    stopped = Some(why);
+                    orders = None;
+                }
                 if let Some(progress) = told.second {
                     emit(Event::Progress(progress));
                 }
@@ -218,25 +224,44 @@ async fn follow<W>(
         late: books.late,
         skipped: books.skipped,
     };
-    Ok(summarise(plan, &books, generator, orders.is_none()))
+    let end = match (&orders, stopped) {
+        (_, Some(why)) => End::Stopped(why),
+        (Some(_), None) => End::Reached,
+        (None, None) => End::Cut,
+    };
+    Ok(summarise(plan, &books, generator, &end))
 }
 
 struct Phases {
-    ramp: u64,
+    judged: Option<(u64, u64)>,
     duration: u64,
+    /// Name and end of each stage; empty where the phase says it all.
+    stages: Vec<(String, u64)>,
     told: Option<Phase>,
+    told_stage: Option<usize>,
 }
 
 impl Phases {
     fn new(plan: &Plan) -> Self {
-        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        Self { ramp: micros(plan.model.ramp()), duration: micros(plan.duration().0), told: None }
+        let model = &plan.model;
+        let ends =
+            crate::load::stages::parts(&model.stages).into_iter().map(|(_, end)| micros(end));
+        let names = model.stages.iter().map(|stage| stage.name.clone());
+        let stages: Vec<(String, u64)> = names.zip(ends).collect();
+        Self {
+            judged: model.judged().map(|(begin, end)| (micros(begin), micros(end))),
+            duration: micros(plan.duration().0),
+            stages: if stages.len() > 2 { stages } else { Vec::new() },
+            told: None,
+            told_stage: None,
+        }
     }
 
     fn emit(&mut self, at: u64, emit: &mut (dyn FnMut(Event) + Send)) {
+        let is_judged = self.judged.is_some_and(|(begin, end)| begin < at && at <= end);
         let phase = if at > self.duration {
             Phase::Drain
-        } else if at > self.ramp {
+        } else if is_judged {
             Phase::Steady
         } else {
             Phase::Ramp
@@ -245,93 +270,12 @@ impl Phases {
             self.told = Some(phase);
             emit(Event::Phase(phase));
         }
-    }
-}
-
-fn summarise(plan: &Plan, books: &Books, generator: Generator, is_cut: bool) -> Summary {
-    let end = books.end(is_cut);
-    let begin = books.steady_from().min(end);
-    let (all, held) = (Duration::from_micros(end), Duration::from_micros(end - begin));
-    let whole = books.sum(|endpoint| vec![&endpoint.ramp, &endpoint.steady]);
-    let steady = books.sum(|endpoint| vec![&endpoint.steady]);
-    let mut limits: Vec<LimitResult> = Vec::new();
-    for limit in &plan.limits {
-        let tally = books.sum(|endpoint| {
-            if limit.is_of(&endpoint.name) { vec![&endpoint.steady] } else { Vec::new() }
-        });
-        limits.push(judge_limit(limit, &tally, held));
-    }
-    let judgement = judge(
-        &Evidence {
-            whole: &whole,
-            n_unconnected: whole.n_of(Kind::Connect),
-            n_generator: whole.n_of(Kind::Generator),
-            late: books.late,
-            dropped: books.dropped,
-            cpu_share: generator.cpu_share,
-            is_cut,
-            is_all_ramp: plan.model.ramp() >= plan.duration().0,
-        },
-        &limits,
-    );
-    let mut endpoints = Vec::new();
-    for endpoint in &books.endpoints {
-        endpoints.push(endpoint_of(endpoint, all));
-    }
-    Summary {
-        schema: Summary::SCHEMA.to_owned(),
-        tool: "load".to_owned(),
-        verdict: judgement.verdict,
-        reasons: judgement.reasons,
-        plan: plan.name.clone(),
-        target: plan.target.to_string(),
-        interrupted: is_cut,
-        unreachable: judgement.is_unreachable,
-        window: Window { start: books.at(0), end: books.at(end) },
-        steady: Steady {
-            start: books.at(begin),
-            end: books.at(end),
-            requests: steady.requests(held),
-            latency: latency(&steady.response),
-            service_time: latency(&steady.service),
-            first_byte: latency(&steady.first_byte),
-        },
-        requests: whole.requests(all),
-        latency: latency(&whole.response),
-        service_time: latency(&whole.service),
-        first_byte: latency(&whole.first_byte),
-        endpoints,
-        errors: whole.errors(),
-        generator,
-        limits,
-        series: books.points.clone(),
-    }
-}
-
-fn endpoint_of(endpoint: &EndpointTally, span: Duration) -> Endpoint {
-    let mut tally = Tally::default();
-    tally.add(&endpoint.ramp);
-    tally.add(&endpoint.steady);
-    Endpoint {
-        name: endpoint.name.clone(),
-        requests: tally.requests(span),
-        latency: latency(&tally.response),
-        service_time: latency(&tally.service),
-        first_byte: latency(&tally.first_byte),
-        bytes: tally.bytes,
-        errors: tally.errors(),
-    }
-}
-
-/// The load in words.
-fn describe(model: &Model) -> String {
-    match model {
-        Model::Closed { users, spawn_rate, duration } => {
-            let s = if *users == 1 { "" } else { "s" };
-            format!("{users} user{s}, {spawn_rate} starting, for {duration}")
-        }
-        Model::Open { arrivals, max_users, duration } => {
-            format!("{arrivals} arriving (at most {max_users} at a time), for {duration}")
+        let stage = self.stages.iter().position(|(_, end)| at <= *end);
+        if stage > self.told_stage
+            && let Some((name, _)) = stage.and_then(|at| self.stages.get(at))
+        {
+            self.told_stage = stage;
+            emit(Event::Stage(name.clone()));
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Event {
     },
     /// Another phase begins.
     Phase(Phase),
+    /// Another stage begins; its name, empty for a ramp. Only where there are several.
+    Stage(String),
     /// The last second, for a live view.
     Progress(Progress),
     /// What a job log shows: the last 5 s, or 30 s after 5 minutes; its percentiles are its own.

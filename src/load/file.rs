@@ -8,6 +8,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::load::model::{Preset, Spacing};
 use crate::load::think::Think;
 use crate::unit::{Rate, Span};
 
@@ -24,8 +25,18 @@ pub struct ModelFile {
     pub arrivals: Option<Rate>,
     /// Open model: how many journeys may run at the same time; further ones are counted as dropped.
     pub max_users: Option<u32>,
+    /// Open model: how arrivals follow each other; `even` when left out.
+    pub spacing: Option<Spacing>,
     /// How long the load lasts, its ramp included.
     pub duration: Option<Span>,
+    /// Levels one after the other, in place of a single one.
+    pub stages: Vec<StageFile>,
+    /// A kind of test that makes the stages itself, up to `users` or `arrivals`.
+    pub preset: Option<Preset>,
+    /// With `preset: spike`: the level before and after; a tenth of the peak when left out.
+    pub base: Option<Rate>,
+    /// With `preset: stress`: how many steps there are; 20 when left out.
+    pub steps: Option<u32>,
     /// Think time of every journey that has none of its own.
     pub think: Option<Think>,
     /// How long a request may take before it counts as failed; 30s when left out.
@@ -34,6 +45,25 @@ pub struct ModelFile {
     pub threads: Option<u32>,
     /// Makes the random choices repeatable.
     pub seed: Option<u64>,
+}
+
+/// A stage: a level to go to and to hold.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct StageFile {
+    /// Its name, for limits that are aimed at it (`p95 < 1s during peak`).
+    pub name: Option<String>,
+    /// The level in users (closed model).
+    pub users: Option<u32>,
+    /// The level in arrivals (open model).
+    pub arrivals: Option<Rate>,
+    /// How long it takes to get there from the level before, in a straight line; at once when left
+    /// out.
+    pub ramp: Option<Span>,
+    /// How long the level is held.
+    pub hold: Option<Span>,
+    /// Whether limits are judged on it; when no stage says so, on those that hold the highest level.
+    pub judge: Option<bool>,
 }
 
 /// A journey: what one user does, round after round.
@@ -50,6 +80,8 @@ pub struct JourneyFile {
     pub data: BTreeMap<String, Vec<Value>>,
     /// What `user` stands for, evaluated once for each user: `"{{ pick(users) }}"`.
     pub user: Option<Value>,
+    /// Tags of every request of the journey, for limits (`p95 tagged checkout < 1s`).
+    pub tags: Vec<String>,
     /// Headers of every request of the journey.
     pub headers: BTreeMap<String, String>,
     /// Steps of a user's start, done once, without think time.
@@ -78,6 +110,8 @@ pub struct StepFile {
     pub steps: Vec<StepFile>,
     /// The name it is counted under; the path as written when left out.
     pub name: Option<String>,
+    /// Tags of its requests, for limits (`p95 tagged checkout < 1s`).
+    pub tags: Vec<String>,
     /// How often it is done before the next step; 1 when left out.
     pub repeat: Option<u32>,
     /// The step is left out unless this variable is known.

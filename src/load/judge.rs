@@ -1,10 +1,7 @@
 //! From what was counted to a verdict: data quality first, then the limits. Pure.
 
-use std::time::Duration;
-
-use crate::load::collect::{Tally, millis, percent, rate, round};
-use crate::load::histogram::Histogram;
-use crate::load::limit::{Limit, LimitResult, Metric};
+use crate::load::collect::{Tally, percent};
+use crate::load::limit::LimitResult;
 use crate::unit::float;
 use crate::verdict::Verdict;
 
@@ -25,7 +22,7 @@ pub struct Evidence<'a> {
     pub cpu_share: f64,
     /// True when the run was ended before its time.
     pub is_cut: bool,
-    /// True when the ramp lasted as long as the run.
+    /// True when no stage holds a level that limits could be judged on, and some limit needs one.
     pub is_all_ramp: bool,
 }
 
@@ -75,7 +72,7 @@ pub fn judge(evidence: &Evidence<'_>, limits: &[LimitResult]) -> Judgement {
         judgement.worsen(
             Verdict::Inconclusive,
             "the ramp lasted as long as the run, so no limit can be judged: raise the duration or \
-             the spawn rate",
+             the spawn rate, or aim limits by `during`",
         );
     }
     for limit in limits {
@@ -90,7 +87,8 @@ pub fn judge(evidence: &Evidence<'_>, limits: &[LimitResult]) -> Judgement {
 }
 
 impl Judgement {
-    fn worsen(&mut self, verdict: Verdict, reason: impl Into<String>) {
+    /// Takes a verdict that may be worse, and its reason.
+    pub fn worsen(&mut self, verdict: Verdict, reason: impl Into<String>) {
         self.verdict = self.verdict.max(verdict);
         self.reasons.push(reason.into());
     }
@@ -127,45 +125,11 @@ impl Judgement {
     }
 }
 
-/// Judges one limit on the requests it speaks of, counted over `span`.
-pub fn judge_limit(limit: &Limit, tally: &Tally, span: Duration) -> LimitResult {
-    let value = measure(limit.metric, tally, span);
-    let bound = limit.show(limit.value);
-    let (verdict, reason) = match value {
-        None => (Verdict::Inconclusive, "no request to judge it on".to_owned()),
-        Some(value) if limit.operator.holds(value, limit.value) => {
-            (Verdict::Passed, limit.show(value))
-        }
-        Some(value) => (Verdict::Failed, format!("it was {}, not {bound}", limit.show(value))),
-    };
-    LimitResult {
-        name: limit.text.clone(),
-        verdict,
-        value: value.map(round),
-        limit: limit.value,
-        samples: tally.count,
-        reason,
-    }
-}
-
-fn measure(metric: Metric, tally: &Tally, span: Duration) -> Option<f64> {
-    if tally.count == 0 {
-        return None;
-    }
-    let of = |value: fn(&Histogram) -> u64| millis(value(&tally.response));
-    Some(match metric {
-        Metric::Mean => tally.response.mean() / 1000.0,
-        Metric::Percentile(percent) => millis(tally.response.value_at_percentile(percent)),
-        Metric::Max => of(Histogram::max),
-        Metric::Errors => float(tally.failed) / float(tally.count),
-        Metric::Rate => rate(tally.count, span),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::load::failure::Kind;
+    use crate::load::gauge::{Gauge, Stretch};
 
     fn tally(count: u64, failed: u64) -> Tally {
         let mut tally = Tally { count, failed, ..Tally::default() };
@@ -191,8 +155,18 @@ mod tests {
         }
     }
 
+    /// A limit on the tally, as one stretch of ten seconds.
     fn limit(text: &str, tally: &Tally) -> LimitResult {
-        judge_limit(&text.parse().unwrap(), tally, Duration::from_secs(10))
+        const TEN_SECONDS: u64 = 10_000_000;
+        let mut gauge = Gauge::new(text.parse().unwrap(), vec![(0, TEN_SECONDS)]);
+        let seen = Stretch {
+            count: tally.count,
+            failed: tally.failed,
+            response: tally.response.clone(),
+            ..Stretch::default()
+        };
+        gauge.close(TEN_SECONDS, &seen);
+        gauge.judge(TEN_SECONDS)
     }
 
     #[test]

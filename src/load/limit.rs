@@ -1,11 +1,16 @@
 //! Limits on what the client saw: `p95 < 300ms`, `errors < 1%`, `p99 GET /products < 1s`.
+//!
+//! In full: `METRIC [of ENDPOINT | tagged TAG] < VALUE [over SPAN] [during STAGE] [or abort [after N]]`.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::unit::{Rate, Span};
+use crate::load::error::suggest;
+use crate::load::model::Preset;
+use crate::unit::{self, Rate, Span};
 use crate::verdict::Verdict;
 
 /// A limit as meant.
@@ -17,10 +22,18 @@ pub struct Limit {
     pub metric: Metric,
     /// Of which endpoint, with or without its method; `None`: of all.
     pub endpoint: Option<String>,
+    /// Of the endpoints with this tag; `None`: of all.
+    pub tag: Option<String>,
     /// How it is compared.
     pub operator: Operator,
     /// With what: milliseconds, a share of 1, or a rate per second.
     pub value: f64,
+    /// Must hold in each stretch of this length; `None`: over the whole.
+    pub over: Option<Span>,
+    /// During which stage; `None`: where limits are judged.
+    pub during: Option<String>,
+    /// Ends the run once it is broken by so many requests at least.
+    pub abort: Option<u64>,
 }
 
 /// What a limit measures.
@@ -37,6 +50,24 @@ pub enum Metric {
     Errors,
     /// Requests a second.
     Rate,
+    /// The highest level that a stress test found to be good, a second or in users.
+    Capacity,
+    /// How long after a spike it took until the target was as before.
+    Recovery,
+    /// By how much the response time grew over a soak, as a share.
+    Drift,
+}
+
+impl Metric {
+    /// Returns the preset that finds it.
+    pub fn preset(self) -> Option<Preset> {
+        match self {
+            Self::Capacity => Some(Preset::Stress),
+            Self::Recovery => Some(Preset::Spike),
+            Self::Drift => Some(Preset::Soak),
+            Self::Mean | Self::Percentile(_) | Self::Max | Self::Errors | Self::Rate => None,
+        }
+    }
 }
 
 /// How a limit compares.
@@ -90,7 +121,11 @@ pub struct LimitResult {
 #[error("{0}")]
 pub struct Error(String);
 
-const METRICS: &str = "mean, p50, p90, p95, p99 (any pN), max, errors, rate";
+const METRICS: [&str; 11] =
+    ["mean", "p50", "p90", "p95", "p99", "max", "errors", "rate", "capacity", "recovery", "drift"];
+
+/// Requests that must have been made before a run is ended early.
+const ABORT_AFTER: u64 = 100;
 
 impl FromStr for Limit {
     type Err = Error;
@@ -102,28 +137,127 @@ impl FromStr for Limit {
             Error(format!("`{squeezed}` compares nothing: write it as `p95 < 300ms`"))
         })?;
         let (left, right) = squeezed.split_at(at);
-        let (operator, value) = match (right.strip_prefix("<="), right.strip_prefix(">=")) {
-            (Some(value), _) => (Operator::AtMost, value),
-            (_, Some(value)) => (Operator::AtLeast, value),
+        let (operator, right) = match (right.strip_prefix("<="), right.strip_prefix(">=")) {
+            (Some(right), _) => (Operator::AtMost, right),
+            (_, Some(right)) => (Operator::AtLeast, right),
             _ if right.starts_with('<') => (Operator::Below, &right[1..]),
             _ => (Operator::Above, &right[1..]),
         };
-        let (metric, endpoint) = left.trim().split_once(' ').unwrap_or((left.trim(), ""));
+        let (metric, of) = left.trim().split_once(' ').unwrap_or((left.trim(), ""));
         let metric = parse_metric(metric)?;
-        let endpoint = Some(endpoint.trim()).filter(|name| !name.is_empty()).map(str::to_owned);
-        let value = parse_value(metric, value.trim())?;
-        Ok(Self { text: squeezed, metric, endpoint, operator, value })
+        let (endpoint, tag) = parse_subject(of.trim())?;
+        let (value, rest) = split_value(right);
+        let value = parse_value(metric, &value)?;
+        let mut limit = Self {
+            text: squeezed.clone(),
+            metric,
+            endpoint,
+            tag,
+            operator,
+            value,
+            over: None,
+            during: None,
+            abort: None,
+        };
+        limit.parse_rest(&rest)?;
+        limit.check()?;
+        Ok(limit)
+    }
+}
+
+/// What stands between metric and operator: an endpoint, with `of` and quotes or without, or
+/// `tagged NAME`.
+fn parse_subject(text: &str) -> Result<(Option<String>, Option<String>), Error> {
+    if let Some(tag) = text.strip_prefix("tagged ") {
+        return Ok((None, Some(tag.trim().to_owned())));
+    }
+    let name = text.strip_prefix("of ").unwrap_or(text).trim();
+    let name = match name.strip_prefix('"') {
+        Some(rest) => rest
+            .strip_suffix('"')
+            .ok_or_else(|| Error(format!("`{name}` is not closed by a quote")))?,
+        None => name,
+    };
+    Ok((Some(name.to_owned()).filter(|name| !name.is_empty()), None))
+}
+
+/// The value ends where a word begins that says more.
+fn split_value(text: &str) -> (String, Vec<&str>) {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let is_more = |word: &&str| ["over", "during", "or", "abort", "after"].contains(word);
+    let at = words.iter().position(is_more).unwrap_or(words.len());
+    let (value, rest) = words.split_at(at);
+    (value.join(" "), rest.to_vec())
+}
+
+impl Limit {
+    fn parse_rest(&mut self, words: &[&str]) -> Result<(), Error> {
+        match words {
+            [] => Ok(()),
+            ["over", span, rest @ ..] => {
+                let span: Span =
+                    span.parse().map_err(|error: unit::Error| Error(error.to_string()))?;
+                if span.0 < Duration::from_secs(1) {
+                    return Err(Error("`over` needs a second at least".to_owned()));
+                }
+                self.over = Some(span);
+                self.parse_rest(rest)
+            }
+            ["during", rest @ ..] => {
+                let at = rest.iter().position(|word| ["over", "or"].contains(word));
+                let (name, rest) = rest.split_at(at.unwrap_or(rest.len()));
+                if name.is_empty() {
+                    return Err(Error("`during` needs the name of a stage".to_owned()));
+                }
+                self.during = Some(name.join(" "));
+                self.parse_rest(rest)
+            }
+            ["or", "abort"] => {
+                self.abort = Some(ABORT_AFTER);
+                Ok(())
+            }
+            ["or", "abort", "after", number] => {
+                let number = number.parse().ok().filter(|n| *n > 0);
+                let wrong = || Error("`or abort after` needs a number of requests".to_owned());
+                self.abort = Some(number.ok_or_else(wrong)?);
+                Ok(())
+            }
+            other => Err(Error(format!(
+                "`{}` is not understood: after the value there may be `over 30s`, `during STAGE` \
+                 and at the end `or abort` or `or abort after 50`",
+                other.join(" ")
+            ))),
+        }
+    }
+
+    /// Some metrics are of a whole run only.
+    fn check(&self) -> Result<(), Error> {
+        let is_whole = self.endpoint.is_none()
+            && self.tag.is_none()
+            && self.over.is_none()
+            && self.during.is_none()
+            && self.abort.is_none();
+        if self.metric.preset().is_some() && !is_whole {
+            return Err(Error(format!(
+                "`{}` is one figure of a whole run: no endpoint, stretch, stage or `or abort`",
+                self.text.split(' ').next().unwrap_or_default()
+            )));
+        }
+        Ok(())
     }
 }
 
 fn parse_metric(word: &str) -> Result<Metric, Error> {
-    let unknown = || Error(format!("`{word}` is not a metric: use one of {METRICS}"));
+    let unknown = || Error(format!("`{word}` is not a metric: {}", suggest(word, &METRICS)));
     match word {
         "mean" | "avg" => Ok(Metric::Mean),
         "median" => Ok(Metric::Percentile(50.0)),
         "max" => Ok(Metric::Max),
         "errors" => Ok(Metric::Errors),
         "rate" => Ok(Metric::Rate),
+        "capacity" => Ok(Metric::Capacity),
+        "recovery" => Ok(Metric::Recovery),
+        "drift" => Ok(Metric::Drift),
         _ => {
             let number: f64 =
                 word.strip_prefix('p').and_then(|n| n.parse().ok()).ok_or_else(unknown)?;
@@ -138,36 +272,42 @@ fn parse_metric(word: &str) -> Result<Metric, Error> {
 
 fn parse_value(metric: Metric, text: &str) -> Result<f64, Error> {
     match metric {
-        Metric::Mean | Metric::Percentile(_) | Metric::Max => text
+        Metric::Mean | Metric::Percentile(_) | Metric::Max | Metric::Recovery => text
             .parse::<Span>()
             .map(|span| span.0.as_secs_f64() * 1000.0)
             .map_err(|error| Error(error.to_string())),
-        Metric::Errors => text
+        Metric::Errors | Metric::Drift => text
             .strip_suffix('%')
             .and_then(|number| number.trim().parse::<f64>().ok())
-            .filter(|number| (0.0..=100.0).contains(number))
+            .filter(|number| *number >= 0.0 && (*number <= 100.0 || metric == Metric::Drift))
             .map(|number| number / 100.0)
             .ok_or_else(|| Error(format!("`{text}` is not a share such as `1%`"))),
-        Metric::Rate => {
+        Metric::Rate | Metric::Capacity => {
             text.parse::<Rate>().map(|rate| rate.0).map_err(|error| Error(error.to_string()))
         }
     }
 }
 
 impl Limit {
-    /// True when the limit speaks of the endpoint (`GET /products`).
+    /// True when the limit speaks of the endpoint (`GET /products`), tags left aside.
     pub fn is_of(&self, endpoint: &str) -> bool {
         self.endpoint.as_deref().is_none_or(|name| {
             name == endpoint || endpoint.split_once(' ').is_some_and(|(_, path)| name == path)
         })
     }
 
+    /// The limit as written, without what follows from breaking it.
+    pub fn condition(&self) -> &str {
+        self.text.split(" or abort").next().unwrap_or_default()
+    }
+
     /// Writes a measured value in the limit's unit.
     pub fn show(&self, value: f64) -> String {
         match self.metric {
-            Metric::Mean | Metric::Percentile(_) | Metric::Max => millis(value),
-            Metric::Errors => format!("{:.2}%", value * 100.0),
+            Metric::Mean | Metric::Percentile(_) | Metric::Max | Metric::Recovery => millis(value),
+            Metric::Errors | Metric::Drift => format!("{:.2}%", value * 100.0),
             Metric::Rate => format!("{value:.1}/s"),
+            Metric::Capacity => format!("{value:.1}"),
         }
     }
 }
@@ -223,6 +363,30 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_may_say_of_what_when_and_what_then() {
+        type Row = (&'static str, Option<&'static str>, Option<&'static str>, Option<u64>);
+        let rows: [(Row, Option<&str>, Option<u64>); 6] = [
+            (("p95 of \"GET /a b\" < 1s", Some("GET /a b"), None, None), None, None),
+            (("p95 of GET /a < 1s over 30s", Some("GET /a"), None, Some(30)), None, None),
+            (("errors tagged checkout < 1%", None, Some("checkout"), None), None, None),
+            (("errors < 5 % or abort", None, None, None), None, Some(100)),
+            (
+                ("p95<1s during the peak or abort after 9", None, None, None),
+                Some("the peak"),
+                Some(9),
+            ),
+            (("rate > 5/s during up over 1m", None, None, Some(60)), Some("up"), None),
+        ];
+        for ((text, endpoint, tag, over), during, abort) in rows {
+            let limit: Limit = text.parse().unwrap();
+            assert_eq!(limit.endpoint.as_deref(), endpoint, "{text}");
+            assert_eq!(limit.tag.as_deref(), tag, "{text}");
+            assert_eq!(limit.over, over.map(Span::seconds), "{text}");
+            assert_eq!((limit.during.as_deref(), limit.abort), (during, abort), "{text}");
+        }
+    }
+
+    #[test]
     fn a_wrong_limit_says_what_would_be_right() {
         for (text, says) in [
             ("p95", "compares nothing"),
@@ -236,6 +400,14 @@ mod tests {
             ("rate > fast", "rate"),
             ("< 5ms", "not a metric"),
             ("p95 <", "duration"),
+            ("errrors < 1%", "did you mean `errors`?"),
+            ("p95 < 1s over 1", "duration"),
+            ("p95 < 1s over 10ms", "a second at least"),
+            ("p95 < 1s during", "name of a stage"),
+            ("p95 < 1s or stop", "`or stop` is not understood"),
+            ("p95 < 1s or abort after x", "number of requests"),
+            ("p95 of \"a < 1s", "not closed"),
+            ("capacity GET /a > 5/s", "one figure of a whole run"),
         ] {
             let error = text.parse::<Limit>().unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");

@@ -36,16 +36,11 @@ impl Share {
     }
 }
 
-/// Returns when the `n`-th start is meant, at `rate` starts a second.
-pub fn start_at(n: u64, rate: f64) -> Duration {
-    Duration::try_from_secs_f64(crate::unit::float(n) / rate).unwrap_or(Duration::MAX)
-}
-
-/// Returns the end of the interval that begins at `from`: the next whole second, or the end of the
-/// ramp when that comes first, so that no interval mixes ramp and steady phase.
-pub fn next_boundary(from: Duration, ramp: Duration) -> Duration {
+/// Returns the end of the interval that begins at `from`: the next whole second, or the next of the
+/// `cuts` when that comes first, so that no interval mixes two stages.
+pub fn next_boundary(from: Duration, cuts: &[Duration]) -> Duration {
     let second = Duration::from_secs(from.as_secs() + 1);
-    if from < ramp && ramp < second { ramp } else { second }
+    cuts.iter().copied().find(|cut| *cut > from).map_or(second, |cut| cut.min(second))
 }
 
 /// Returns the order in which journeys are handed out: each as often as its weight says, spread
@@ -124,22 +119,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_are_counted_from_the_beginning() {
-        for (n, rate, millis) in [(0, 25.0, 0), (1, 25.0, 40), (249, 25.0, 9960), (10, 0.5, 20_000)]
-        {
-            assert_eq!(start_at(n, rate), Duration::from_millis(millis), "{n} at {rate}");
-        }
-    }
-
-    #[test]
-    fn intervals_end_on_seconds_and_at_the_ramps_end() {
+    fn intervals_end_on_seconds_and_where_a_stage_ends() {
         let ms = Duration::from_millis;
-        for (from, ramp, end) in
-            [(0, 9960, 1000), (9000, 9960, 9960), (9960, 9960, 10_000), (10_000, 9960, 11_000)]
+        let cuts = [ms(9960), ms(12_000), ms(12_100)];
+        for (from, end) in
+            [(0, 1000), (9000, 9960), (9960, 10_000), (11_000, 12_000), (12_000, 12_100)]
         {
-            assert_eq!(next_boundary(ms(from), ms(ramp)), ms(end), "{from}");
+            assert_eq!(next_boundary(ms(from), &cuts), ms(end), "{from}");
         }
-        assert_eq!(next_boundary(ms(0), ms(0)), ms(1000));
+        assert_eq!(next_boundary(ms(0), &[]), ms(1000));
     }
 
     #[test]

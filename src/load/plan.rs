@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::load::file::{JourneyFile, ModelFile};
+use crate::load::gauge::Tags;
 use crate::load::limit::Limit;
+use crate::load::model::{Model, Preset};
 use crate::load::think::Think;
 use crate::unit::{Rate, Span};
 
@@ -43,6 +45,8 @@ pub struct Overrides {
     pub arrivals: Option<Rate>,
     /// `--duration`.
     pub duration: Option<Span>,
+    /// `--preset`.
+    pub preset: Option<Preset>,
     /// `--threads`.
     pub threads: Option<u32>,
     /// `--timeout`.
@@ -69,6 +73,8 @@ pub struct Plan {
     pub journeys: Vec<Journey>,
     /// What the client may see at most.
     pub limits: Vec<Limit>,
+    /// Tags and the endpoints that carry them.
+    pub tags: Tags,
     /// How many threads generate at most; one a core otherwise.
     pub threads: Option<u32>,
     /// Makes the random choices repeatable.
@@ -95,62 +101,17 @@ impl Plan {
 
     /// Returns how many users run at the same time at most.
     pub fn n_users(&self) -> u32 {
-        match self.model {
-            Model::Closed { users, .. } => users,
-            Model::Open { max_users, .. } => max_users,
-        }
+        self.model.n_users()
     }
 
     /// Returns the asked rate of journeys; `None` where the target decides it (closed model).
     pub fn rate(&self) -> Option<Rate> {
-        match self.model {
-            Model::Closed { .. } => None,
-            Model::Open { arrivals, .. } => Some(arrivals),
-        }
+        self.model.rate()
     }
 
     /// Returns how long the load lasts.
     pub fn duration(&self) -> Span {
-        match self.model {
-            Model::Closed { duration, .. } | Model::Open { duration, .. } => duration,
-        }
-    }
-}
-
-/// How much load, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Model {
-    /// So many users, each waiting for its answers.
-    Closed {
-        /// How many.
-        users: u32,
-        /// How many start a second.
-        spawn_rate: Rate,
-        /// How long, the ramp included.
-        duration: Span,
-    },
-    /// So many journeys a second, whatever the target does.
-    Open {
-        /// How many a second.
-        arrivals: Rate,
-        /// How many at the same time at most.
-        max_users: u32,
-        /// How long.
-        duration: Span,
-    },
-}
-
-impl Model {
-    /// Returns when all users have started; zero in the open model.
-    pub fn ramp(&self) -> Duration {
-        match self {
-            Self::Closed { users, spawn_rate, .. } => {
-                Duration::try_from_secs_f64(f64::from(users.saturating_sub(1)) / spawn_rate.0)
-                    .unwrap_or(Duration::MAX)
-            }
-            Self::Open { .. } => Duration::ZERO,
-        }
+        self.model.duration()
     }
 }
 
@@ -308,6 +269,8 @@ pub struct Request {
     pub path: String,
     /// The endpoint it is counted under, without the method.
     pub name: String,
+    /// What limits may name it by.
+    pub tags: Vec<String>,
     /// Header names in lower case with their value templates.
     pub headers: BTreeMap<String, String>,
     /// What is sent.

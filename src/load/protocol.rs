@@ -78,6 +78,8 @@ pub struct Snapshot {
     pub dropped: u64,
     /// Steps left out.
     pub skipped: u64,
+    /// Rounds of journeys that were finished.
+    pub rounds: u64,
     /// The endpoints that were used.
     pub endpoints: Vec<Delta>,
 }

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::load::error::Mistakes;
+use crate::load::gauge::Tags;
 use crate::load::jsonpath::JsonPath;
 use crate::load::plan::{
     Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Plan, Request, Status, Step,
@@ -24,6 +25,8 @@ pub struct Script {
     pub weights: Vec<u32>,
     /// `GET /products`, in order of first appearance.
     pub endpoints: Vec<String>,
+    /// Tags and the endpoints that carry them.
+    pub tags: Tags,
 }
 
 /// A journey, ready to run.
@@ -121,12 +124,14 @@ impl Script {
     /// Compiles the plan's journeys; every mistake is added to `mistakes`.
     pub fn compile(plan: &Plan, mistakes: &mut Mistakes) -> Self {
         let mut endpoints = Vec::new();
+        let mut tags = Tags::new();
         let mut n_requests = 0;
         let mut journeys = Vec::new();
         for (n, journey) in plan.journeys.iter().enumerate() {
             let mut compiler = Compiler {
                 names: names(journey),
                 endpoints: &mut endpoints,
+                tags: &mut tags,
                 n_requests: &mut n_requests,
                 timeout: plan.timeout.0,
                 mistakes,
@@ -134,7 +139,7 @@ impl Script {
             journeys.push(compiler.journey(&format!("journeys[{n}]"), journey));
         }
         let weights = plan.journeys.iter().map(|journey| journey.weight).collect();
-        Self { journeys, weights, endpoints }
+        Self { journeys, weights, endpoints, tags }
     }
 
     /// Returns all requests, in the order of their numbers.
@@ -188,6 +193,7 @@ fn add_names(step: &Step, names: &mut Names) {
 struct Compiler<'a> {
     names: Names,
     endpoints: &'a mut Vec<String>,
+    tags: &'a mut Tags,
     n_requests: &'a mut usize,
     timeout: Duration,
     mistakes: &'a mut Mistakes,
@@ -238,6 +244,13 @@ impl Compiler<'_> {
 
     fn request(&mut self, key: &str, request: &Request) -> CompiledRequest {
         let method = request.method;
+        let endpoint = format!("{method} {}", request.name);
+        for tag in &request.tags {
+            let tagged = self.tags.entry(tag.clone()).or_default();
+            if !tagged.contains(&endpoint) {
+                tagged.push(endpoint.clone());
+            }
+        }
         let verb = method.to_string().to_lowercase();
         let path = self.template(format!("{key}.{verb}"), &request.path);
         let headers = request
@@ -266,7 +279,7 @@ impl Compiler<'_> {
             method,
             origin: request.origin.clone(),
             path,
-            endpoint: self.endpoint(format!("{method} {}", request.name)),
+            endpoint: self.endpoint(endpoint),
             headers,
             body: self.body(key, &request.body),
             save,

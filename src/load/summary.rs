@@ -39,6 +39,12 @@ pub struct Summary {
     pub first_byte: Latency,
     /// What each endpoint did, in order of first use.
     pub endpoints: Vec<Endpoint>,
+    /// What each stage did, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageSummary>,
+    /// What a preset was looking for.
+    #[serde(default, skip_serializing_if = "Found::is_empty")]
+    pub found: Found,
     /// Every kind of failure, most frequent first.
     pub errors: Vec<ErrorCount>,
     /// What the generator itself did.
@@ -149,6 +155,50 @@ pub struct Endpoint {
     pub bytes: Bytes,
     /// Every kind of failure, most frequent first.
     pub errors: Vec<ErrorCount>,
+}
+
+/// What one stage did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageSummary {
+    /// Its name; empty for a ramp.
+    pub name: String,
+    /// The first moment, in milliseconds since 1970.
+    pub start: i64,
+    /// The last moment.
+    pub end: i64,
+    /// The level at its start: users, or arrivals a second.
+    pub from: f64,
+    /// The level at its end.
+    pub to: f64,
+    /// Counts within it.
+    pub requests: Requests,
+    /// Response time from the meant start.
+    pub latency: Latency,
+    /// Arrivals that found no free user.
+    pub dropped: u64,
+}
+
+/// What a preset was looking for.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Found {
+    /// The highest level that was good, in arrivals a second or in users; 0 when none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<f64>,
+    /// Requests a second at that level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_requests: Option<f64>,
+    /// How long after a spike the target needed to be as before, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<f64>,
+    /// By which share p95 grew over a soak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<f64>,
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Bytes of bodies.

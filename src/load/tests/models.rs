@@ -131,3 +131,119 @@ async fn an_arrival_cannot_outlast_the_run_by_more_than_a_timeout() {
     let summary = run(&plan(yaml, server.port)).await.summary;
     assert!(summary.requests.count > 3, "{:?}", summary.requests);
 }
+
+#[tokio::test]
+async fn stages_raise_and_lower_the_users_and_limits_look_where_they_are_aimed() {
+    // Slow while more than one user asks at a time.
+    let server = Server::http(|_| text(200, "")).await;
+    let yaml = "target: http://127.0.0.1:$PORT\n\
+        load: { stages: [{ users: 1, hold: 1s, name: warm }, { users: 8, ramp: 500ms, hold: 1s, \
+        name: top }, { users: 0, ramp: 500ms }], think: 50ms, threads: 2 }\n\
+        journeys: [{ steps: [{ get: /a, tags: [read] }] }]\n\
+        limits: [rate < 25/s during warm, 'rate > 80/s', rate tagged read > 80/s over 1s]";
+    let ran = run(&plan(yaml, server.port)).await;
+    let summary = &ran.summary;
+    assert!(summary.limits.iter().all(|l| l.verdict == Verdict::Passed), "{:?}", summary.limits);
+    assert_eq!(summary.steady.start - summary.window.start, 1500);
+    assert_eq!(summary.steady.end - summary.window.start, 2500);
+    let stages: Vec<(&str, f64)> =
+        summary.stages.iter().map(|stage| (stage.name.as_str(), stage.to)).collect();
+    assert_eq!(stages, [("warm", 1.0), ("", 8.0), ("top", 8.0), ("stage 3", 0.0)]);
+    let count: u64 = summary.stages.iter().map(|stage| stage.requests.count).sum();
+    assert_eq!(count, summary.requests.count);
+    let told: Vec<&str> = ran
+        .events
+        .iter()
+        .filter_map(|event| if let Event::Stage(name) = event { Some(name.as_str()) } else { None })
+        .collect();
+    assert_eq!(told, ["warm", "", "top", "stage 3"]);
+}
+
+#[tokio::test]
+async fn a_broken_limit_ends_the_run_when_it_says_so() {
+    let server = Server::http(|_| text(500, "")).await;
+    let yaml = "target: http://127.0.0.1:$PORT\n\
+        load: { users: 2, spawn-rate: 1000, duration: 10m, think: 10ms }\n\
+        journeys: [{ steps: [{ get: /a }] }]\nlimits: [errors < 50% or abort after 20]";
+    let summary = run(&plan(yaml, server.port)).await.summary;
+    assert!(summary.window.end - summary.window.start < 60_000);
+    assert!(!summary.interrupted);
+    assert_eq!(summary.outcome(), Outcome::Failed);
+    let last = summary.reasons.last().unwrap();
+    assert!(
+        last.starts_with("ended early by errors < 50% or abort after 20: it was 100.00%"),
+        "{last}"
+    );
+}
+
+#[tokio::test]
+async fn arrivals_by_chance_are_the_same_for_the_same_seed_and_any_number_of_threads() {
+    let server = Server::http(|_| text(200, "")).await;
+    let yaml = "target: http://127.0.0.1:$PORT\n\
+        load: { arrivals: 100/s, duration: 1s, spacing: poisson, seed: 5, threads: 1 }\n\
+        journeys: [{ steps: [{ get: /a }] }]";
+    let one = run(&plan(yaml, server.port)).await.summary.requests.count;
+    let three = run(&plan(&yaml.replace("threads: 1", "threads: 3"), server.port)).await;
+    assert_eq!(three.summary.requests.count, one);
+    assert!((60..140).contains(&one) && one != 100, "{one}");
+}
+
+#[tokio::test]
+async fn a_stress_test_ends_at_the_step_that_breaks_and_names_the_capacity() {
+    let asked = std::sync::Mutex::new(std::collections::VecDeque::new());
+    // Good up to about 50 requests a second.
+    let server = Server::http(move |_| {
+        let mut asked = asked.lock().unwrap();
+        let now = std::time::Instant::now();
+        asked.push_back(now);
+        while asked.front().is_some_and(|at| now - *at > Duration::from_millis(500)) {
+            asked.pop_front();
+        }
+        text(if asked.len() > 25 { 503 } else { 200 }, "")
+    })
+    .await;
+    let yaml = "target: http://127.0.0.1:$PORT\n\
+        load: { preset: stress, arrivals: 120/s, steps: 4, duration: 8s }\n\
+        journeys: [{ steps: [{ get: /a }] }]\nlimits: ['capacity >= 30/s', p95 < 1s]";
+    let summary = run(&plan(yaml, server.port)).await.summary;
+    assert_eq!(summary.verdict, Verdict::Passed, "{:?}", summary.reasons);
+    assert_eq!(summary.found.capacity, Some(30.0));
+    let rps = summary.found.capacity_requests.unwrap();
+    assert!((29.0..31.0).contains(&rps), "{rps}");
+    let why = &summary.reasons[0];
+    assert!(
+        why.starts_with("the target is good up to 30/s; at 60/s: errors < 5%: it was "),
+        "{why}"
+    );
+    assert!(summary.window.end - summary.window.start < 5500, "{:?}", summary.window);
+    let names: Vec<&str> = summary.limits.iter().map(|limit| limit.name.as_str()).collect();
+    assert_eq!(names, ["capacity >= 30/s", "p95 < 1s", "errors < 5%"]);
+    let failed = run(&plan(&yaml.replace("30/s", "60/s"), server.port)).await.summary;
+    assert_eq!(failed.verdict, Verdict::Failed);
+}
+
+#[tokio::test]
+async fn a_spike_is_judged_on_its_peak_and_on_the_recovery() {
+    let start = std::time::Instant::now();
+    // Errors from the third second on, for ever or for 2.5 s.
+    let spike = |bad_until: u64| async move {
+        let start = std::time::Instant::now();
+        let server = Server::http(move |_| {
+            let at = start.elapsed().as_millis();
+            let is_bad = at > 3300 && at < u128::from(bad_until);
+            text(if is_bad { 500 } else { 200 }, "")
+        })
+        .await;
+        let yaml = "target: http://127.0.0.1:$PORT\n\
+            load: { preset: spike, arrivals: 60/s, base: 20/s, duration: 10s }\n\
+            journeys: [{ steps: [{ get: /a }] }]\nlimits: [errors < 99%]";
+        run(&plan(yaml, server.port)).await.summary
+    };
+    let (good, bad) = tokio::join!(spike(5500), spike(60_000));
+    assert!(start.elapsed() < Duration::from_secs(15));
+    assert_eq!(good.verdict, Verdict::Passed, "{:?}", good.reasons);
+    let recovery = good.found.recovery.unwrap();
+    assert!((0.0..2000.0).contains(&recovery), "{recovery}");
+    assert_eq!(bad.found.recovery, None);
+    assert!(bad.reasons.iter().any(|why| why.contains("did not recover")), "{:?}", bad.reasons);
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::support::written;
-use crate::load::plan::Model;
+use crate::load::model::Kind;
 use crate::load::{Error, Overrides, Plan, Written};
 use crate::unit::{Rate, Span};
 
@@ -57,8 +57,8 @@ limits: ["p95 < 300", "p95 GET /nowhere < 1s"]
         [
             "target",
             "load.threads",
-            "load.duration",
             "load",
+            "load.duration",
             "journeys[0].weight",
             "journeys[0].steps[0].get",
             "journeys[0].steps[1]",
@@ -88,12 +88,7 @@ fn the_command_line_replaces_the_file() {
                 journeys: [{ steps: [{ get: /a }] }]";
     let plan = build(yaml, &Overrides::default()).unwrap();
     assert_eq!(plan.target.to_string(), "http://shop.example:8080/base");
-    let closed = |users, rate, seconds| Model::Closed {
-        users,
-        spawn_rate: Rate(rate),
-        duration: Span::seconds(seconds),
-    };
-    assert_eq!(plan.model, closed(5, 5.0, 60));
+    assert_eq!(plan.model.words, "5 users, 5/s starting, for 1m");
     let plan = build(
         yaml,
         &Overrides {
@@ -108,13 +103,14 @@ fn the_command_line_replaces_the_file() {
         },
     )
     .unwrap();
-    assert_eq!(plan.model, closed(250, 25.0, 9));
+    assert_eq!(plan.model.words, "250 users, 25/s starting, for 9s");
     let origins: Vec<String> = plan.origins().iter().map(ToString::to_string).collect();
     assert_eq!(origins, ["other:443", "third:444"]);
     assert_eq!((plan.timeout, plan.limits.len()), (Span::seconds(1), 1));
     let open = Overrides { arrivals: Some(Rate(50.0)), ..Overrides::default() };
     let model = build(yaml, &open).unwrap().model;
-    assert!(matches!(model, Model::Open { arrivals: Rate(50.0), max_users: 500, .. }), "{model:?}");
+    assert!(matches!(model.kind, Kind::Arrivals { max_users: 500, .. }), "{model:?}");
+    assert_eq!(model.words, "50/s arriving, for 1m");
     let both = Overrides { users: Some(1), ..open };
     assert!(mistakes(yaml, &both)[0].1.contains("exclude each other"));
 }
@@ -139,9 +135,9 @@ fn without_a_plan_file_flags_are_enough() {
 #[test]
 fn a_plan_survives_the_way_to_the_worker() {
     let plan = build(
-        "target: http://$HOST\nload: { arrivals: 5/s, duration: 1m, seed: 7 }\n\
+        "target: http://$HOST\nload: { stages: [{ arrivals: 5/s, ramp: 1s, hold: 1m }], seed: 7 }\n\
          journeys: [{ data: { a: [1] }, steps: [{ post: '/{{ pick(a) }}', json: { b: [1.5] }, \
-         check: { status: [2xx, 404] } }] }]\nlimits: [p99.9 < 1s]",
+         check: { status: [2xx, 404] } }] }]\nlimits: [p99.9 < 1s over 10s during stage 1 or abort]",
         &Overrides::default(),
     )
     .unwrap();
@@ -161,4 +157,30 @@ fn the_example_plans_are_right() {
     ] {
         Plan::build(written(yaml), &Overrides::default(), &vars).unwrap();
     }
+}
+
+#[test]
+fn limits_are_aimed_at_stages_tags_and_presets_that_there_are() {
+    let yaml = "target: http://$HOST\n\
+        load: { stages: [{ users: 5, hold: 1m, name: warm }, { users: 9, ramp: 5s, hold: 1m }] }\n\
+        journeys: [{ tags: [shop], steps: [{ get: /a, tags: [read] }, { steps: [{ get: /b }], \
+        tags: [write] }] }]\n\
+        limits: [p95 < 1s during warm, p95 < 1s during wram, errors tagged read < 1%, \
+        errors tagged raed < 1%, p95 < 1s during run, 'capacity > 5/s']";
+    let found = mistakes(yaml, &Overrides::default());
+    let told: Vec<String> = found.iter().map(|(key, text)| format!("{key}: {text}")).collect();
+    assert_eq!(
+        told,
+        [
+            "limits[1]: no stage is named `wram`: did you mean `warm`?",
+            "limits[5]: `capacity` is found by `preset: stress`, `recovery` by `spike`, `drift` by `soak`",
+            "limits[3]: no step has the tag `raed`: did you mean `read`?",
+        ]
+    );
+    let plan = build(yaml.split("limits").next().unwrap(), &Overrides::default()).unwrap();
+    let tagged = |tag: &str| plan.tags[tag].join(" ");
+    assert_eq!(
+        [tagged("shop"), tagged("read"), tagged("write")],
+        ["GET /a GET /b", "GET /a", "GET /b"]
+    );
 }

@@ -5,18 +5,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use rustix::time::ClockId;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::load::error::Error;
-use crate::load::pace::{self, Share, next_boundary, start_at};
-use crate::load::plan::Model;
+use crate::load::model::{Kind, Spacing};
+use crate::load::pace::{self, Share, next_boundary};
 use crate::load::protocol::Snapshot;
+use crate::load::stages::{Arrivals, user_parts};
 use crate::load::worker::alarm::Alarm;
 use crate::load::worker::user::{Local, User};
 use crate::load::worker::{Crew, cpu_of};
+use crate::unit::float;
 
 /// What makes a thread different from the others.
 #[derive(Debug)]
@@ -43,7 +47,8 @@ pub fn run(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
 async fn drive(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
     let share = crew.share.part(post.index, crew.n_threads);
     let local = Rc::new(Local::new(crew, post.start));
-    let mut clerk = Clerk { local: &local, post: &post, number: 0, from: Duration::ZERO };
+    let cuts = local.crew.plan.model.cuts();
+    let mut clerk = Clerk { local: &local, post: &post, number: 0, from: Duration::ZERO, cuts };
     let result = tokio::select! {
         result = load(&local, share, post.start) => result,
         () = clerk.keep() => Ok(()),
@@ -56,62 +61,95 @@ async fn drive(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
 
 /// Generates until all is done. Dropped, it drops its users and what they wait for.
 async fn load(local: &Rc<Local>, share: Share, start: Instant) -> Result<(), Error> {
-    match local.crew.plan.model {
-        Model::Closed { users, spawn_rate, .. } => {
-            let starts = Starts { share, start, rate: spawn_rate.0 };
-            closed(local, starts, share.of_total(users)).await;
+    match local.crew.plan.model.kind {
+        Kind::Users => {
+            closed(local, share, start).await;
             Ok(())
         }
-        Model::Open { arrivals, max_users, .. } => {
-            let starts = Starts { share, start, rate: arrivals.0 };
+        Kind::Arrivals { max_users, .. } => {
             let room = usize::try_from(share.of_total(max_users)).unwrap_or(1).max(1);
-            open(local, starts, room).await.map_err(Error::Stream)
+            open(local, share, start, room).await.map_err(Error::Stream)
         }
     }
 }
 
-/// The moments at which this thread's users or arrivals are meant to start.
-#[derive(Debug, Clone, Copy)]
-struct Starts {
-    share: Share,
-    start: Instant,
-    rate: f64,
-}
+/// A user's number with its start and end.
+type Life = (u32, Instant, Instant);
 
-impl Starts {
-    fn nth(self, n: u64) -> (u64, Instant) {
-        let number = self.share.nth(n);
-        let meant = self.start.checked_add(start_at(number, self.rate));
-        (number, meant.unwrap_or(self.start))
+/// Returns when this thread's users start and end, in the order of their starts.
+fn lives(crew: &Crew, share: Share, start: Instant) -> Vec<Life> {
+    let mut lives = Vec::new();
+    for n in 0..share.of_total(crew.plan.n_users()) {
+        let Ok(number) = u32::try_from(share.nth(n.into())) else { break };
+        for (begin, end) in user_parts(&crew.plan.model.stages, number) {
+            lives.push((number, start + begin, start + end));
+        }
     }
+    lives.sort_by_key(|(_, begin, _)| *begin);
+    lives
 }
 
-async fn closed(local: &Rc<Local>, starts: Starts, n_users: u32) {
+async fn closed(local: &Rc<Local>, share: Share, start: Instant) {
     let mut running = JoinSet::new();
-    for n in 0..n_users {
-        let (number, meant) = starts.nth(n.into());
-        if meant >= local.end {
-            break;
-        }
-        tokio::time::sleep_until(meant.into()).await;
+    for (number, begin, end) in lives(&local.crew, share, start) {
+        tokio::time::sleep_until(begin.into()).await;
+        while running.try_join_next().is_some() {}
         let local = Rc::clone(local);
         running.spawn_local(async move {
             let _running = Running::new(&local);
-            User::new(&local, number).live(&local).await;
+            User::new(&local, number.into()).live(&local, end).await;
         });
     }
     while running.join_next().await.is_some() {}
 }
 
-async fn open(local: &Rc<Local>, starts: Starts, room: usize) -> std::io::Result<()> {
+/// The moments at which this thread's arrivals are meant to start.
+struct Starts<'a> {
+    share: Share,
+    start: Instant,
+    arrivals: Arrivals<'a>,
+    /// The same draws in every thread: each takes its own arrivals of the one process.
+    chance: Option<SmallRng>,
+    n_drawn: u64,
+    drawn: f64,
+}
+
+impl<'a> Starts<'a> {
+    fn new(crew: &'a Crew, share: Share, start: Instant) -> Self {
+        let chance = match crew.plan.model.kind {
+            Kind::Arrivals { spacing: Spacing::Poisson, .. } => {
+                Some(SmallRng::seed_from_u64(crew.seed))
+            }
+            Kind::Arrivals { spacing: Spacing::Even, .. } | Kind::Users => None,
+        };
+        let arrivals = Arrivals::new(&crew.plan.model.stages);
+        Self { share, start, arrivals, chance, n_drawn: 0, drawn: 0.0 }
+    }
+
+    /// Returns the number and moment of this thread's `n`-th arrival; asked for in order.
+    fn nth(&mut self, n: u64) -> Option<(u64, Instant)> {
+        let number = self.share.nth(n);
+        let due = match &mut self.chance {
+            None => float(number),
+            Some(chance) => {
+                while self.n_drawn <= number {
+                    self.drawn += -(1.0 - chance.random::<f64>()).ln();
+                    self.n_drawn += 1;
+                }
+                self.drawn
+            }
+        };
+        Some((number, self.start + self.arrivals.at(due)?))
+    }
+}
+
+async fn open(local: &Rc<Local>, share: Share, start: Instant, room: usize) -> std::io::Result<()> {
     let alarm = Alarm::new()?;
     let mut running: JoinSet<User> = JoinSet::new();
     let mut idle: Vec<User> = Vec::new();
+    let mut starts = Starts::new(&local.crew, share, start);
     for n in 0.. {
-        let (number, meant) = starts.nth(n);
-        if meant >= local.end {
-            break;
-        }
+        let Some((number, meant)) = starts.nth(n) else { break };
         // Far behind, the loop would never wait: let what runs go on.
         if n.is_multiple_of(64) {
             tokio::task::yield_now().await;
@@ -176,13 +214,14 @@ struct Clerk<'a> {
     post: &'a Post,
     number: u32,
     from: Duration,
+    cuts: Vec<Duration>,
 }
 
 impl Clerk<'_> {
     /// Sends intervals for ever; ends when nobody takes them any more.
     async fn keep(&mut self) {
         loop {
-            let to = next_boundary(self.from, self.local.crew.plan.model.ramp());
+            let to = next_boundary(self.from, &self.cuts);
             tokio::time::sleep_until((self.post.start + to).into()).await;
             if !self.close(to).await {
                 return;
@@ -202,6 +241,7 @@ impl Clerk<'_> {
             users: self.local.users.get(),
             closed: micros(self.post.start.elapsed()),
             cpu: cpu_of(ClockId::ThreadCPUTime),
+            rounds: self.local.rounds.take(),
             ..Snapshot::default()
         });
         snapshot.fill(&mut self.local.recorder.borrow_mut());

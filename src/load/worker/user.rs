@@ -34,6 +34,8 @@ pub struct Local {
     pub recorder: RefCell<Recorder>,
     /// How many users run.
     pub users: Cell<u32>,
+    /// How many rounds of journeys were finished since the last interval.
+    pub rounds: Cell<u64>,
     /// When nothing new starts any more.
     pub end: Instant,
     /// What answers are read into.
@@ -50,6 +52,7 @@ impl Local {
         Self {
             recorder: RefCell::new(Recorder::new(crew.script.endpoints.clone())),
             users: Cell::new(0),
+            rounds: Cell::new(0),
             end: start + crew.plan.duration().0,
             buffer: RefCell::new(vec![0; BUFFER].into()),
             pool: Pool::default(),
@@ -134,17 +137,21 @@ impl User {
             let until = Until(local.end + local.crew.plan.timeout.0.min(LONGEST_TIMEOUT));
             self.steps(local, &journey.start, Think::NONE, until).await;
             self.steps(local, &journey.steps, journey.think, until).await;
+            local.rounds.set(local.rounds.get() + 1);
         }
     }
 
-    /// Does the steps of the start, then round after round until the end.
-    pub async fn live(&mut self, local: &Local) {
+    /// Does the steps of the start, then round after round until its end.
+    pub async fn live(&mut self, local: &Local, end: Instant) {
         let Some(journey) = local.crew.script.journeys.get(self.journey) else { return };
-        let until = Until(local.end);
+        let until = Until(end);
         self.steps(local, &journey.start, Think::NONE, until).await;
         while !until.is_over(self.now) {
             let before = self.n_requests;
             self.steps(local, &journey.steps, journey.think, until).await;
+            if !until.is_over(self.now) {
+                local.rounds.set(local.rounds.get() + 1);
+            }
             if self.n_requests == before && journey.think.is_none() {
                 // A round of nothing but left-out steps would spin.
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -140,13 +140,9 @@ impl Sheet {
 
     /// Gives the mistakes of a plan their files and lines.
     pub fn locate(&self, error: load::Error) -> crate::error::Error {
-        match error {
-            load::Error::Plan(mistakes) => {
-                let problems = mistakes.0.iter().map(|mistake| self.problem(mistake)).collect();
-                crate::error::Error::job(Error::Malformed(Problems(yaml::sorted(problems))))
-            }
-            other => crate::error::Error::job(other),
-        }
+        let load::Error::Plan(mistakes) = error else { return crate::error::Error::job(error) };
+        let problems = mistakes.0.iter().map(|mistake| self.problem(mistake)).collect();
+        crate::error::Error::job(Error::Malformed(Problems(yaml::sorted(problems))))
     }
 
     fn problem(&self, mistake: &load::Mistake) -> Problem {
@@ -169,17 +165,17 @@ impl Sheet {
         if key.starts_with("--") {
             return (None, key.to_owned());
         }
-        let lists: [(&str, fn(&Part) -> usize); 2] =
-            [("journeys[", |part| part.journeys), ("limits[", |part| part.limits)];
-        for (name, begin) in lists {
+        let first = self.parts.iter().map(|part| [part.journeys, part.limits]);
+        let begins: Vec<[usize; 2]> = first.collect();
+        for (list, name) in ["journeys[", "limits["].into_iter().enumerate() {
             let Some((index, rest)) = key.strip_prefix(name).and_then(|rest| rest.split_once(']'))
             else {
                 continue;
             };
             let Ok(index) = index.parse::<usize>() else { continue };
-            let part = self.parts.iter().rev().find(|part| begin(part) <= index);
-            let own = index - part.map_or(0, begin);
-            return (part, format!("{name}{own}]{rest}"));
+            let at = begins.iter().rposition(|begin| begin[list] <= index).unwrap_or(0);
+            let own = index.saturating_sub(begins.get(at).map_or(0, |begin| begin[list]));
+            return (self.parts.get(at), format!("{name}{own}]{rest}"));
         }
         let top = key.split(['.', '[']).next().unwrap_or_default();
         let part = self.parts.iter().find(|part| part.document.at(top).is_some());

@@ -107,6 +107,13 @@ fn of_run(summary: &Summary) -> Verdict {
 
 fn variables(summary: &Summary) -> Vec<(String, String)> {
     let steady = &summary.steady;
+    let found = &summary.found;
+    let found = [
+        ("DYNO_CAPACITY_RPS", found.capacity_requests),
+        ("DYNO_RECOVERY_MS", found.recovery),
+        ("DYNO_DRIFT_PERCENT", found.drift.map(|drift| drift * 100.0)),
+    ];
+    let found = found.into_iter().filter_map(|(key, value)| Some((key, format!("{:.1}", value?))));
     [
         ("DYNO_VERDICT", summary.verdict.to_string()),
         ("DYNO_P95_MS", rounded(steady.latency.p95).to_string()),
@@ -114,8 +121,10 @@ fn variables(summary: &Summary) -> Vec<(String, String)> {
         ("DYNO_LOAD_START_MS", steady.start.to_string()),
         ("DYNO_LOAD_END_MS", steady.end.to_string()),
     ]
+    .into_iter()
+    .chain(found)
     .map(|(key, value)| (key.to_owned(), value))
-    .to_vec()
+    .collect()
 }
 
 /// Rounds to two figures: GitLab calls every other difference a change.
@@ -284,6 +293,15 @@ mod tests {
         none.requests = crate::load::Requests::default();
         none.steady.requests = none.requests;
         assert!(performance(&none)["metrics"].get("checks").is_none());
+    }
+
+    #[test]
+    fn what_a_preset_found_is_handed_on() {
+        let mut stressed = summary();
+        stressed.found.capacity_requests = Some(449.96);
+        let variables = variables(&stressed);
+        assert!(variables.contains(&("DYNO_CAPACITY_RPS".to_owned(), "450.0".to_owned())));
+        assert_eq!(variables.len(), super::variables(&summary()).len() + 1);
     }
 
     #[test]

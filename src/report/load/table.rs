@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::load::{Latency, LimitResult, Phase, Progress, Requests, Summary, millis};
+use crate::load::{Latency, LimitResult, Phase, Progress, Requests, StageSummary, Summary, millis};
 use crate::report::joblog::printable;
 use crate::unit::{Span, float};
 use crate::verdict::Verdict;
@@ -17,11 +17,14 @@ pub fn course_head() -> String {
 }
 
 /// A line of the course.
-pub fn course_line(progress: &Progress, phase: Option<Phase>) -> String {
+pub fn course_line(progress: &Progress, phase: Option<Phase>, stage: &str) -> String {
     let note = match phase {
-        Some(Phase::Ramp) => "  users are starting",
-        Some(Phase::Drain) => "  waiting for the last answers",
-        Some(Phase::Steady) | None => "",
+        Some(Phase::Drain) => "  waiting for the last answers".to_owned(),
+        Some(Phase::Ramp | Phase::Steady) if !stage.is_empty() => {
+            format!("  {}", printable(stage))
+        }
+        Some(Phase::Ramp) => "  users are starting".to_owned(),
+        Some(Phase::Steady) | None => String::new(),
     };
     format!(
         "{:>8} {:>7} {:>10.1} {:>9} {:>9} {:>8}{note}",
@@ -75,6 +78,7 @@ pub fn block(summary: &Summary) -> String {
         let _ =
             writeln!(text, "{:>8} more kinds of errors in load.json", summary.errors.len() - 10);
     }
+    push_stages(&mut text, summary);
     for limit in &summary.limits {
         let _ = writeln!(text, "{}", limit_line(limit));
     }
@@ -140,6 +144,25 @@ fn push_table(text: &mut String, summary: &Summary) {
     );
 }
 
+/// A row for each stage that has a name, where there are several.
+fn push_stages(text: &mut String, summary: &Summary) {
+    let named: Vec<&StageSummary> =
+        summary.stages.iter().filter(|stage| !stage.name.is_empty()).collect();
+    if named.len() < 2 {
+        return;
+    }
+    let names: Vec<String> = named.iter().map(|stage| shorten(&printable(&stage.name))).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
+    let _ = writeln!(
+        text,
+        "{:<width$} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "stage", "requests", "failed", "per s", "p50", "p90", "p95", "p99", "max"
+    );
+    for (stage, name) in named.iter().zip(&names) {
+        let _ = writeln!(text, "{}", row(name, width, &stage.requests, &stage.latency));
+    }
+}
+
 fn row(name: &str, width: usize, requests: &Requests, latency: &Latency) -> String {
     format!(
         "{name:<width$} {:>9} {:>8} {:>8.1} {:>8} {:>8} {:>8} {:>8} {:>8}",
@@ -169,7 +192,7 @@ fn shorten(name: &str) -> String {
 pub mod tests {
     use super::*;
     use crate::load::Endpoint;
-    use crate::load::summary::{Bytes, ErrorCount, Generator, Point, Steady, Window};
+    use crate::load::summary::{Bytes, ErrorCount, Found, Generator, Point, Steady, Window};
 
     /// A run of a minute with one endpoint, one limit and three failed requests.
     #[expect(clippy::too_many_lines, reason = "every field of a summary is named once")]
@@ -215,6 +238,8 @@ pub mod tests {
                 bytes: Bytes { sent: 10, received: 2000 },
                 errors: Vec::new(),
             }],
+            stages: Vec::new(),
+            found: Found::default(),
             errors: vec![ErrorCount { text: "status 503".to_owned(), count: 3 }],
             generator: Generator {
                 cpu_seconds: 1.5,
@@ -264,7 +289,7 @@ pub mod tests {
         let progress =
             Progress { elapsed: 65_000, users: 250, rate: 281.2, count: 10, ..Progress::default() };
         insta::assert_snapshot!(
-            format!("{}\n{}", course_head(), course_line(&progress, Some(Phase::Drain))),
+            format!("{}\n{}", course_head(), course_line(&progress, Some(Phase::Drain), "")),
             @r"
             time   users requests/s       p50       p95   errors
             1m5s     250      281.2    0.00ms    0.00ms    0.00%  waiting for the last answers

@@ -11,6 +11,7 @@ use crate::report::joblog::{Place, begin_section, end_section, printable};
 pub struct Teller {
     place: Place,
     phase: Option<Phase>,
+    stage: String,
     is_live: bool,
     is_open: bool,
 }
@@ -20,7 +21,7 @@ const SECTION: &str = "dyno_load";
 impl Teller {
     /// Begins to tell.
     pub fn new(place: Place) -> Self {
-        Self { place, phase: None, is_live: false, is_open: false }
+        Self { place, phase: None, stage: String::new(), is_live: false, is_open: false }
     }
 
     /// Tells an event.
@@ -53,9 +54,13 @@ impl Teller {
                 self.phase = Some(*phase);
                 Ok(())
             }
+            Event::Stage(name) => {
+                self.stage.clone_from(name);
+                Ok(())
+            }
             Event::Progress(progress) if self.place == Place::Terminal => self.live(progress, to),
             Event::Interval(progress) if self.place != Place::Terminal => {
-                writeln!(to, "{}", table::course_line(progress, self.phase))
+                writeln!(to, "{}", table::course_line(progress, self.phase, &self.stage))
             }
             Event::Progress(_) | Event::Interval(_) => Ok(()),
             Event::Warning(text) => {

@@ -1,0 +1,241 @@
+//! From the books of a run to its summary: every limit judged, and what a preset looks for.
+
+use std::time::Duration;
+
+use crate::load::collect::{Books, EndpointTally, Tally, latency, rate, round};
+use crate::load::failure::Kind;
+use crate::load::findings::{drift, growth, recovery};
+use crate::load::gauge::{self, Gauge};
+use crate::load::judge::{Evidence, Judgement, judge};
+use crate::load::limit::LimitResult;
+use crate::load::model::Preset;
+use crate::load::plan::Plan;
+use crate::load::shape::level_text;
+use crate::load::summary::{
+    Endpoint, Found, Generator, Point, StageSummary, Steady, Summary, Window,
+};
+use crate::unit::float;
+use crate::verdict::Verdict;
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// When it was meant to.
+    Reached,
+    /// By a limit that says so, or by a stress test's last step; with the reason.
+    Stopped(String),
+    /// Before its time, from outside.
+    Cut,
+}
+
+/// More than this, and errors grew over a soak.
+const ERRORS_GROWTH: f64 = 0.01;
+
+/// Puts the summary of a run together.
+pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) -> Summary {
+    let end = books.end(*how != End::Reached);
+    let (begin, until) = books.steady();
+    let (begin, until) = (begin.min(end), until.min(end));
+    let (all, held) = (Duration::from_micros(end), Duration::from_micros(until - begin));
+    let whole = books.sum(|endpoint| vec![&endpoint.ramp, &endpoint.steady]);
+    let steady = books.sum(|endpoint| vec![&endpoint.steady]);
+    let found = found(plan, books);
+    let limits: Vec<LimitResult> =
+        books.gauges.iter().map(|gauge| judge_gauge(gauge, books, &found, end)).collect();
+    let needs_hold = plan.limits.iter().any(|limit| limit.during.is_none());
+    let evidence = Evidence {
+        whole: &whole,
+        n_unconnected: whole.n_of(Kind::Connect),
+        n_generator: whole.n_of(Kind::Generator),
+        late: books.late,
+        // A stress test ends where the target keeps all users busy.
+        dropped: if plan.model.preset == Some(Preset::Stress) { 0 } else { books.dropped },
+        cpu_share: generator.cpu_share,
+        is_cut: *how == End::Cut,
+        is_all_ramp: needs_hold && plan.model.judged().is_none(),
+    };
+    let mut judgement = judge(&evidence, &limits);
+    judge_preset(plan, books, &mut judgement);
+    if let (End::Stopped(why), false) = (how, plan.model.preset == Some(Preset::Stress)) {
+        judgement.worsen(Verdict::Failed, format!("ended early by {why}"));
+    }
+    Summary {
+        schema: Summary::SCHEMA.to_owned(),
+        tool: "load".to_owned(),
+        verdict: judgement.verdict,
+        reasons: judgement.reasons,
+        plan: plan.name.clone(),
+        target: plan.target.to_string(),
+        interrupted: *how == End::Cut,
+        unreachable: judgement.is_unreachable,
+        window: Window { start: books.at(0), end: books.at(end) },
+        steady: Steady {
+            start: books.at(begin),
+            end: books.at(until),
+            requests: steady.requests(held),
+            latency: latency(&steady.response),
+            service_time: latency(&steady.service),
+            first_byte: latency(&steady.first_byte),
+        },
+        requests: whole.requests(all),
+        latency: latency(&whole.response),
+        service_time: latency(&whole.service),
+        first_byte: latency(&whole.first_byte),
+        endpoints: books.endpoints.iter().map(|endpoint| endpoint_of(endpoint, all)).collect(),
+        stages: stages(books, end),
+        found,
+        errors: whole.errors(),
+        generator,
+        limits,
+        series: books.points.clone(),
+    }
+}
+
+fn endpoint_of(endpoint: &EndpointTally, span: Duration) -> Endpoint {
+    let mut tally = Tally::default();
+    tally.add(&endpoint.ramp);
+    tally.add(&endpoint.steady);
+    Endpoint {
+        name: endpoint.name.clone(),
+        requests: tally.requests(span),
+        latency: latency(&tally.response),
+        service_time: latency(&tally.service),
+        first_byte: latency(&tally.first_byte),
+        bytes: tally.bytes,
+        errors: tally.errors(),
+    }
+}
+
+/// The stages that were begun, where there are several.
+fn stages(books: &Books, end: u64) -> Vec<StageSummary> {
+    if books.stages.len() < 2 {
+        return Vec::new();
+    }
+    let begun = books.stages.iter().filter(|stage| stage.seen.from < end);
+    let stage = |stage: &crate::load::collect::StageTally| {
+        let span = Duration::from_micros(stage.end.min(end).saturating_sub(stage.seen.from));
+        StageSummary {
+            name: stage.stage.name.clone(),
+            start: books.at(stage.seen.from),
+            end: books.at(stage.end.min(end)),
+            from: round(stage.stage.from),
+            to: round(stage.stage.to),
+            requests: crate::load::summary::Requests {
+                count: stage.seen.count,
+                failed: stage.seen.failed,
+                rate: rate(stage.seen.count, span),
+            },
+            latency: latency(&stage.seen.response),
+            dropped: stage.dropped,
+        }
+    };
+    begun.map(stage).collect()
+}
+
+/// The points of the part that is judged.
+fn steady_points(books: &Books) -> Vec<Point> {
+    let (begin, until) = books.steady();
+    let until = until.min(books.end(false));
+    let is_inside = |point: &&Point| {
+        let end = point.start.saturating_add_unsigned(point.span);
+        books.at(begin) <= point.start && end <= books.at(until)
+    };
+    books.points.iter().filter(is_inside).copied().collect()
+}
+
+fn found(plan: &Plan, books: &Books) -> Found {
+    let mut found = Found::default();
+    match plan.model.preset {
+        Some(Preset::Stress) => {
+            let zero = books.capacity.bad.as_ref().map(|_| 0.0);
+            found.capacity = books.capacity.good.or(zero).map(round);
+            let good = books.stages.iter().rev().find(|stage| {
+                books.capacity.good.is_some_and(|level| (stage.stage.to - level).abs() < 1e-9)
+            });
+            let achieved = good.map(|stage| rate(stage.seen.count, stage.stage.duration.0));
+            found.capacity_requests = achieved.or(zero);
+        }
+        Some(Preset::Spike) => {
+            let base = books.stages.first().map(|stage| &stage.seen);
+            found.recovery = base.and_then(|base| recovery(base, &books.after));
+        }
+        Some(Preset::Soak) => {
+            let points = steady_points(books);
+            let p95: Vec<f64> = points.iter().map(|point| point.p95).collect();
+            found.drift = drift(&p95).map(|drift| (drift * 10_000.0).round() / 10_000.0);
+        }
+        Some(Preset::Smoke | Preset::Load) | None => {}
+    }
+    found
+}
+
+fn judge_gauge(gauge: &Gauge, books: &Books, found: &Found, end: u64) -> LimitResult {
+    let limit = &gauge.limit;
+    match limit.metric.preset() {
+        Some(Preset::Stress) => gauge::judge(limit, found.capacity, "no step came to its end"),
+        Some(Preset::Spike) if found.recovery.is_none() && !books.after.is_empty() => LimitResult {
+            verdict: Verdict::Failed,
+            reason: "the target did not recover before the end".to_owned(),
+            ..gauge::judge(limit, None, "")
+        },
+        Some(Preset::Spike) => gauge::judge(limit, found.recovery, "the run ended before"),
+        Some(Preset::Soak) => gauge::judge(limit, found.drift, "too few points for a trend"),
+        // A stress test breaks limits: that is how it finds the capacity.
+        None if books.is_stress() => {
+            let bad = books.capacity.bad.as_ref();
+            let text = format!("{}: ", limit.condition());
+            let why =
+                bad.and_then(|(_, why)| why.split("; ").find_map(|why| why.strip_prefix(&text)));
+            let reason = why.map_or_else(
+                || "held in every step".to_owned(),
+                |why| format!("held until the last step: {why}"),
+            );
+            LimitResult { verdict: Verdict::Passed, reason, ..gauge.judge(end) }
+        }
+        Some(Preset::Smoke | Preset::Load) | None => gauge.judge(end),
+    }
+}
+
+/// What a preset says beside the limits.
+fn judge_preset(plan: &Plan, books: &Books, judgement: &mut Judgement) {
+    match plan.model.preset {
+        Some(Preset::Stress) => {
+            let text = |level: f64| level_text(plan.model.kind, level);
+            match (books.capacity.good, &books.capacity.bad) {
+                (Some(good), Some((bad, why))) => judgement.worsen(
+                    Verdict::Passed,
+                    format!("the target is good up to {}; at {}: {why}", text(good), text(*bad)),
+                ),
+                (Some(good), None) => judgement.worsen(
+                    Verdict::Passed,
+                    format!(
+                        "the target is good at {} and perhaps beyond: no step broke it",
+                        text(good)
+                    ),
+                ),
+                (None, Some((bad, why))) => judgement.worsen(
+                    Verdict::Failed,
+                    format!("even the first step, {}, was too much: {why}", text(*bad)),
+                ),
+                (None, None) => {
+                    judgement.worsen(Verdict::Inconclusive, "no step came to its end");
+                }
+            }
+        }
+        Some(Preset::Soak) => {
+            let share = |point: &Point| {
+                let count = point.rate * float(point.span) / 1000.0;
+                if count > 0.0 { float(point.failed) / count } else { 0.0 }
+            };
+            let errors: Vec<f64> = steady_points(books).iter().map(share).collect();
+            if let Some(growth) = growth(&errors)
+                && growth > ERRORS_GROWTH
+            {
+                let percent = round(growth * 100.0);
+                let text = format!("errors grew by {percent} % of the requests over the run");
+                judgement.worsen(Verdict::Failed, text);
+            }
+        }
+        Some(Preset::Smoke | Preset::Load | Preset::Spike) | None => {}
+    }
+}
