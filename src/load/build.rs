@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::job::Vars;
+use crate::load::check;
 use crate::load::error::{Error, Mistakes, suggest};
 use crate::load::file::{JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
@@ -46,6 +47,7 @@ impl Plan {
             journeys,
             limits,
             tags: BTreeMap::new(),
+            checks: Vec::new(),
             threads,
             seed: file.seed,
             timeout,
@@ -55,6 +57,7 @@ impl Plan {
         };
         let script = Script::compile(&plan, &mut mistakes);
         plan.tags.clone_from(&script.tags);
+        plan.checks.clone_from(&script.checks);
         for (key, limit) in limit_keys.iter().zip(&plan.limits) {
             if let Some(tag) = limit.tag.as_ref().filter(|tag| !script.tags.contains_key(*tag)) {
                 let known: Vec<&str> = script.tags.keys().map(String::as_str).collect();
@@ -340,6 +343,7 @@ impl Steps<'_> {
             headers,
             body,
             save: file.save.clone(),
+            checks: file.check.as_ref().map(check::checks).unwrap_or_default(),
             status: self.statuses(key, file),
             timeout: file.timeout,
         }

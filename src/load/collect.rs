@@ -174,6 +174,8 @@ pub struct Books {
     pub stages: Vec<StageTally>,
     /// The seconds of the last stage, when it is one in which the target recovers.
     pub after: Vec<Second>,
+    /// How often each check held and failed.
+    pub checks: Vec<[u64; 2]>,
     /// What a stress test found so far.
     pub capacity: Capacity,
     started: i64,
@@ -265,6 +267,7 @@ impl Books {
             gauges: plan.limits.iter().map(gauge).collect(),
             stages: plan.model.stages.iter().zip(ends).map(stage).collect(),
             after: Vec::new(),
+            checks: vec![[0; 2]; plan.checks.len()],
             capacity: Capacity::default(),
             started,
             steady,
@@ -316,6 +319,10 @@ impl Books {
         self.late += snapshot.late;
         self.dropped += snapshot.dropped;
         self.skipped += snapshot.skipped;
+        for (sum, own) in self.checks.iter_mut().zip(&snapshot.checks) {
+            sum[0] += own[0];
+            sum[1] += own[1];
+        }
         self.note_thread(snapshot);
         let mut stretch = Stretch::new(snapshot.from);
         let mut gauges = vec![Stretch::new(snapshot.from); self.gauges.len()];

@@ -17,6 +17,9 @@ pub enum Failure {
     /// The status is not a good one.
     #[error("status {0}")]
     Status(u16),
+    /// A check of the step failed; its name.
+    #[error("check failed: {0}")]
+    Check(String),
     /// The connection ended before the answer did.
     #[error("connection closed before the answer was complete")]
     Closed,
@@ -33,7 +36,7 @@ pub enum Failure {
     #[error("the answer is not JSON")]
     NotJson,
     /// The answer is too large to save something from.
-    #[error("the answer is larger than the 8 MiB that values are saved from")]
+    #[error("the answer is larger than the 8 MiB that are looked at")]
     TooLarge,
     /// A redirect to where the plan may not go.
     #[error("redirect to `{0}`, which is not a target of the plan")]
@@ -66,6 +69,7 @@ impl Failure {
             Self::Generator(_) => Kind::Generator,
             Self::Timeout(_)
             | Self::Status(_)
+            | Self::Check(_)
             | Self::Closed
             | Self::Reset
             | Self::Malformed(_)

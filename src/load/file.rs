@@ -128,7 +128,8 @@ pub struct StepFile {
     pub form: BTreeMap<String, String>,
     /// A body as it is.
     pub body: Option<String>,
-    /// Variables taken from a JSON answer: `{ ids: "$.data[*].id" }`.
+    /// Variables taken from the answer: `{ ids: "$.data[*].id" }`, or `regex PATTERN`,
+    /// `all PATTERN`, `header NAME`, `cookie NAME`.
     pub save: BTreeMap<String, String>,
     /// What makes the answer a good one.
     pub check: Option<CheckFile>,
@@ -142,6 +143,18 @@ pub struct StepFile {
 pub struct CheckFile {
     /// The statuses that are fine: `200`, `2xx` or a list of them; 2xx and 3xx when left out.
     pub status: Option<StatusFile>,
+    /// Texts that the body must hold.
+    pub contains: Vec<String>,
+    /// A regular expression that the body must match.
+    pub matches: Option<String>,
+    /// JSONPath → the value that a JSON body must have there.
+    pub json: BTreeMap<String, Value>,
+    /// Header → a text that its value must hold.
+    pub header: BTreeMap<String, String>,
+    /// How soon after its meant start the answer must be complete.
+    pub time: Option<Span>,
+    /// What reports put before the name of each check of the step.
+    pub name: Option<String>,
 }
 
 /// `200`, `2xx` or a list of such.

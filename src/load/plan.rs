@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::load::check::Check;
 use crate::load::file::{JourneyFile, ModelFile};
 use crate::load::gauge::Tags;
 use crate::load::limit::Limit;
@@ -75,6 +76,8 @@ pub struct Plan {
     pub limits: Vec<Limit>,
     /// Tags and the endpoints that carry them.
     pub tags: Tags,
+    /// The checks: endpoint and name.
+    pub checks: Vec<(String, String)>,
     /// How many threads generate at most; one a core otherwise.
     pub threads: Option<u32>,
     /// Makes the random choices repeatable.
@@ -275,8 +278,10 @@ pub struct Request {
     pub headers: BTreeMap<String, String>,
     /// What is sent.
     pub body: Body,
-    /// Variable → JSONPath.
+    /// Variable → where it is taken from.
     pub save: BTreeMap<String, String>,
+    /// What is wanted of the answer.
+    pub checks: Vec<Check>,
     /// The statuses that are fine; empty: 2xx and 3xx.
     pub status: Vec<Status>,
     /// How long it may take; `None`: the plan's.

@@ -80,6 +80,8 @@ pub struct Snapshot {
     pub skipped: u64,
     /// Rounds of journeys that were finished.
     pub rounds: u64,
+    /// How often each check held and failed.
+    pub checks: Vec<[u64; 2]>,
     /// The endpoints that were used.
     pub endpoints: Vec<Delta>,
 }

@@ -12,7 +12,7 @@ use crate::load::model::Preset;
 use crate::load::plan::Plan;
 use crate::load::shape::level_text;
 use crate::load::summary::{
-    Endpoint, Found, Generator, Point, StageSummary, Steady, Summary, Window,
+    CheckCount, Endpoint, Found, Generator, Point, StageSummary, Steady, Summary, Window,
 };
 use crate::unit::float;
 use crate::verdict::Verdict;
@@ -82,6 +82,7 @@ pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) ->
         service_time: latency(&whole.service),
         first_byte: latency(&whole.first_byte),
         endpoints: books.endpoints.iter().map(|endpoint| endpoint_of(endpoint, all)).collect(),
+        checks: checks(plan, books),
         stages: stages(books, end),
         found,
         errors: whole.errors(),
@@ -104,6 +105,17 @@ fn endpoint_of(endpoint: &EndpointTally, span: Duration) -> Endpoint {
         bytes: tally.bytes,
         errors: tally.errors(),
     }
+}
+
+fn checks(plan: &Plan, books: &Books) -> Vec<CheckCount> {
+    let counted = plan.checks.iter().zip(&books.checks);
+    let check = |((endpoint, name), [passes, fails]): (&(String, String), &[u64; 2])| CheckCount {
+        endpoint: endpoint.clone(),
+        name: name.clone(),
+        passes: *passes,
+        fails: *fails,
+    };
+    counted.map(check).collect()
 }
 
 /// The stages that were begun, where there are several.

@@ -7,12 +7,13 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
+use crate::load::check::CompiledCheck;
 use crate::load::error::Mistakes;
 use crate::load::gauge::Tags;
-use crate::load::jsonpath::JsonPath;
 use crate::load::plan::{
     Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Plan, Request, Status, Step,
 };
+use crate::load::take::Take;
 use crate::load::template::{Names, Place, Template, Tree};
 use crate::load::think::Think;
 
@@ -27,6 +28,8 @@ pub struct Script {
     pub endpoints: Vec<String>,
     /// Tags and the endpoints that carry them.
     pub tags: Tags,
+    /// The checks: endpoint and name.
+    pub checks: Vec<(String, String)>,
 }
 
 /// A journey, ready to run.
@@ -87,8 +90,16 @@ pub struct CompiledRequest {
     pub headers: Vec<(HeaderName, CompiledHeader)>,
     /// What is sent.
     pub body: CompiledBody,
-    /// Variables taken from the answer: slot, path, path as written.
-    pub save: Vec<(usize, JsonPath, String)>,
+    /// Variables taken from the answer: slot and where from.
+    pub save: Vec<(usize, Take)>,
+    /// What is wanted of the answer.
+    pub checks: Vec<CompiledCheck>,
+    /// True when one of them looks at the body.
+    pub wants_body: bool,
+    /// True when one of them looks at the body as JSON.
+    pub wants_json: bool,
+    /// True when one of them looks at headers.
+    pub wants_headers: bool,
     /// The statuses that are fine; empty: 2xx and 3xx.
     pub status: Vec<Status>,
     /// How long it may take.
@@ -125,6 +136,7 @@ impl Script {
     pub fn compile(plan: &Plan, mistakes: &mut Mistakes) -> Self {
         let mut endpoints = Vec::new();
         let mut tags = Tags::new();
+        let mut checks = Vec::new();
         let mut n_requests = 0;
         let mut journeys = Vec::new();
         for (n, journey) in plan.journeys.iter().enumerate() {
@@ -132,6 +144,7 @@ impl Script {
                 names: names(journey),
                 endpoints: &mut endpoints,
                 tags: &mut tags,
+                checks: &mut checks,
                 n_requests: &mut n_requests,
                 timeout: plan.timeout.0,
                 mistakes,
@@ -139,7 +152,7 @@ impl Script {
             journeys.push(compiler.journey(&format!("journeys[{n}]"), journey));
         }
         let weights = plan.journeys.iter().map(|journey| journey.weight).collect();
-        Self { journeys, weights, endpoints, tags }
+        Self { journeys, weights, endpoints, tags, checks }
     }
 
     /// Returns all requests, in the order of their numbers.
@@ -194,6 +207,7 @@ struct Compiler<'a> {
     names: Names,
     endpoints: &'a mut Vec<String>,
     tags: &'a mut Tags,
+    checks: &'a mut Vec<(String, String)>,
     n_requests: &'a mut usize,
     timeout: Duration,
     mistakes: &'a mut Mistakes,
@@ -258,18 +272,29 @@ impl Compiler<'_> {
             .iter()
             .filter_map(|(name, value)| self.header(key, name, value))
             .collect();
-        let save = request
+        let save: Vec<(usize, Take)> = request
             .save
             .iter()
-            .filter_map(|(name, path)| {
+            .filter_map(|(name, from)| {
                 let slot = self.names.variable(name);
-                match JsonPath::parse(path) {
-                    Ok(parsed) => Some((slot, parsed, path.clone())),
-                    Err(error) => {
-                        self.mistakes.add(format!("{key}.save.{name}"), error.to_string());
-                        None
-                    }
+                let taken = Take::parse(from);
+                let wrong = |text: String| self.mistakes.add(format!("{key}.save.{name}"), text);
+                Some((slot, taken.map_err(wrong).ok()?))
+            })
+            .collect();
+        let checks: Vec<CompiledCheck> = request
+            .checks
+            .iter()
+            .filter_map(|check| {
+                let own = (endpoint.clone(), check.name.clone());
+                let at = self.checks.iter().position(|known| *known == own);
+                let number = at.unwrap_or(self.checks.len());
+                if at.is_none() {
+                    self.checks.push(own);
                 }
+                let compiled = CompiledCheck::new(check, number, &self.names);
+                let wrong = |text: String| self.mistakes.add(format!("{key}.check"), text);
+                compiled.map_err(wrong).ok()
             })
             .collect();
         let number = *self.n_requests;
@@ -282,7 +307,14 @@ impl Compiler<'_> {
             endpoint: self.endpoint(endpoint),
             headers,
             body: self.body(key, &request.body),
+            wants_body: save.iter().any(|(_, take)| take.wants_body())
+                || checks.iter().any(CompiledCheck::wants_body),
+            wants_json: save.iter().any(|(_, take)| take.wants_json())
+                || checks.iter().any(CompiledCheck::wants_json),
+            wants_headers: save.iter().any(|(_, take)| take.wants_headers())
+                || checks.iter().any(CompiledCheck::wants_headers),
             save,
+            checks,
             status: request.status.clone(),
             timeout: request.timeout.map_or(self.timeout, |span| span.0).min(LONGEST_TIMEOUT),
         }

@@ -39,6 +39,9 @@ pub struct Summary {
     pub first_byte: Latency,
     /// What each endpoint did, in order of first use.
     pub endpoints: Vec<Endpoint>,
+    /// How often each check held and failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckCount>,
     /// What each stage did, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSummary>,
@@ -155,6 +158,19 @@ pub struct Endpoint {
     pub bytes: Bytes,
     /// Every kind of failure, most frequent first.
     pub errors: Vec<ErrorCount>,
+}
+
+/// How often a check held and failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckCount {
+    /// The endpoint whose answers it looks at.
+    pub endpoint: String,
+    /// Its name.
+    pub name: String,
+    /// How often it held.
+    pub passes: u64,
+    /// How often it failed.
+    pub fails: u64,
 }
 
 /// What one stage did.

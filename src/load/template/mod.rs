@@ -76,7 +76,7 @@ impl Names {
 }
 
 /// What a template is evaluated with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Scope<'a> {
     /// The journey's lists, each an array.
     pub data: &'a [Value],

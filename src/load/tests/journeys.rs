@@ -217,3 +217,63 @@ async fn the_acme_shopper_does_its_round_as_the_original() {
         (&json!("Yoga Mat"), &json!(62.5), &json!("p1"))
     );
 }
+
+#[tokio::test]
+async fn checks_fail_requests_by_name_and_values_come_from_anywhere_in_an_answer() {
+    let server = Server::http(|asked| {
+        let mut response = text(200, r#"{"ok":true,"items":3} <a href="/p/1"><a href="/p/2">"#);
+        if asked.line == "GET /json" {
+            response = text(200, r#"{"ok":true,"items":3}"#);
+        }
+        let headers = response.headers_mut();
+        headers.insert("x-token", "t1".parse().unwrap());
+        headers.append("set-cookie", "sid=s1; Path=/".parse().unwrap());
+        response
+    })
+    .await;
+    let plan = plan(
+        &once(
+            r#"
+      - get: /page
+        save: { links: 'all href="/p/(\d+)"', token: header X-Token, sid: cookie sid, n: 'regex items.:(\d+)' }
+        check: { contains: ['"ok"'], header: { x-token: t }, status: 200, time: 10s }
+      - get: "/p/{{ links[1] }}?{{ token }}{{ sid }}{{ n }}"
+        check: { contains: [nothing], matches: 'items.:\d' }
+        save: { never: 'regex (x)' }
+      - get: /json
+        check: { json: { $.items: "{{ n }}", $.ok: false, $.more: 1 }, name: the cart }
+      - get: /later
+        when: never
+"#,
+        ),
+        server.port,
+    );
+    let summary = run(&plan).await.summary;
+    assert_eq!(server.lines(), ["GET /page", "GET /p/2?t1s13", "GET /json"]);
+    let mut errors: Vec<&str> = summary.errors.iter().map(|e| e.text.as_str()).collect();
+    errors.sort_unstable();
+    assert_eq!(
+        errors,
+        ["check failed: body contains `nothing`", "check failed: the cart: $.more is 1"]
+    );
+    let counts: Vec<(&str, u64, u64)> = summary
+        .checks
+        .iter()
+        .map(|check| (check.name.as_str(), check.passes, check.fails))
+        .collect();
+    assert_eq!(
+        counts,
+        [
+            ("status 200", 1, 0),
+            ("body contains `\"ok\"`", 1, 0),
+            ("x-token contains `t`", 1, 0),
+            ("within 10s", 1, 0),
+            ("body contains `nothing`", 0, 1),
+            ("body matches `items.:\\d`", 1, 0),
+            ("the cart: $.items is {{ n }}", 1, 0),
+            ("the cart: $.more is 1", 0, 1),
+            ("the cart: $.ok is false", 0, 1),
+        ]
+    );
+    assert_eq!(summary.checks[0].endpoint, "GET /page");
+}

@@ -28,6 +28,12 @@ impl Jar {
         self.cookies.is_empty()
     }
 
+    /// Returns the value of the cookie of this name that was set last.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        let found = self.cookies.iter().rev().find(|cookie| cookie.name == name);
+        found.map(|cookie| cookie.value.as_str())
+    }
+
     /// Takes a `Set-Cookie` header of an answer to `path`.
     pub fn set(&mut self, site: usize, path: &str, header: &str) {
         let mut parts = header.split(';');

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::load::failure::Failure;
 use crate::load::plan::Method;
 use crate::load::record::Sample;
@@ -91,7 +89,8 @@ impl User {
                     next = Some(message.redirected(&local.crew, answer.status, location)?);
                     return Ok(());
                 }
-                self.judge(request, answer)
+                let elapsed = ended.saturating_duration_since(meant);
+                self.judge(local, request, answer, elapsed)
             });
             let is_good = result.is_ok();
             self.note_connection(&result);
@@ -125,7 +124,8 @@ impl User {
     ) -> Result<Answer, Failure> {
         let question = Question {
             is_head: message.method == Method::Head,
-            wants_body: !request.save.is_empty(),
+            wants_body: request.wants_body,
+            wants_headers: request.wants_headers,
         };
         loop {
             let kept = self.kept(local, message.site).await;
@@ -181,31 +181,6 @@ impl User {
             Err(Failure::Connect(format!("no connection to {origin} within {}", Span(timeout))))
         })?;
         Ok(Connection::new(site, stream))
-    }
-
-    /// Decides whether the answer is a good one and saves what the step wants from it.
-    fn judge(&mut self, request: &CompiledRequest, mut answer: Answer) -> Result<(), Failure> {
-        let status = answer.status;
-        let is_fine = if request.status.is_empty() {
-            (200..400).contains(&status)
-        } else {
-            request.status.iter().any(|range| range.lo <= status && status <= range.hi)
-        };
-        if !is_fine {
-            return Err(Failure::Status(status));
-        }
-        if request.save.is_empty() {
-            return Ok(());
-        }
-        answer.unpack()?;
-        let document: Value = serde_json::from_slice(&answer.body).map_err(|_| Failure::NotJson)?;
-        for (slot, path, text) in &request.save {
-            let value = path.find(&document).ok_or_else(|| Failure::Save(text.clone()))?;
-            if let Some(variable) = self.variables.get_mut(*slot) {
-                *variable = Some(value);
-            }
-        }
-        Ok(())
     }
 }
 

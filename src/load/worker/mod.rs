@@ -13,6 +13,7 @@ mod wire;
 mod cookie;
 mod message;
 mod exchange;
+mod judge;
 mod user;
 mod thread;
 

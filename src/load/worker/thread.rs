@@ -244,6 +244,9 @@ impl Clerk<'_> {
             rounds: self.local.rounds.take(),
             ..Snapshot::default()
         });
+        for counts in self.local.checks.borrow_mut().iter_mut() {
+            snapshot.checks.push(std::mem::take(counts));
+        }
         snapshot.fill(&mut self.local.recorder.borrow_mut());
         self.number += 1;
         self.from = to;

@@ -9,6 +9,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::load::check::{CompiledCheck, Seen};
 use crate::load::failure::{Failure, Kind};
 use crate::load::pace;
 use crate::load::plan::LONGEST_TIMEOUT;
@@ -36,6 +37,8 @@ pub struct Local {
     pub users: Cell<u32>,
     /// How many rounds of journeys were finished since the last interval.
     pub rounds: Cell<u64>,
+    /// How often each check held and failed since the last interval.
+    pub checks: RefCell<Vec<[u64; 2]>>,
     /// When nothing new starts any more.
     pub end: Instant,
     /// What answers are read into.
@@ -53,6 +56,7 @@ impl Local {
             recorder: RefCell::new(Recorder::new(crew.script.endpoints.clone())),
             users: Cell::new(0),
             rounds: Cell::new(0),
+            checks: RefCell::new(vec![[0; 2]; crew.script.checks.len()]),
             end: start + crew.plan.duration().0,
             buffer: RefCell::new(vec![0; BUFFER].into()),
             pool: Pool::default(),
@@ -284,6 +288,13 @@ impl User {
         };
         let scope = scope(journey, &self.variables, self.number);
         Message::render(&local.crew, &local.pool, request, scope, &mut self.rng)
+    }
+
+    /// Makes a check with what the user knows.
+    pub fn holds(&mut self, local: &Local, check: &CompiledCheck, seen: &Seen<'_>) -> bool {
+        let Some(journey) = local.crew.script.journeys.get(self.journey) else { return false };
+        let scope = scope(journey, &self.variables, self.number);
+        check.holds(seen, scope, &mut self.rng)
     }
 
     fn knows(&self, place: Place) -> bool {

@@ -1,6 +1,7 @@
 //! The load's report files: load.json, a JUnit suite, the dotenv entries, and what GitLab's
 //! load-performance and metrics widgets read.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Deserialize;
@@ -167,23 +168,38 @@ fn performance(summary: &Summary) -> Value {
         "data_sent": { "count": sent },
         "data_received": { "count": received },
     });
-    // Without requests the widget would show NaN.
-    if requests.count > 0 {
-        metrics["checks"] = json!({
-            "passes": good, "fails": requests.failed, "value": 1.0 - requests.failed_share(),
+    let (mut passes, mut fails) = (0, 0);
+    for (name, [own_passes, own_fails]) in checks_of(summary, good, requests.failed) {
+        passes += own_passes;
+        fails += own_fails;
+        let path = format!("::{name}");
+        let check = json!({
+            "name": name, "path": path, "id": "", "passes": own_passes, "fails": own_fails,
         });
-        checks.insert(
-            "good answer".to_owned(),
-            json!({
-                "name": "good answer", "path": "::good answer", "id": "",
-                "passes": good, "fails": requests.failed,
-            }),
-        );
+        checks.insert(name, check);
+    }
+    // Without any the widget would show NaN.
+    if passes + fails > 0 {
+        let value = float(passes) / float(passes + fails);
+        metrics["checks"] = json!({ "passes": passes, "fails": fails, "value": value });
     }
     json!({
         "root_group": { "name": "", "path": "", "id": "", "groups": {}, "checks": checks },
         "metrics": metrics,
     })
+}
+
+/// Each check's name with how often it held and failed: the plan's own, or that answers are good.
+fn checks_of(summary: &Summary, good: u64, failed: u64) -> BTreeMap<String, [u64; 2]> {
+    let mut checks: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+    for check in &summary.checks {
+        let name = format!("{}: {}", check.endpoint, check.name);
+        checks.insert(name, [check.passes, check.fails]);
+    }
+    if checks.is_empty() && good + failed > 0 {
+        checks.insert("good answer".to_owned(), [good, failed]);
+    }
+    checks
 }
 
 fn trend(latency: &Latency) -> Value {
@@ -225,6 +241,7 @@ fn label(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::summary::CheckCount;
     use crate::report::load::table::tests::summary;
 
     fn folder() -> (tempfile::TempDir, Folder) {
@@ -289,6 +306,17 @@ mod tests {
         ] {
             assert_eq!(value.pointer(pointer), Some(&expected), "{pointer}");
         }
+        let mut checked = summary();
+        checked.checks = vec![CheckCount {
+            endpoint: "GET /a".to_owned(),
+            name: "$.ok is true".to_owned(),
+            passes: 3,
+            fails: 1,
+        }];
+        let value = performance(&checked);
+        assert_eq!(value["metrics"]["checks"], json!({ "passes": 3, "fails": 1, "value": 0.75 }));
+        let check = &value["root_group"]["checks"]["GET /a: $.ok is true"];
+        assert_eq!((&check["passes"], &check["fails"]), (&json!(3), &json!(1)));
         let mut none = summary();
         none.requests = crate::load::Requests::default();
         none.steady.requests = none.requests;

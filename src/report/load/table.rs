@@ -3,7 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::load::{Latency, LimitResult, Phase, Progress, Requests, StageSummary, Summary, millis};
+use crate::load::{
+    CheckCount, Latency, LimitResult, Phase, Progress, Requests, StageSummary, Summary, millis,
+};
 use crate::report::joblog::printable;
 use crate::unit::{Span, float};
 use crate::verdict::Verdict;
@@ -79,6 +81,7 @@ pub fn block(summary: &Summary) -> String {
             writeln!(text, "{:>8} more kinds of errors in load.json", summary.errors.len() - 10);
     }
     push_stages(&mut text, summary);
+    push_checks(&mut text, summary);
     for limit in &summary.limits {
         let _ = writeln!(text, "{}", limit_line(limit));
     }
@@ -142,6 +145,23 @@ fn push_table(text: &mut String, summary: &Summary) {
         share(steady.requests.failed, steady.requests.count),
         millis(steady.latency.p95)
     );
+}
+
+/// The checks that failed, and how many never did.
+fn push_checks(text: &mut String, summary: &Summary) {
+    let made = summary.checks.iter().filter(|check| check.passes + check.fails > 0);
+    let (failed, good): (Vec<&CheckCount>, Vec<&CheckCount>) =
+        made.partition(|check| check.fails > 0);
+    for check in &failed {
+        let (all, name) = (check.passes + check.fails, printable(&check.name));
+        let endpoint = printable(&check.endpoint);
+        let _ =
+            writeln!(text, "\u{2717} check {endpoint}: {name}: {} of {all} failed", check.fails);
+    }
+    if !good.is_empty() {
+        let s = if good.len() == 1 { "" } else { "s" };
+        let _ = writeln!(text, "\u{2713} {} check{s} always held", good.len());
+    }
 }
 
 /// A row for each stage that has a name, where there are several.
@@ -238,6 +258,7 @@ pub mod tests {
                 bytes: Bytes { sent: 10, received: 2000 },
                 errors: Vec::new(),
             }],
+            checks: Vec::new(),
             stages: Vec::new(),
             found: Found::default(),
             errors: vec![ErrorCount { text: "status 503".to_owned(), count: 3 }],

@@ -30,6 +30,8 @@ pub struct Question {
     pub is_head: bool,
     /// True when something reads the body.
     pub wants_body: bool,
+    /// True when something reads the headers.
+    pub wants_headers: bool,
 }
 
 /// What came back.
@@ -41,6 +43,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// Its `Set-Cookie` headers.
     pub cookies: Vec<String>,
+    /// Its headers, names in lower case, where they are wanted.
+    pub headers: Vec<(String, String)>,
     /// How its body is packed.
     pub coding: Coding,
     /// Its body, where one is wanted.
@@ -230,6 +234,10 @@ impl Parser {
         let mut frame = Frame { is_old, is_kept: !is_old, ..Frame::default() };
         for header in head.headers.iter() {
             let (name, value) = (header.name, header.value);
+            if self.question.wants_headers {
+                let value = String::from_utf8_lossy(value).into_owned();
+                self.answer.headers.push((name.to_ascii_lowercase(), value));
+            }
             // Told apart by length first: most headers are none of these.
             match name.len() {
                 14 if name.eq_ignore_ascii_case("content-length") => frame.add_length(value)?,

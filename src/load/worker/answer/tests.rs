@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GET: Question = Question { is_head: false, wants_body: true };
-const HEAD_REQUEST: Question = Question { is_head: true, wants_body: true };
+const GET: Question = Question { is_head: false, wants_body: true, wants_headers: false };
+const HEAD_REQUEST: Question = Question { is_head: true, wants_body: true, wants_headers: false };
 
 /// How taking some bytes ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +216,8 @@ fn a_body_is_kept_only_where_it_is_wanted_and_only_up_to_its_bound() {
         assert_eq!(parser.answer.is_cut, n > 8);
     }
     assert_eq!(parser.answer.body.capacity(), 0);
-    let mut parser = Parser::new(Question { is_head: false, wants_body: false });
+    let mut parser =
+        Parser::new(Question { is_head: false, wants_body: false, wants_headers: false });
     parser.take(head).unwrap();
     parser.take(&piece).unwrap();
     assert_eq!((parser.answer.body.capacity(), parser.received()), (0, 1 << 20));
@@ -320,9 +321,21 @@ proptest! {
             prop_assert!(parser.answer.body.len() <= bytes.len());
             prop_assert!(parser.answer.cookies.len() <= HEADERS);
         }
-        let _ = parser.end();
+        drop(parser.end());
         // However it is cut, the same bytes are either an answer or none.
         let whole = finish(GET, &[&bytes]).ok();
         prop_assert_eq!(whole, finish(GET, &pieces(&bytes, &lengths)).ok());
+    }
+}
+
+#[test]
+fn headers_are_kept_only_where_somebody_asks() {
+    let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Ab: c\r\n\r\n";
+    for (wants_headers, kept) in [(false, 0), (true, 2)] {
+        let mut parser = Parser::new(Question { wants_headers, ..GET });
+        parser.take(bytes).unwrap();
+        let headers = parser.into_answer().headers;
+        assert_eq!(headers.len(), kept);
+        assert!(kept == 0 || headers[1] == ("x-ab".to_owned(), "c".to_owned()));
     }
 }

@@ -1,0 +1,134 @@
+//! What a step saves from its answer: `$.token`, `regex csrf=(\w+)`, `header location`, …
+
+use regex::Regex;
+use serde_json::Value;
+
+use crate::load::check::{Seen, regex};
+use crate::load::failure::Failure;
+use crate::load::jsonpath::JsonPath;
+
+/// Where a variable's value is taken from.
+#[derive(Debug)]
+pub enum Take {
+    /// A path into a JSON body.
+    Json(JsonPath, String),
+    /// The first match of a regular expression in the body: its first group, or all of it.
+    First(Regex),
+    /// The same of every match, as a list.
+    All(Regex),
+    /// A header.
+    Header(String),
+    /// A cookie that the user has now.
+    Cookie(String),
+}
+
+const WAYS: &str = "use `$.path`, `regex PATTERN`, `all PATTERN`, `header NAME` or `cookie NAME`";
+
+impl Take {
+    /// Reads where from.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.starts_with('$') {
+            let path = JsonPath::parse(text).map_err(|error| error.to_string())?;
+            return Ok(Self::Json(path, text.to_owned()));
+        }
+        match text.split_once(char::is_whitespace).map(|(way, what)| (way, what.trim())) {
+            Some(("regex", pattern)) => Ok(Self::First(regex(pattern)?)),
+            Some(("all", pattern)) => Ok(Self::All(regex(pattern)?)),
+            Some(("header", name)) => Ok(Self::Header(name.to_lowercase())),
+            Some(("cookie", name)) => Ok(Self::Cookie(name.to_owned())),
+            Some(_) | None => Err(format!("`{text}` says not where from: {WAYS}")),
+        }
+    }
+
+    /// True when it looks at the body.
+    pub fn wants_body(&self) -> bool {
+        match self {
+            Self::Json(..) | Self::First(_) | Self::All(_) => true,
+            Self::Header(_) | Self::Cookie(_) => false,
+        }
+    }
+
+    /// True when it looks at the body as JSON.
+    pub fn wants_json(&self) -> bool {
+        matches!(self, Self::Json(..))
+    }
+
+    /// True when it looks at headers.
+    pub fn wants_headers(&self) -> bool {
+        matches!(self, Self::Header(_))
+    }
+
+    /// Takes the value; `cookie` finds one by its name.
+    pub fn from<'a>(
+        &self,
+        seen: &Seen<'_>,
+        cookie: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<Value, Failure> {
+        let (found, what) = match self {
+            Self::Json(path, text) => (path.find(seen.json.ok_or(Failure::NotJson)?), text.clone()),
+            Self::First(regex) => {
+                let found = regex.captures(seen.body).map(|captures| group(&captures));
+                (found, format!("regex {regex}"))
+            }
+            Self::All(regex) => {
+                let list: Vec<Value> =
+                    regex.captures_iter(seen.body).map(|captures| group(&captures)).collect();
+                ((!list.is_empty()).then_some(Value::Array(list)), format!("all {regex}"))
+            }
+            Self::Header(name) => {
+                let value = seen.header(name).next().map(Value::from);
+                (value, format!("header {name}"))
+            }
+            Self::Cookie(name) => (cookie(name).map(Value::from), format!("cookie {name}")),
+        };
+        found.ok_or(Failure::Save(what))
+    }
+}
+
+fn group(captures: &regex::Captures<'_>) -> Value {
+    let found = captures.get(1).or_else(|| captures.get(0));
+    found.map_or(Value::Null, |found| found.as_str().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_come_from_where_the_plan_says() {
+        let body = r#"{"a":1} <a href="/p/1"><a href="/p/2"> csrf: x9"#;
+        let json = json!({ "a": 1 });
+        let headers = [("location".to_owned(), "/home".to_owned())];
+        let seen = Seen {
+            is_status_fine: true,
+            headers: &headers,
+            body,
+            json: Some(&json),
+            elapsed: Duration::ZERO,
+        };
+        let cookie = |name: &str| (name == "sid").then_some("s1");
+        for (text, value) in [
+            ("$.a", Some(json!(1))),
+            ("$.b", None),
+            (r"regex csrf: \w+", Some(json!("csrf: x9"))),
+            (r"regex  /p/(\d+)", Some(json!("1"))),
+            (r"all /p/(\d+)", Some(json!(["1", "2"]))),
+            ("all nothing", None),
+            ("header Location", Some(json!("/home"))),
+            ("header x", None),
+            ("cookie sid", Some(json!("s1"))),
+            ("cookie other", None),
+        ] {
+            let found = Take::parse(text).unwrap().from(&seen, cookie);
+            assert_eq!(found.ok(), value, "{text}");
+        }
+        for text in ["", "data", "regex", "css .price", "$[", "regex ("] {
+            assert!(Take::parse(text).is_err(), "{text}");
+        }
+    }
+}

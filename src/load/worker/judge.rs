@@ -1,0 +1,91 @@
+//! Whether an answer is a good one, and what is saved from it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::load::check::Seen;
+use crate::load::failure::Failure;
+use crate::load::script::CompiledRequest;
+use crate::load::worker::answer::Answer;
+use crate::load::worker::user::{Local, User};
+
+impl User {
+    /// Makes the step's checks, each of which is counted, and saves what the step wants. `elapsed`
+    /// is the response time.
+    pub fn judge(
+        &mut self,
+        local: &Local,
+        request: &CompiledRequest,
+        mut answer: Answer,
+        elapsed: Duration,
+    ) -> Result<(), Failure> {
+        let status = answer.status;
+        let is_status_fine = if request.status.is_empty() {
+            (200..400).contains(&status)
+        } else {
+            request.status.iter().any(|range| range.lo <= status && status <= range.hi)
+        };
+        if request.checks.is_empty() && request.save.is_empty() {
+            return if is_status_fine { Ok(()) } else { Err(Failure::Status(status)) };
+        }
+        let body = if request.wants_body { read(&mut answer) } else { Ok(String::new()) };
+        let json: Option<Value> = match &body {
+            Ok(body) if request.wants_json => serde_json::from_str(body).ok(),
+            Ok(_) | Err(_) => None,
+        };
+        let seen = Seen {
+            is_status_fine,
+            headers: &answer.headers,
+            body: body.as_deref().unwrap_or_default(),
+            json: json.as_ref(),
+            elapsed,
+        };
+        let failed = self.check(local, request, &seen);
+        if !is_status_fine {
+            return Err(Failure::Status(status));
+        }
+        if let Err(failure) = &body {
+            return Err(failure.clone());
+        }
+        if let Some(name) = failed {
+            return Err(Failure::Check(name));
+        }
+        for (slot, take) in &request.save {
+            let value = take.from(&seen, |name| self.jar.find(name))?;
+            if let Some(variable) = self.variables.get_mut(*slot) {
+                *variable = Some(value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes all checks; returns the name of the first one that failed.
+    fn check(
+        &mut self,
+        local: &Local,
+        request: &CompiledRequest,
+        seen: &Seen<'_>,
+    ) -> Option<String> {
+        let mut failed = None;
+        for check in &request.checks {
+            let holds = self.holds(local, check, seen);
+            if let Some(counts) = local.checks.borrow_mut().get_mut(check.number) {
+                counts[usize::from(!holds)] += 1;
+            }
+            if !holds && failed.is_none() {
+                failed = Some(check.name.clone());
+            }
+        }
+        failed
+    }
+}
+
+fn read(answer: &mut Answer) -> Result<String, Failure> {
+    answer.unpack()?;
+    let body = std::mem::take(&mut answer.body);
+    Ok(match String::from_utf8(body) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
