@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::job::Vars;
 use crate::load::check;
 use crate::load::error::{Error, Mistakes, suggest};
-use crate::load::file::{JourneyFile, ModelFile, StepFile};
+use crate::load::file::{AuthFile, JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
 use crate::load::model::{Model, RUN};
 use crate::load::plan::{
@@ -17,9 +17,12 @@ use crate::load::shape;
 use crate::load::template::squeeze;
 use crate::load::think::Think;
 use crate::load::url;
+use crate::secret::Secret;
 use crate::unit::Span;
 
 const MAX_STEPS: usize = 1000;
+/// Rounds of a `while` without `repeat`.
+const MAX_ROUNDS: u32 = 1000;
 const TIMEOUT: Span = Span::seconds(30);
 const TIMEOUTS: &str = "use more than nothing and at most 10m";
 
@@ -48,6 +51,7 @@ impl Plan {
             limits,
             tags: BTreeMap::new(),
             checks: Vec::new(),
+            env: env(&written.journeys, vars),
             threads,
             seed: file.seed,
             timeout,
@@ -71,6 +75,22 @@ impl Plan {
         }
         if mistakes.0.is_empty() { Ok(plan) } else { Err(Error::Plan(mistakes)) }
     }
+}
+
+/// Returns the variables that templates name by `env.NAME`; an unset one is told where it is used.
+fn env(journeys: &[JourneyFile], vars: &dyn Vars) -> BTreeMap<String, Secret<String>> {
+    // The texts of a plan are JSON's, too: where in it the name stands does not matter.
+    let text = serde_json::to_string(journeys).unwrap_or_default();
+    let mut env = BTreeMap::new();
+    for (at, _) in text.match_indices("env.") {
+        let rest = &text[at + "env.".len()..];
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let name = &rest[..end.unwrap_or(rest.len())];
+        if let Some(value) = vars.filled(name) {
+            env.insert(name.to_owned(), Secret::new(value));
+        }
+    }
+    env
 }
 
 fn target(
@@ -165,14 +185,15 @@ fn journeys(
             .collect();
         let file = JourneyFile { name: Some("get".to_owned()), steps, ..JourneyFile::default() };
         return vec![
-            Steps { headers: &BTreeMap::new(), tags: Vec::new(), mistakes, n: 0 }
+            Steps { headers: &BTreeMap::new(), auth: None, tags: Vec::new(), mistakes, n: 0 }
                 .journey("--get", 0, &file, think),
         ];
     }
     let mut journeys = Vec::new();
     for (n, file) in files.iter().enumerate() {
         let tags = file.tags.clone();
-        let mut steps = Steps { headers: &file.headers, tags, mistakes, n: 0 };
+        let mut steps =
+            Steps { headers: &file.headers, auth: file.auth.as_ref(), tags, mistakes, n: 0 };
         journeys.push(steps.journey(&format!("journeys[{n}]"), n, file, think));
     }
     journeys
@@ -180,6 +201,7 @@ fn journeys(
 
 struct Steps<'a> {
     headers: &'a BTreeMap<String, String>,
+    auth: Option<&'a AuthFile>,
     /// Those of the journey and the groups around a step.
     tags: Vec<String>,
     mistakes: &'a mut Mistakes,
@@ -203,10 +225,12 @@ impl Steps<'_> {
             name: file.name.clone().unwrap_or_else(|| format!("journey {}", n + 1)),
             weight: file.weight.unwrap_or(1),
             think: file.think.unwrap_or(think),
+            pace: file.pace,
             data: file.data.clone(),
             user: file.user.clone(),
             start: self.steps(&format!("{key}.start"), &file.start, 0),
             steps: self.steps(&format!("{key}.steps"), &file.steps, 0),
+            end: self.steps(&format!("{key}.end"), &file.end, 0),
         };
         if self.n > MAX_STEPS {
             self.mistakes.add(key, format!("more than {MAX_STEPS} steps"));
@@ -238,34 +262,49 @@ impl Steps<'_> {
         if file.repeat == Some(0) {
             self.mistakes.add(format!("{key}.repeat"), "use 1 or more, or leave the step out");
         }
-        let action = match (self.request_line(key, file), file.steps.is_empty()) {
-            (Some((method, url)), true) => {
+        if file.weight == Some(0) {
+            self.mistakes.add(format!("{key}.weight"), "use 1 or more, or leave the step out");
+        }
+        let kinds = [!file.steps.is_empty(), !file.choose.is_empty()];
+        let action = match (self.request_line(key, file), kinds) {
+            (Some((method, url)), [false, false]) => {
                 Action::Request(Box::new(self.request(key, file, method, url)))
             }
-            (Some(_), false) => {
-                self.mistakes.add(key, "a step is one request or has `steps`, not both");
-                Action::Group(Vec::new())
-            }
-            (None, false) => {
+            (None, [true, false]) => {
                 self.only_requests(key, file);
                 Action::Group(self.steps(&format!("{key}.steps"), &file.steps, depth + 1))
             }
-            (None, true) => {
+            (None, [false, true]) => {
+                self.only_requests(key, file);
+                Action::Choice(self.steps(&format!("{key}.choose"), &file.choose, depth + 1))
+            }
+            // A step may do no more than set variables.
+            (None, [false, false]) if !file.set.is_empty() => Action::Group(Vec::new()),
+            (None, [false, false]) => {
                 self.mistakes.add(
                     key,
-                    "a step needs one of `get`, `post`, `put`, `patch`, `delete`, `head` or `steps`",
+                    "a step needs one of `get`, `post`, `put`, `patch`, `delete`, `head`, `steps`, \
+                     `choose` or `set`",
                 );
+                Action::Group(Vec::new())
+            }
+            (Some(_), _) | (None, [true, true]) => {
+                self.mistakes
+                    .add(key, "a step is one request or has `steps` or `choose`, not two of them");
                 Action::Group(Vec::new())
             }
         };
         self.tags.truncate(n_tags);
+        let is_only_set = matches!(&action, Action::Group(steps) if steps.is_empty());
         for name in file.set.keys() {
             self.variable(&format!("{key}.set"), name);
         }
         Step {
             when: file.when.clone(),
-            repeat: file.repeat.unwrap_or(1),
-            think: file.think,
+            while_: file.while_.clone(),
+            repeat: file.repeat.unwrap_or(if file.while_.is_some() { MAX_ROUNDS } else { 1 }),
+            weight: file.weight.unwrap_or(1),
+            think: file.think.or(is_only_set.then_some(Think::NONE)),
             set: file.set.clone(),
             action,
         }
@@ -299,6 +338,7 @@ impl Steps<'_> {
             ("save", !file.save.is_empty()),
             ("check", file.check.is_some()),
             ("timeout", file.timeout.is_some()),
+            ("auth", file.auth.is_some()),
         ] {
             if is_there {
                 self.mistakes
@@ -340,6 +380,7 @@ impl Steps<'_> {
             path,
             name,
             tags: self.tags.clone(),
+            auth: file.auth.as_ref().or(self.auth).cloned(),
             headers,
             body,
             save: file.save.clone(),

@@ -13,6 +13,7 @@ use crate::load::collect::Books;
 use crate::load::error::Error;
 use crate::load::event::{Event, Phase};
 use crate::load::gauge::micros;
+use crate::load::mask::Mask;
 use crate::load::pace::Share;
 use crate::load::plan::Plan;
 use crate::load::protocol::{self, Order, Report};
@@ -174,6 +175,7 @@ async fn follow<W>(
     let threads = u32::try_from(books.n_threads()).unwrap_or(1);
     let mut phases = Phases::new(plan);
     let mut stopped = None;
+    let mask = Mask::of(plan);
     let cpu = loop {
         let report = if orders.is_some() {
             tokio::select! {
@@ -192,7 +194,8 @@ async fn follow<W>(
             }
         };
         match report {
-            Report::Snapshot(snapshot) => {
+            Report::Snapshot(mut snapshot) => {
+                mask.clean(&mut snapshot);
                 phases.emit(snapshot.to, emit);
                 let told = books.add(&snapshot)?;
                 if let Some(why) = told.stop

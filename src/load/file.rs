@@ -76,6 +76,8 @@ pub struct JourneyFile {
     pub weight: Option<u32>,
     /// The pause after each step: `2s` or `0.5s..3s`.
     pub think: Option<Think>,
+    /// How far apart the rounds of a user start at least: `10s`.
+    pub pace: Option<Span>,
     /// Lists to choose from: `{ users: [{ id: 1 }, …] }`, then `pick(users)`.
     pub data: BTreeMap<String, Vec<Value>>,
     /// What `user` stands for, evaluated once for each user: `"{{ pick(users) }}"`.
@@ -84,10 +86,14 @@ pub struct JourneyFile {
     pub tags: Vec<String>,
     /// Headers of every request of the journey.
     pub headers: BTreeMap<String, String>,
+    /// Who sends every request of the journey.
+    pub auth: Option<AuthFile>,
     /// Steps of a user's start, done once, without think time.
     pub start: Vec<StepFile>,
     /// The steps, in order, round after round.
     pub steps: Vec<StepFile>,
+    /// Steps of a user's end, done once when its time is over, without think time.
+    pub end: Vec<StepFile>,
 }
 
 /// A step: one request (`get:`, `post:` …) or a group of steps (`steps:`).
@@ -108,20 +114,31 @@ pub struct StepFile {
     pub head: Option<String>,
     /// Steps done one after the other as one step: no think time between them.
     pub steps: Vec<StepFile>,
+    /// One of these steps, by chance and `weight`.
+    pub choose: Vec<StepFile>,
     /// The name it is counted under; the path as written when left out.
     pub name: Option<String>,
     /// Tags of its requests, for limits (`p95 tagged checkout < 1s`).
     pub tags: Vec<String>,
     /// How often it is done before the next step; 1 when left out.
     pub repeat: Option<u32>,
-    /// The step is left out unless this variable is known.
+    /// The step is left out unless this holds: a variable is known (`token`), or a condition
+    /// (`n < 3 and not done`).
     pub when: Option<String>,
+    /// The step is done again for as long as this condition holds, `repeat` times at most (1000
+    /// when left out).
+    #[serde(rename = "while")]
+    pub while_: Option<String>,
+    /// Its share among the steps of a `choose`; 1 when left out.
+    pub weight: Option<u32>,
     /// Variables set before the step: `{ product: "{{ pick(products) }}" }`.
     pub set: BTreeMap<String, Value>,
     /// The pause after this step, in place of the journey's.
     pub think: Option<Think>,
     /// Headers; values may hold templates.
     pub headers: BTreeMap<String, String>,
+    /// Who sends it, in place of the journey's.
+    pub auth: Option<AuthFile>,
     /// A JSON body; strings in it may hold templates, a string that is one template keeps its type.
     pub json: Option<Value>,
     /// A form body (`application/x-www-form-urlencoded`).
@@ -135,6 +152,26 @@ pub struct StepFile {
     pub check: Option<CheckFile>,
     /// How long this request may take before it counts as failed.
     pub timeout: Option<Span>,
+}
+
+/// Who sends a request; its texts may hold templates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthFile {
+    /// A name and a password.
+    Basic(BasicFile),
+    /// A token: `"{{ env.API_TOKEN }}"`.
+    Bearer(String),
+}
+
+/// A name and a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BasicFile {
+    /// The name.
+    pub user: String,
+    /// The password: `"{{ env.PASSWORD }}"`.
+    pub password: String,
 }
 
 /// What makes an answer a good one.

@@ -27,6 +27,7 @@ mod histogram;
 mod record;
 mod protocol;
 pub mod summary;
+mod mask;
 mod collect;
 mod judge;
 mod result;

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::load::check::Check;
-use crate::load::file::{JourneyFile, ModelFile};
+use crate::load::file::{AuthFile, JourneyFile, ModelFile};
 use crate::load::gauge::Tags;
 use crate::load::limit::Limit;
 use crate::load::model::{Model, Preset};
 use crate::load::think::Think;
+use crate::secret::Secret;
 use crate::unit::{Rate, Span};
 
 /// The load parts of a plan file and what the command line says beside it.
@@ -78,6 +79,8 @@ pub struct Plan {
     pub tags: Tags,
     /// The checks: endpoint and name.
     pub checks: Vec<(String, String)>,
+    /// The variables that templates name by `env.NAME`.
+    pub env: BTreeMap<String, Secret<String>>,
     /// How many threads generate at most; one a core otherwise.
     pub threads: Option<u32>,
     /// Makes the random choices repeatable.
@@ -95,7 +98,7 @@ impl Plan {
     pub fn origins(&self) -> Vec<Origin> {
         let mut origins = vec![self.target.origin.clone()];
         for journey in &self.journeys {
-            for step in journey.start.iter().chain(&journey.steps) {
+            for step in journey.all_steps() {
                 step.collect_origins(&mut origins);
             }
         }
@@ -207,6 +210,8 @@ pub struct Journey {
     pub weight: u32,
     /// The pause after each step of the round.
     pub think: Think,
+    /// How far apart rounds start at least.
+    pub pace: Option<Span>,
     /// Lists to choose from.
     pub data: BTreeMap<String, Vec<Value>>,
     /// What `user` stands for; a template.
@@ -215,15 +220,28 @@ pub struct Journey {
     pub start: Vec<Step>,
     /// Done round after round; never empty.
     pub steps: Vec<Step>,
+    /// Done once at a user's end.
+    pub end: Vec<Step>,
+}
+
+impl Journey {
+    /// Returns its steps: of its start, its rounds and its end.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        self.start.iter().chain(&self.steps).chain(&self.end)
+    }
 }
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Left out unless this variable is known.
+    /// Left out unless this condition holds.
     pub when: Option<String>,
-    /// How often it is done; never zero.
+    /// Done again for as long as this condition holds.
+    pub while_: Option<String>,
+    /// How often it is done at most; never zero.
     pub repeat: u32,
+    /// Its share where one of several is chosen; never zero.
+    pub weight: u32,
     /// The pause after it; `None`: the journey's, or none inside a group.
     pub think: Option<Think>,
     /// Variables set before it; templates.
@@ -242,7 +260,7 @@ impl Step {
                     origins.push(origin.clone());
                 }
             }
-            Action::Group(steps) => {
+            Action::Group(steps) | Action::Choice(steps) => {
                 for step in steps {
                     step.collect_origins(origins);
                 }
@@ -259,6 +277,8 @@ pub enum Action {
     Request(Box<Request>),
     /// Steps one after the other, without pauses.
     Group(Vec<Step>),
+    /// One of the steps, by weight.
+    Choice(Vec<Step>),
 }
 
 /// A request; path, header values and bodies are templates.
@@ -274,6 +294,8 @@ pub struct Request {
     pub name: String,
     /// What limits may name it by.
     pub tags: Vec<String>,
+    /// Who sends it.
+    pub auth: Option<AuthFile>,
     /// Header names in lower case with their value templates.
     pub headers: BTreeMap<String, String>,
     /// What is sent.

@@ -9,12 +9,13 @@ use serde_json::Value;
 
 use crate::load::check::CompiledCheck;
 use crate::load::error::Mistakes;
+use crate::load::file::AuthFile;
 use crate::load::gauge::Tags;
 use crate::load::plan::{
     Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Plan, Request, Status, Step,
 };
 use crate::load::take::Take;
-use crate::load::template::{Names, Place, Template, Tree};
+use crate::load::template::{Condition, Names, Template, Tree};
 use crate::load::think::Think;
 
 /// All journeys of a plan, ready to run.
@@ -30,6 +31,8 @@ pub struct Script {
     pub tags: Tags,
     /// The checks: endpoint and name.
     pub checks: Vec<(String, String)>,
+    /// The values of `env.NAME`.
+    pub env: Vec<Value>,
 }
 
 /// A journey, ready to run.
@@ -37,6 +40,8 @@ pub struct Script {
 pub struct CompiledJourney {
     /// The pause after each step of the round.
     pub think: Think,
+    /// How far apart rounds start at least.
+    pub pace: Option<Duration>,
     /// Its lists, each an array.
     pub data: Vec<Value>,
     /// How many variables a user has.
@@ -47,14 +52,18 @@ pub struct CompiledJourney {
     pub start: Vec<CompiledStep>,
     /// Done round after round.
     pub steps: Vec<CompiledStep>,
+    /// Done once at the end.
+    pub end: Vec<CompiledStep>,
 }
 
 /// A step, ready to run.
 #[derive(Debug)]
 pub struct CompiledStep {
-    /// Left out unless this is known.
-    pub when: Option<Place>,
-    /// How often.
+    /// Left out unless this holds.
+    pub when: Option<Condition>,
+    /// Done again for as long as this holds.
+    pub while_: Option<Condition>,
+    /// How often at most.
     pub repeat: u32,
     /// The pause after it.
     pub think: Option<Think>,
@@ -71,6 +80,8 @@ pub enum CompiledAction {
     Request(Box<CompiledRequest>),
     /// Steps one after the other.
     Group(Vec<CompiledStep>),
+    /// One of the steps; each with the sum of the weights up to its own.
+    Choice(Vec<(u64, CompiledStep)>),
 }
 
 /// A request, ready to be rendered.
@@ -141,7 +152,7 @@ impl Script {
         let mut journeys = Vec::new();
         for (n, journey) in plan.journeys.iter().enumerate() {
             let mut compiler = Compiler {
-                names: names(journey),
+                names: names(journey).with_env(plan.env.keys().cloned()),
                 endpoints: &mut endpoints,
                 tags: &mut tags,
                 checks: &mut checks,
@@ -152,7 +163,8 @@ impl Script {
             journeys.push(compiler.journey(&format!("journeys[{n}]"), journey));
         }
         let weights = plan.journeys.iter().map(|journey| journey.weight).collect();
-        Self { journeys, weights, endpoints, tags, checks }
+        let env = plan.env.values().map(|value| value.reveal().as_str().into()).collect();
+        Self { journeys, weights, endpoints, tags, checks, env }
     }
 
     /// Returns all requests, in the order of their numbers.
@@ -161,6 +173,7 @@ impl Script {
         for journey in &self.journeys {
             collect(&journey.start, &mut found);
             collect(&journey.steps, &mut found);
+            collect(&journey.end, &mut found);
         }
         found.into_iter()
     }
@@ -171,6 +184,11 @@ fn collect<'a>(steps: &'a [CompiledStep], found: &mut Vec<&'a CompiledRequest>) 
         match &step.action {
             CompiledAction::Request(request) => found.push(request),
             CompiledAction::Group(steps) => collect(steps, found),
+            CompiledAction::Choice(steps) => {
+                for (_, step) in steps {
+                    collect(std::slice::from_ref(step), found);
+                }
+            }
         }
     }
 }
@@ -179,7 +197,7 @@ fn collect<'a>(steps: &'a [CompiledStep], found: &mut Vec<&'a CompiledRequest>) 
 fn names(journey: &Journey) -> Names {
     let mut names = Names::new(journey.data.keys().cloned());
     names.variable("user");
-    for step in journey.start.iter().chain(&journey.steps) {
+    for step in journey.all_steps() {
         add_names(step, &mut names);
     }
     names
@@ -195,7 +213,7 @@ fn add_names(step: &Step, names: &mut Names) {
                 names.variable(name);
             }
         }
-        Action::Group(steps) => {
+        Action::Group(steps) | Action::Choice(steps) => {
             for step in steps {
                 add_names(step, names);
             }
@@ -218,10 +236,12 @@ impl Compiler<'_> {
         let user = journey.user.as_ref().map(|user| self.tree(format!("{key}.user"), user));
         CompiledJourney {
             think: journey.think,
+            pace: journey.pace.map(|span| span.0),
             data: journey.data.values().map(|list| Value::Array(list.clone())).collect(),
             user,
             start: self.steps(&format!("{key}.start"), &journey.start),
             steps: self.steps(&format!("{key}.steps"), &journey.steps),
+            end: self.steps(&format!("{key}.end"), &journey.end),
             n_variables: self.names.n_variables(),
         }
     }
@@ -231,13 +251,9 @@ impl Compiler<'_> {
     }
 
     fn step(&mut self, key: &str, step: &Step) -> CompiledStep {
-        let when = step.when.as_ref().and_then(|name| {
-            let place = self.names.find(name);
-            if place.is_none() {
-                self.mistakes.add(format!("{key}.when"), format!("no step sets or saves `{name}`"));
-            }
-            place
-        });
+        let when = step.when.as_ref().and_then(|text| self.condition(format!("{key}.when"), text));
+        let while_ =
+            step.while_.as_ref().and_then(|text| self.condition(format!("{key}.while"), text));
         let set = step
             .set
             .iter()
@@ -252,8 +268,18 @@ impl Compiler<'_> {
             Action::Group(steps) => {
                 CompiledAction::Group(self.steps(&format!("{key}.steps"), steps))
             }
+            Action::Choice(steps) => {
+                let mut sum = 0;
+                let sums = steps.iter().map(|step| {
+                    sum += u64::from(step.weight);
+                    sum
+                });
+                let sums: Vec<u64> = sums.collect();
+                let steps = self.steps(&format!("{key}.choose"), steps);
+                CompiledAction::Choice(sums.into_iter().zip(steps).collect())
+            }
         };
-        CompiledStep { when, repeat: step.repeat, think: step.think, set, action }
+        CompiledStep { when, while_, repeat: step.repeat, think: step.think, set, action }
     }
 
     fn request(&mut self, key: &str, request: &Request) -> CompiledRequest {
@@ -267,11 +293,12 @@ impl Compiler<'_> {
         }
         let verb = method.to_string().to_lowercase();
         let path = self.template(format!("{key}.{verb}"), &request.path);
-        let headers = request
+        let mut headers: Vec<(HeaderName, CompiledHeader)> = request
             .headers
             .iter()
             .filter_map(|(name, value)| self.header(key, name, value))
             .collect();
+        headers.extend(request.auth.as_ref().and_then(|auth| self.auth(key, auth)));
         let save: Vec<(usize, Take)> = request
             .save
             .iter()
@@ -359,6 +386,17 @@ impl Compiler<'_> {
         Some((header, compiled))
     }
 
+    fn auth(&mut self, key: &str, auth: &AuthFile) -> Option<(HeaderName, CompiledHeader)> {
+        let template = match auth {
+            AuthFile::Bearer(token) => Template::parse(&format!("Bearer {token}"), &self.names),
+            AuthFile::Basic(basic) => Template::basic(&basic.user, &basic.password, &self.names),
+        };
+        let wrong = |error: crate::load::template::Error| {
+            self.mistakes.add(format!("{key}.auth"), error.to_string());
+        };
+        Some((http::header::AUTHORIZATION, CompiledHeader::Template(template.map_err(wrong).ok()?)))
+    }
+
     fn body(&mut self, key: &str, body: &Body) -> CompiledBody {
         match body {
             Body::None => CompiledBody::None,
@@ -379,6 +417,11 @@ impl Compiler<'_> {
                     .collect(),
             ),
         }
+    }
+
+    fn condition(&mut self, key: String, text: &str) -> Option<Condition> {
+        let condition = Condition::parse(text, &self.names);
+        condition.map_err(|error| self.mistakes.add(key, error.to_string())).ok()
     }
 
     fn template(&mut self, key: String, text: &str) -> Template {

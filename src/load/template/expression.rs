@@ -1,8 +1,11 @@
 //! What stands between `{{` and `}}`.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rand::Rng;
 use rand::rngs::SmallRng;
 use serde_json::Value;
@@ -36,29 +39,43 @@ enum Key {
 enum Function {
     Pick,
     Random,
+    RandomText,
     Uuid,
     Now,
+    Timestamp,
+    Counter,
     Vu,
     Upper,
     Lower,
+    Base64,
+    Plus,
 }
 
-const FUNCTIONS: [(&str, Function, usize); 7] = [
-    ("pick", Function::Pick, 1),
-    ("random", Function::Random, 2),
-    ("uuid", Function::Uuid, 0),
-    ("now", Function::Now, 0),
-    ("vu", Function::Vu, 0),
-    ("upper", Function::Upper, 1),
-    ("lower", Function::Lower, 1),
+/// Name, function, and how many arguments it takes.
+const FUNCTIONS: [(&str, Function, RangeInclusive<usize>); 12] = [
+    ("pick", Function::Pick, 1..=1),
+    ("random", Function::Random, 2..=2),
+    ("random_text", Function::RandomText, 1..=1),
+    ("uuid", Function::Uuid, 0..=0),
+    ("now", Function::Now, 0..=1),
+    ("timestamp", Function::Timestamp, 0..=0),
+    ("counter", Function::Counter, 0..=0),
+    ("vu", Function::Vu, 0..=0),
+    ("upper", Function::Upper, 1..=1),
+    ("lower", Function::Lower, 1..=1),
+    ("base64", Function::Base64, 1..=1),
+    ("plus", Function::Plus, 2..=2),
 ];
+
+/// A random text is not longer than this.
+const LONGEST_TEXT: i64 = 1 << 20;
 
 const DEPTH: usize = 16;
 
 impl Expression {
     /// Reads an expression; every name in it must be among `names`.
     pub fn parse(text: &str, names: &Names) -> Result<Self, Error> {
-        let mut parser = Parser { rest: text.trim(), names };
+        let mut parser = Parser::new(text, names);
         if parser.rest.is_empty() {
             return Err(Error("an empty `{{ }}`: name a variable or a function".to_owned()));
         }
@@ -81,6 +98,7 @@ impl Expression {
             Root::Name { name, place } => {
                 let found = match place {
                     Place::Data(at) => scope.data.get(*at),
+                    Place::Env(at) => scope.env.get(*at),
                     Place::Variable(at) => scope.variables.get(*at).and_then(Option::as_ref),
                 };
                 Cow::Borrowed(found.ok_or_else(|| Missing::Variable(name.clone()))?)
@@ -123,10 +141,27 @@ impl Expression {
                 let (Some(lo), Some(hi)) = (lo, hi) else { return Err(self.nothing()) };
                 Cow::Owned(rng.random_range(lo.min(hi)..=hi.max(lo)).into())
             }
+            Function::RandomText => {
+                let length = next()?.as_i64().ok_or_else(|| self.nothing())?;
+                Cow::Owned(random_text(length.clamp(0, LONGEST_TEXT), rng).into())
+            }
             Function::Uuid => Cow::Owned(uuid(rng.random()).into()),
-            Function::Now => Cow::Owned(now().into()),
+            Function::Now => Cow::Owned(match next() {
+                Ok(format) => date(&text_of(&format)).ok_or_else(|| self.nothing())?.into(),
+                Err(_) => now().into(),
+            }),
+            Function::Timestamp => Cow::Owned((now() / 1000).into()),
+            Function::Counter => {
+                let counter = scope.counter.ok_or_else(|| self.nothing())?;
+                Cow::Owned(counter.next().into())
+            }
             Function::Vu => Cow::Owned(scope.user.into()),
             Function::Upper => Cow::Owned(text_of(next()?.as_ref()).to_uppercase().into()),
+            Function::Base64 => Cow::Owned(STANDARD.encode(&*text_of(next()?.as_ref())).into()),
+            Function::Plus => {
+                let (a, b) = (next()?, next()?);
+                Cow::Owned(plus(&a, &b).ok_or_else(|| self.nothing())?)
+            }
             Function::Lower => Cow::Owned(text_of(next()?.as_ref()).to_lowercase().into()),
         })
     }
@@ -162,18 +197,57 @@ fn uuid(random: u128) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
+fn random_text(length: i64, rng: &mut SmallRng) -> String {
+    const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    (0..length).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())])).collect()
+}
+
+/// Whole numbers stay whole; numbers in texts count as numbers.
+fn plus(a: &Value, b: &Value) -> Option<Value> {
+    let whole = |value: &Value| value.as_i64().or_else(|| text_of(value).trim().parse().ok());
+    let float = |value: &Value| value.as_f64().or_else(|| text_of(value).trim().parse().ok());
+    match (whole(a), whole(b)) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b).into()),
+        _ => serde_json::Number::from_f64(float(a)? + float(b)?).map(Value::Number),
+    }
+}
+
+/// The moment as `strftime` writes it, in UTC.
+fn date(format: &str) -> Option<String> {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    jiff::fmt::strtime::format(format, &now).ok()
+}
+
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-struct Parser<'a> {
-    rest: &'a str,
+/// Reads from the front of a text.
+pub struct Parser<'a> {
+    /// What is left.
+    pub rest: &'a str,
     names: &'a Names,
 }
 
 impl<'a> Parser<'a> {
-    fn expression(&mut self, depth: usize) -> Result<Expression, Error> {
+    /// Begins to read a text.
+    pub fn new(text: &'a str, names: &'a Names) -> Self {
+        Self { rest: text.trim(), names }
+    }
+
+    /// Takes a word of its own, when it comes next.
+    pub fn eat_word(&mut self, word: &str) -> bool {
+        let Some(rest) = self.rest.strip_prefix(word) else { return false };
+        let is_whole = !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        if is_whole {
+            self.rest = rest.trim_start();
+        }
+        is_whole
+    }
+
+    /// Takes an expression and the space behind it.
+    pub fn expression(&mut self, depth: usize) -> Result<Expression, Error> {
         if depth > DEPTH {
             return Err(Error(format!("calls are nested deeper than {DEPTH}")));
         }
@@ -225,6 +299,9 @@ impl<'a> Parser<'a> {
             "null" => return Ok(Root::Literal(Value::Null)),
             _ => {}
         }
+        if name == "env" && self.names.find(name).is_none() {
+            return self.env();
+        }
         let place = self.names.find(name).ok_or_else(|| {
             let known: Vec<&str> = self.names.all().collect();
             Error(match nearest(name, known.iter().copied()) {
@@ -239,6 +316,17 @@ impl<'a> Parser<'a> {
             })
         })?;
         Ok(Root::Name { name: name.to_owned(), place })
+    }
+
+    /// `env.NAME`: a variable of whoever runs the plan.
+    fn env(&mut self) -> Result<Root, Error> {
+        let name = if self.eat('.') { self.word() } else { "" };
+        if name.is_empty() {
+            return Err(Error("`env` needs the name of a variable: `env.API_TOKEN`".to_owned()));
+        }
+        let place = self.names.find_env(name);
+        let unset = || Error(format!("the variable `{name}` is not set"));
+        Ok(Root::Name { name: format!("env.{name}"), place: place.ok_or_else(unset)? })
     }
 
     fn number(&mut self) -> Result<Root, Error> {
@@ -272,11 +360,14 @@ impl<'a> Parser<'a> {
             }
             arguments.push(self.expression(depth + 1)?);
         }
-        if arguments.len() == *n_arguments {
+        if n_arguments.contains(&arguments.len()) {
             Ok(Root::Call { function: *function, arguments })
         } else {
-            let s = if *n_arguments == 1 { "" } else { "s" };
-            Err(Error(format!("`{name}` takes {n_arguments} argument{s}, not {}", arguments.len())))
+            let (least, most) = (n_arguments.start(), n_arguments.end());
+            let s = if *most == 1 { "" } else { "s" };
+            let range = if least == most { String::new() } else { format!("{least} or ") };
+            let found = arguments.len();
+            Err(Error(format!("`{name}` takes {range}{most} argument{s}, not {found}")))
         }
     }
 

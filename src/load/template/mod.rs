@@ -4,12 +4,17 @@
 
 mod expression;
 mod tree;
+mod condition;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use rand::rngs::SmallRng;
 use serde_json::Value;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+pub use condition::Condition;
 pub use expression::{Expression, at};
 pub use tree::Tree;
 
@@ -34,6 +39,7 @@ pub enum Missing {
 pub struct Names {
     data: Vec<String>,
     variables: Vec<String>,
+    env: Vec<String>,
 }
 
 /// Where a name's value is found.
@@ -43,12 +49,25 @@ pub enum Place {
     Data(usize),
     /// Among the user's variables.
     Variable(usize),
+    /// Among the variables of whoever runs the plan.
+    Env(usize),
 }
 
 impl Names {
     /// Starts with a journey's lists.
     pub fn new(data: impl Iterator<Item = String>) -> Self {
-        Self { data: data.collect(), variables: Vec::new() }
+        Self { data: data.collect(), ..Self::default() }
+    }
+
+    /// Adds the variables that `env.NAME` may name.
+    pub fn with_env(mut self, env: impl Iterator<Item = String>) -> Self {
+        self.env = env.collect();
+        self
+    }
+
+    /// Returns where the value of `env.NAME` is.
+    pub fn find_env(&self, name: &str) -> Option<Place> {
+        self.env.iter().position(|known| known == name).map(Place::Env)
     }
 
     /// Returns the variable's slot, made when it is new.
@@ -84,6 +103,29 @@ pub struct Scope<'a> {
     pub variables: &'a [Option<Value>],
     /// The user's number, from 1.
     pub user: u32,
+    /// The variables of whoever runs the plan.
+    pub env: &'a [Value],
+    /// What `counter()` counts by.
+    pub counter: Option<&'a Counter>,
+}
+
+/// Counts so that no two threads ever give the same number.
+#[derive(Debug)]
+pub struct Counter {
+    next: Cell<u64>,
+    step: u64,
+}
+
+impl Counter {
+    /// Begins at a number and goes on in steps.
+    pub fn new(first: u64, step: u64) -> Self {
+        Self { next: Cell::new(first), step }
+    }
+
+    /// Returns the next number.
+    pub fn next(&self) -> u64 {
+        self.next.replace(self.next.get().saturating_add(self.step))
+    }
 }
 
 /// A text with expressions in it.
@@ -96,6 +138,8 @@ pub struct Template {
 enum Part {
     Text(String),
     Expression(Expression),
+    /// A text that is packed before it is written.
+    Base64(Template),
 }
 
 /// How values are written into the text.
@@ -133,6 +177,14 @@ impl Template {
         Ok(Self { parts })
     }
 
+    /// Makes the value of an `authorization` header from a name and a password.
+    pub fn basic(user: &str, password: &str, names: &Names) -> Result<Self, Error> {
+        let mut parts = Self::parse(user, names)?.parts;
+        parts.push(Part::Text(":".to_owned()));
+        parts.extend(Self::parse(password, names)?.parts);
+        Ok(Self { parts: vec![Part::Text("Basic ".to_owned()), Part::Base64(Self { parts })] })
+    }
+
     /// The text, when there is no expression in it.
     pub fn as_fixed(&self) -> Option<&str> {
         match self.parts.as_slice() {
@@ -164,6 +216,11 @@ impl Template {
                     Escape::None => to.push_str(text),
                     Escape::Url | Escape::Form | Escape::Json => push_escaped(to, text, escape),
                 },
+                Part::Base64(template) => {
+                    let mut text = String::new();
+                    template.render(scope, rng, Escape::None, &mut text)?;
+                    push_escaped(to, &STANDARD.encode(text), escape);
+                }
                 Part::Expression(expression) => {
                     let value = expression.eval(scope, rng)?;
                     push_escaped(to, &text_of(&value), escape);
@@ -256,7 +313,7 @@ mod tests {
         for name in ["ids", "user", "unset"] {
             names.variable(name);
         }
-        names
+        names.with_env(["TOKEN".to_owned()].into_iter())
     }
 
     fn render(text: &str, escape: Escape) -> Result<String, Missing> {
@@ -264,7 +321,15 @@ mod tests {
         let data = [json!([{ "id": 7, "name": "eric" }])];
         let variables =
             [Some(json!(["a b"])), Some(json!({ "id": 7, "tags": ["x", "y"], "n": "ü\"" })), None];
-        let scope = Scope { data: &data, variables: &variables, user: 3 };
+        let env = [json!("s3cret")];
+        let counter = Counter::new(3, 4);
+        let scope = Scope {
+            data: &data,
+            variables: &variables,
+            user: 3,
+            env: &env,
+            counter: Some(&counter),
+        };
         let mut to = String::new();
         template.render(scope, &mut SmallRng::seed_from_u64(1), escape, &mut to).map(|()| to)
     }
@@ -288,6 +353,22 @@ mod tests {
         check("{{ vu() }}", "3");
         check("{ {x} } }}", "{ {x} } }}");
         check("{{ upper(user.n) }}", "Ü\"");
+        check("{{ env.TOKEN }}", "s3cret");
+        check("{{ counter() }}-{{ counter() }}", "3-7");
+        check("{{ base64('a:b') }}", "YTpi");
+        check("{{ plus(user.id, 1) }} {{ plus('1', 0.5) }}", "8 1.5");
+        let text = render("{{ random_text(8) }}", Escape::None).unwrap();
+        assert!(text.len() == 8 && text.bytes().all(|b| b.is_ascii_alphanumeric()), "{text}");
+        let date = render("{{ now('%Y-%m-%d') }}", Escape::None).unwrap();
+        assert!(date.len() == 10 && date.starts_with("20"), "{date}");
+        let seconds = render("{{ timestamp() }}", Escape::None).unwrap();
+        assert_eq!(seconds.len(), 10);
+        let basic = Template::basic("eric", "{{ env.TOKEN }}", &names()).unwrap();
+        let mut to = String::new();
+        let env = [json!("x")];
+        let scope = Scope { env: &env, ..Scope::default() };
+        basic.render(scope, &mut SmallRng::seed_from_u64(1), Escape::None, &mut to).unwrap();
+        assert_eq!(to, "Basic ZXJpYzp4");
     }
 
     #[test]
@@ -316,7 +397,10 @@ mod tests {
             ("{{ id", "not closed"),
             ("{{ }}", "empty"),
             ("{{ other }}", "`other` is not set anywhere"),
-            ("{{ pik(ids) }}", "no function `pik`"),
+            ("{{ pik(ids) }}", "did you mean `pick`?"),
+            ("{{ now(1, 2) }}", "`now` takes 0 or 1 argument"),
+            ("{{ env }}", "`env` needs the name"),
+            ("{{ env.OTHER }}", "the variable `OTHER` is not set"),
             ("{{ pick() }}", "takes 1 argument"),
             ("{{ random(1) }}", "takes 2 arguments"),
             ("{{ pick(ids }}", "`)`"),

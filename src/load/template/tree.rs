@@ -152,7 +152,7 @@ mod tests {
         });
         let tree = Tree::parse(&written, &names).unwrap();
         let variables = [Some(json!({ "name": "b\"elt\n", "price": 4.5, "tags": [true] }))];
-        let scope = Scope { data: &[], variables: &variables, user: 1 };
+        let scope = Scope { variables: &variables, ..Scope::default() };
         let expected = json!({
             "name": "b\"elt\n", "price": 4.5, "text": "a \"b\"elt\n\"", "quantity": 2,
             "fixed": [1, null, {"x": "y"}], "list": [[true], 1.5]

@@ -277,3 +277,87 @@ async fn checks_fail_requests_by_name_and_values_come_from_anywhere_in_an_answer
     );
     assert_eq!(summary.checks[0].endpoint, "GET /page");
 }
+
+#[tokio::test]
+async fn steps_are_repeated_chosen_and_left_out_by_conditions() {
+    let server = Server::http(|asked| match asked.line.as_str() {
+        "GET /job" => text(200, r#"{"state":"running"}"#),
+        _ => text(200, r#"{"state":"done"}"#),
+    })
+    .await;
+    let plan = plan(
+        &once(
+            r#"
+      - set: { n: 0, state: none }
+      - while: state != 'done' and n < 3
+        steps:
+          - get: "{{ path }}"
+            name: /wait
+            set: { n: "{{ plus(n, 1) }}", path: "/{{ pick(ways) }}" }
+            save: { state: $.state }
+      - repeat: 200
+        choose:
+          - { get: /often, weight: 3, think: 0s }
+          - { steps: [{ get: /seldom, name: /seldom }] }
+          - { get: /never, when: n == 0, weight: 1 }
+      - { get: /three, when: "n == 3 and not x" }
+      - { get: /x, save: { x: $.x }, when: n > 3 }
+    end: [{ get: "/bye?{{ counter() }}", name: /bye }]
+"#,
+        )
+        .replace("users: [{ name: eric }]", "ways: [job]"),
+        server.port,
+    );
+    let ran = run(&plan).await;
+    let lines = server.lines();
+    let n = |line: &str| lines.iter().filter(|known| *known == line).count();
+    assert_eq!(n("GET /job"), 3, "{lines:?}");
+    let (often, seldom) = (n("GET /often"), n("GET /seldom"));
+    assert!(often > seldom && seldom > 10 && often + seldom < 190, "{often} {seldom}");
+    assert_eq!((n("GET /never"), n("GET /three"), n("GET /x")), (0, 1, 0));
+    assert_eq!(lines.last().map(String::as_str), Some("GET /bye?1"));
+    assert_eq!(ran.summary.requests.failed, 0, "{:?}", ran.summary.errors);
+}
+
+#[tokio::test]
+async fn secrets_are_sent_and_never_told() {
+    let server = Server::http(|asked| {
+        let mut response = text(if asked.line.contains("back") { 302 } else { 200 }, "");
+        let to = format!("/s3cret%20t/{}", asked.line.len());
+        response.headers_mut().insert("location", to.parse().unwrap());
+        response
+    })
+    .await;
+    let yaml = once(
+        r#"
+      - { get: /bearer, auth: { bearer: "{{ env.API_TOKEN }}" } }
+      - { get: /basic, auth: { basic: { user: eric, password: "{{ env.API_TOKEN }}" } } }
+      - { get: "/back?key={{ env.API_TOKEN }}" }
+      - { get: "http://127.0.0.1:$PORT/x#{{ env.API_TOKEN }}", headers: { x-y: "\n" } }
+"#,
+    );
+    let yaml =
+        yaml.replace("http://127.0.0.1:$PORT/x#", "/x#").replace(r#", headers: { x-y: "\n" }"#, "");
+    let plan = plan(&yaml, server.port);
+    let ran = run(&plan).await;
+    let asked = server.asked.lock().unwrap();
+    assert_eq!(asked[0].headers["authorization"], "Bearer s3cret t");
+    assert_eq!(asked[1].headers["authorization"], "Basic ZXJpYzpzM2NyZXQgdA==");
+    assert_eq!(asked[2].line, "GET /back?key=s3cret%20t");
+    let told = format!("{plan:?} {:?} {:?}", ran.summary, ran.events);
+    assert!(told.contains("GET /[MASKED]/"), "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[tokio::test]
+async fn rounds_keep_their_pace() {
+    let server = Server::http(|_| text(200, "")).await;
+    let yaml = "target: http://127.0.0.1:$PORT\nload: { users: 1, duration: 1s }\n\
+        journeys: [{ pace: 200ms, steps: [{ get: /a }, { get: /b, think: 20ms }], \
+        end: [{ get: /end }] }]";
+    let summary = run(&plan(yaml, server.port)).await.summary;
+    let count =
+        |name: &str| summary.endpoints.iter().find(|e| e.name == name).map(|e| e.requests.count);
+    assert!(matches!(count("GET /b"), Some(4..=5)), "{:?}", count("GET /b"));
+    assert_eq!(count("GET /end"), Some(1));
+}

@@ -44,7 +44,10 @@ pub fn written(yaml: &str) -> Written {
 
 /// Builds a plan that may connect to all of its origins on loopback.
 pub fn plan(yaml: &str, port: u16) -> Plan {
-    let vars = BTreeMap::from([("PORT".to_owned(), port.to_string())]);
+    let vars = BTreeMap::from([
+        ("PORT".to_owned(), port.to_string()),
+        ("API_TOKEN".to_owned(), "s3cret t".to_owned()),
+    ]);
     let mut plan = Plan::build(written(yaml), &Overrides::default(), &vars).unwrap();
     pin(&mut plan);
     plan

@@ -211,7 +211,7 @@ pub fn prepare(crew: &Crew, request: &CompiledRequest) -> Option<Message<'static
             CompiledBody::Form(fields) => fields.iter().all(|(_, text)| text.as_fixed().is_some()),
             CompiledBody::Text(text) => text.as_fixed().is_some(),
         };
-    let scope = Scope { data: &[], variables: &[], user: 0 };
+    let scope = Scope::default();
     let rng = &mut SmallRng::seed_from_u64(0);
     // What cannot be sent is told again at each request.
     is_fixed.then(|| Message::render(crew, &Pool::default(), request, scope, rng).ok()).flatten()

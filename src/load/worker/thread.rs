@@ -46,7 +46,7 @@ pub fn run(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
 
 async fn drive(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
     let share = crew.share.part(post.index, crew.n_threads);
-    let local = Rc::new(Local::new(crew, post.start));
+    let local = Rc::new(Local::new(crew, post.start, share));
     let cuts = local.crew.plan.model.cuts();
     let mut clerk = Clerk { local: &local, post: &post, number: 0, from: Duration::ZERO, cuts };
     let result = tokio::select! {
@@ -169,7 +169,7 @@ async fn open(local: &Rc<Local>, share: Share, start: Instant, room: usize) -> s
         }
         let mut user = match idle.pop() {
             Some(mut user) => {
-                user.renew(&local.crew, number);
+                user.renew(local, number);
                 user
             }
             None => User::new(local, number),

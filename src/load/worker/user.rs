@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use crate::load::check::{CompiledCheck, Seen};
 use crate::load::failure::{Failure, Kind};
-use crate::load::pace;
+use crate::load::pace::{self, Share};
 use crate::load::plan::LONGEST_TIMEOUT;
 use crate::load::record::Recorder;
 use crate::load::script::{CompiledAction, CompiledJourney, CompiledRequest, CompiledStep, USER};
-use crate::load::template::{Missing, Place, Scope};
+use crate::load::template::{Condition, Counter, Missing, Scope};
 use crate::load::think::Think;
 use crate::load::worker::Crew;
 use crate::load::worker::cookie::Jar;
@@ -37,6 +37,8 @@ pub struct Local {
     pub users: Cell<u32>,
     /// How many rounds of journeys were finished since the last interval.
     pub rounds: Cell<u64>,
+    /// What `counter()` counts by.
+    pub counter: Counter,
     /// How often each check held and failed since the last interval.
     pub checks: RefCell<Vec<[u64; 2]>>,
     /// When nothing new starts any more.
@@ -51,8 +53,9 @@ pub struct Local {
 
 impl Local {
     /// Makes it for a run that begins at `start`.
-    pub fn new(crew: Arc<Crew>, start: Instant) -> Self {
+    pub fn new(crew: Arc<Crew>, start: Instant, share: Share) -> Self {
         Self {
+            counter: Counter::new(share.nth(0).saturating_add(1), u64::from(share.of)),
             recorder: RefCell::new(Recorder::new(crew.script.endpoints.clone())),
             users: Cell::new(0),
             rounds: Cell::new(0),
@@ -108,12 +111,13 @@ impl User {
             n_requests: 0,
             n_unconnected: 0,
         };
-        user.renew(&local.crew, number);
+        user.renew(local, number);
         user
     }
 
     /// Makes it a new user that keeps the old one's connections.
-    pub fn renew(&mut self, crew: &Crew, number: u64) {
+    pub fn renew(&mut self, local: &Local, number: u64) {
+        let crew = &local.crew;
         let length = u64::try_from(crew.pattern.len()).unwrap_or(1).max(1);
         let at = usize::try_from(number % length).unwrap_or(0);
         self.number = number;
@@ -124,7 +128,7 @@ impl User {
         self.variables.resize(journey.n_variables, None);
         let own = match &journey.user {
             Some(tree) => {
-                let scope = scope(journey, &self.variables, self.number);
+                let scope = scope(local, journey, &self.variables, self.number);
                 tree.value(scope, &mut self.rng).ok()
             }
             None => Some(json!({ "id": number + 1 })),
@@ -141,6 +145,7 @@ impl User {
             let until = Until(local.end + local.crew.plan.timeout.0.min(LONGEST_TIMEOUT));
             self.steps(local, &journey.start, Think::NONE, until).await;
             self.steps(local, &journey.steps, journey.think, until).await;
+            self.steps(local, &journey.end, Think::NONE, until).await;
             local.rounds.set(local.rounds.get() + 1);
         }
     }
@@ -152,6 +157,7 @@ impl User {
         self.steps(local, &journey.start, Think::NONE, until).await;
         while !until.is_over(self.now) {
             let before = self.n_requests;
+            let begun = Instant::now();
             self.steps(local, &journey.steps, journey.think, until).await;
             if !until.is_over(self.now) {
                 local.rounds.set(local.rounds.get() + 1);
@@ -161,6 +167,21 @@ impl User {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 self.now = Instant::now();
             }
+            if let Some(pace) = journey.pace {
+                self.wait_until(begun + pace, until).await;
+            }
+        }
+        let rest = local.crew.plan.timeout.0.min(LONGEST_TIMEOUT);
+        self.meant = None;
+        self.steps(local, &journey.end, Think::NONE, Until(Instant::now() + rest)).await;
+    }
+
+    /// Waits for the next round's moment; a round that took longer is followed by the next at once.
+    async fn wait_until(&mut self, moment: Instant, until: Until) {
+        if moment > Instant::now() {
+            tokio::time::sleep_until(until.or(moment).into()).await;
+            self.now = Instant::now();
+            self.meant = None;
         }
     }
 
@@ -169,6 +190,9 @@ impl User {
             for _ in 0..step.repeat {
                 if until.is_over(self.now) {
                     return;
+                }
+                if !self.meets(local, step.while_.as_ref()) {
+                    break;
                 }
                 // A step that was left out still takes its time.
                 drop(self.step(local, step, until).await);
@@ -183,7 +207,7 @@ impl User {
         step: &CompiledStep,
         until: Until,
     ) -> Result<(), Missing> {
-        if step.when.is_some_and(|place| !self.knows(place)) {
+        if !self.meets(local, step.when.as_ref()) {
             return Ok(());
         }
         let done = self.act(local, step, until).await;
@@ -201,7 +225,7 @@ impl User {
     ) -> Result<(), Missing> {
         for (slot, tree) in &step.set {
             let Some(journey) = local.crew.script.journeys.get(self.journey) else { break };
-            let scope = scope(journey, &self.variables, self.number);
+            let scope = scope(local, journey, &self.variables, self.number);
             let value = tree.value(scope, &mut self.rng);
             if let Some(variable) = self.variables.get_mut(*slot) {
                 *variable = value.as_ref().ok().cloned();
@@ -214,6 +238,14 @@ impl User {
                 self.request(local, request).await
             }
             CompiledAction::Group(steps) => Box::pin(self.group(local, steps, until)).await,
+            CompiledAction::Choice(steps) => {
+                let sum = steps.last().map_or(1, |(sum, _)| *sum).max(1);
+                let drawn = self.rng.random_range(0..sum);
+                let Some((_, step)) = steps.iter().find(|(sum, _)| drawn < *sum) else {
+                    return Ok(());
+                };
+                Box::pin(self.group(local, std::slice::from_ref(step), until)).await
+            }
         }
     }
 
@@ -229,7 +261,10 @@ impl User {
                 if until.is_over(self.now) {
                     return Ok(());
                 }
-                if step.when.is_some_and(|place| !self.knows(place)) {
+                if !self.meets(local, step.while_.as_ref()) {
+                    break;
+                }
+                if !self.meets(local, step.when.as_ref()) {
                     continue;
                 }
                 self.act(local, step, until).await?;
@@ -286,26 +321,23 @@ impl User {
         let Some(journey) = local.crew.script.journeys.get(self.journey) else {
             return Err(Missing::Nothing("journey".to_owned()).into());
         };
-        let scope = scope(journey, &self.variables, self.number);
+        let scope = scope(local, journey, &self.variables, self.number);
         Message::render(&local.crew, &local.pool, request, scope, &mut self.rng)
     }
 
     /// Makes a check with what the user knows.
     pub fn holds(&mut self, local: &Local, check: &CompiledCheck, seen: &Seen<'_>) -> bool {
         let Some(journey) = local.crew.script.journeys.get(self.journey) else { return false };
-        let scope = scope(journey, &self.variables, self.number);
+        let scope = scope(local, journey, &self.variables, self.number);
         check.holds(seen, scope, &mut self.rng)
     }
 
-    fn knows(&self, place: Place) -> bool {
-        match place {
-            Place::Data(_) => true,
-            Place::Variable(slot) => match self.variables.get(slot) {
-                None | Some(None | Some(Value::Null)) => false,
-                Some(Some(Value::String(text))) => !text.is_empty(),
-                Some(Some(_)) => true,
-            },
-        }
+    /// True when a condition holds, or there is none.
+    fn meets(&mut self, local: &Local, condition: Option<&Condition>) -> bool {
+        let Some(condition) = condition else { return true };
+        let Some(journey) = local.crew.script.journeys.get(self.journey) else { return false };
+        let scope = scope(local, journey, &self.variables, self.number);
+        condition.holds(scope, &mut self.rng)
     }
 }
 
@@ -324,10 +356,17 @@ impl Until {
 }
 
 fn scope<'a>(
+    local: &'a Local,
     journey: &'a CompiledJourney,
     variables: &'a [Option<Value>],
     number: u64,
 ) -> Scope<'a> {
     let user = u32::try_from(number + 1).unwrap_or(u32::MAX);
-    Scope { data: &journey.data, variables, user }
+    Scope {
+        data: &journey.data,
+        variables,
+        user,
+        env: &local.crew.script.env,
+        counter: Some(&local.counter),
+    }
 }
