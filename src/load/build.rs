@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::job::Vars;
 use crate::load::check;
 use crate::load::error::{Error, Mistakes, suggest};
-use crate::load::file::{AuthFile, JourneyFile, ModelFile, StepFile};
+use crate::load::feed::{self, Feed};
+use crate::load::file::{AuthFile, FeedFile, JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
 use crate::load::model::{Model, RUN};
 use crate::load::plan::{
@@ -30,7 +31,7 @@ impl Plan {
     /// Builds the plan; environment variables in the target come from `vars`.
     pub fn build(written: Written, overrides: &Overrides, vars: &dyn Vars) -> Result<Self, Error> {
         let mut mistakes = Mistakes::default();
-        let file = written.load.unwrap_or_default();
+        let file = written.load.clone().unwrap_or_default();
         let target = target(written.target.as_deref(), overrides, vars, &mut mistakes);
         let timeout = overrides.timeout.or(file.timeout).unwrap_or(TIMEOUT);
         if timeout.0.is_zero() || timeout.0 > LONGEST_TIMEOUT {
@@ -41,11 +42,11 @@ impl Plan {
             mistakes.add("load.threads", "use 1 to 256 threads");
         }
         let model = shape::model(&file, overrides, &mut mistakes);
-        let journeys = journeys(&written.journeys, overrides, &file, &mut mistakes);
+        let journeys = journeys(&written, overrides, &file, &mut mistakes);
         let limits = limits(&written.limits, &overrides.limits, &model, &mut mistakes);
         let (limit_keys, limits): (Vec<String>, Vec<Limit>) = limits.into_iter().unzip();
         let mut plan = Self {
-            name: written.name,
+            name: written.name.clone(),
             model,
             journeys,
             limits,
@@ -171,11 +172,12 @@ fn limit_key(n: usize, n_file: usize) -> String {
 }
 
 fn journeys(
-    files: &[JourneyFile],
+    written: &Written,
     overrides: &Overrides,
     model: &ModelFile,
     mistakes: &mut Mistakes,
 ) -> Vec<Journey> {
+    let files = &written.journeys;
     let think = model.think.unwrap_or(Think::NONE);
     if !overrides.get.is_empty() || files.is_empty() {
         let paths = if overrides.get.is_empty() { &[String::new()] } else { &*overrides.get };
@@ -185,15 +187,28 @@ fn journeys(
             .collect();
         let file = JourneyFile { name: Some("get".to_owned()), steps, ..JourneyFile::default() };
         return vec![
-            Steps { headers: &BTreeMap::new(), auth: None, tags: Vec::new(), mistakes, n: 0 }
-                .journey("--get", 0, &file, think),
+            Steps {
+                headers: &BTreeMap::new(),
+                auth: None,
+                tags: Vec::new(),
+                mistakes,
+                files: &written.files,
+                n: 0,
+            }
+            .journey("--get", 0, &file, think),
         ];
     }
     let mut journeys = Vec::new();
     for (n, file) in files.iter().enumerate() {
         let tags = file.tags.clone();
-        let mut steps =
-            Steps { headers: &file.headers, auth: file.auth.as_ref(), tags, mistakes, n: 0 };
+        let mut steps = Steps {
+            headers: &file.headers,
+            auth: file.auth.as_ref(),
+            tags,
+            mistakes,
+            files: &written.files,
+            n: 0,
+        };
         journeys.push(steps.journey(&format!("journeys[{n}]"), n, file, think));
     }
     journeys
@@ -205,6 +220,8 @@ struct Steps<'a> {
     /// Those of the journey and the groups around a step.
     tags: Vec<String>,
     mistakes: &'a mut Mistakes,
+    /// The texts of the files that feeds name.
+    files: &'a BTreeMap<String, String>,
     n: usize,
 }
 
@@ -221,7 +238,10 @@ impl Steps<'_> {
                 self.mistakes.add(format!("{key}.data.{name}"), "the list is empty");
             }
         }
+        let feeds =
+            file.feed.iter().filter_map(|(name, feed)| self.feed(key, name, feed)).collect();
         let journey = Journey {
+            feeds,
             name: file.name.clone().unwrap_or_else(|| format!("journey {}", n + 1)),
             weight: file.weight.unwrap_or(1),
             think: file.think.unwrap_or(think),
@@ -236,6 +256,21 @@ impl Steps<'_> {
             self.mistakes.add(key, format!("more than {MAX_STEPS} steps"));
         }
         journey
+    }
+
+    fn feed(&mut self, key: &str, name: &str, file: &FeedFile) -> Option<Feed> {
+        let key = format!("{key}.feed");
+        self.variable(&key, name);
+        let text = self.files.get(&file.file).ok_or_else(|| "it names no file".to_owned());
+        let rows = text.and_then(|text| feed::rows(&file.file, text));
+        let wrong = |error: String| self.mistakes.add(format!("{key}.{name}.file"), error);
+        Some(Feed {
+            name: name.to_owned(),
+            rows: rows.map_err(wrong).ok()?,
+            order: file.order,
+            per: file.per,
+            at_end: file.at_end,
+        })
     }
 
     fn steps(&mut self, key: &str, files: &[StepFile], depth: usize) -> Vec<Step> {

@@ -174,6 +174,8 @@ pub struct Books {
     pub stages: Vec<StageTally>,
     /// The seconds of the last stage, when it is one in which the target recovers.
     pub after: Vec<Second>,
+    /// How often a feed had no row any more, and how often one was used again.
+    pub used_up: [u64; 2],
     /// How often each check held and failed.
     pub checks: Vec<[u64; 2]>,
     /// What a stress test found so far.
@@ -267,6 +269,7 @@ impl Books {
             gauges: plan.limits.iter().map(gauge).collect(),
             stages: plan.model.stages.iter().zip(ends).map(stage).collect(),
             after: Vec::new(),
+            used_up: [0; 2],
             checks: vec![[0; 2]; plan.checks.len()],
             capacity: Capacity::default(),
             started,
@@ -323,6 +326,8 @@ impl Books {
             sum[0] += own[0];
             sum[1] += own[1];
         }
+        self.used_up[0] += snapshot.used_up[0];
+        self.used_up[1] += snapshot.used_up[1];
         self.note_thread(snapshot);
         let mut stretch = Stretch::new(snapshot.from);
         let mut gauges = vec![Stretch::new(snapshot.from); self.gauges.len()];

@@ -80,6 +80,8 @@ pub struct JourneyFile {
     pub pace: Option<Span>,
     /// Lists to choose from: `{ users: [{ id: 1 }, …] }`, then `pick(users)`.
     pub data: BTreeMap<String, Vec<Value>>,
+    /// Rows of files: `{ account: { file: accounts.csv } }`, then `account.name`.
+    pub feed: BTreeMap<String, FeedFile>,
     /// What `user` stands for, evaluated once for each user: `"{{ pick(users) }}"`.
     pub user: Option<Value>,
     /// Tags of every request of the journey, for limits (`p95 tagged checkout < 1s`).
@@ -94,6 +96,55 @@ pub struct JourneyFile {
     pub steps: Vec<StepFile>,
     /// Steps of a user's end, done once when its time is over, without think time.
     pub end: Vec<StepFile>,
+}
+
+/// Rows of a file, one at a time as a variable.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct FeedFile {
+    /// A CSV file with a head, or a JSON file with a list, by its path from the plan's file.
+    pub file: String,
+    /// In which order rows are taken; `sequential` when left out.
+    pub order: FeedOrder,
+    /// When a row is taken; for each `round` when left out.
+    pub per: FeedPer,
+    /// With `order: unique`: what happens after the last row; `stop` when left out.
+    pub at_end: AtEnd,
+}
+
+/// In which order the rows of a feed are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedOrder {
+    /// As in the file, from the start again after the last one.
+    #[default]
+    Sequential,
+    /// By chance.
+    Random,
+    /// Each once, whoever takes it.
+    Unique,
+}
+
+/// When a row of a feed is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedPer {
+    /// At the start of each round.
+    #[default]
+    Round,
+    /// At a user's start.
+    User,
+}
+
+/// What happens when every row of a feed was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtEnd {
+    /// Users that need one end.
+    #[default]
+    Stop,
+    /// The first row comes next.
+    Recycle,
 }
 
 /// A step: one request (`get:`, `post:` …) or a group of steps (`steps:`).

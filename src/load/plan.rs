@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::load::check::Check;
+use crate::load::feed::Feed;
 use crate::load::file::{AuthFile, JourneyFile, ModelFile};
 use crate::load::gauge::Tags;
 use crate::load::limit::Limit;
@@ -30,6 +31,8 @@ pub struct Written {
     pub journeys: Vec<JourneyFile>,
     /// `limits:`.
     pub limits: Vec<String>,
+    /// The texts of the files that feeds name.
+    pub files: BTreeMap<String, String>,
 }
 
 /// What the command line says in place of the file.
@@ -214,6 +217,8 @@ pub struct Journey {
     pub pace: Option<Span>,
     /// Lists to choose from.
     pub data: BTreeMap<String, Vec<Value>>,
+    /// Rows of files.
+    pub feeds: Vec<Feed>,
     /// What `user` stands for; a template.
     pub user: Option<Value>,
     /// Done once at a user's start.

@@ -80,6 +80,8 @@ pub struct Snapshot {
     pub skipped: u64,
     /// Rounds of journeys that were finished.
     pub rounds: u64,
+    /// How often a feed had no row any more, and how often one was used again.
+    pub used_up: [u64; 2],
     /// How often each check held and failed.
     pub checks: Vec<[u64; 2]>,
     /// The endpoints that were used.

@@ -56,6 +56,15 @@ pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) ->
     };
     let mut judgement = judge(&evidence, &limits);
     judge_preset(plan, books, &mut judgement);
+    let [none, again] = books.used_up;
+    if none > 0 {
+        let text = format!("a feed ran out of rows: {none} users or rounds had none and ended");
+        judgement.worsen(Verdict::Warned, text);
+    }
+    if again > 0 {
+        let text = format!("a feed ran out of rows: {again} rounds or users took one again");
+        judgement.worsen(Verdict::Passed, text);
+    }
     if let (End::Stopped(why), false) = (how, plan.model.preset == Some(Preset::Stress)) {
         judgement.worsen(Verdict::Failed, format!("ended early by {why}"));
     }

@@ -33,6 +33,8 @@ pub struct Script {
     pub checks: Vec<(String, String)>,
     /// The values of `env.NAME`.
     pub env: Vec<Value>,
+    /// How many feeds all journeys have.
+    pub n_feeds: usize,
 }
 
 /// A journey, ready to run.
@@ -46,6 +48,10 @@ pub struct CompiledJourney {
     pub data: Vec<Value>,
     /// How many variables a user has.
     pub n_variables: usize,
+    /// The slots of the plan's feeds, and the number of the first one among all.
+    pub feeds: Vec<usize>,
+    /// How many feeds the journeys before it have.
+    pub first_feed: usize,
     /// What the variable `user` (slot 0) is at a user's start.
     pub user: Option<Tree>,
     /// Done once.
@@ -149,6 +155,7 @@ impl Script {
         let mut tags = Tags::new();
         let mut checks = Vec::new();
         let mut n_requests = 0;
+        let mut n_feeds = 0;
         let mut journeys = Vec::new();
         for (n, journey) in plan.journeys.iter().enumerate() {
             let mut compiler = Compiler {
@@ -157,6 +164,7 @@ impl Script {
                 tags: &mut tags,
                 checks: &mut checks,
                 n_requests: &mut n_requests,
+                n_feeds: &mut n_feeds,
                 timeout: plan.timeout.0,
                 mistakes,
             };
@@ -164,7 +172,7 @@ impl Script {
         }
         let weights = plan.journeys.iter().map(|journey| journey.weight).collect();
         let env = plan.env.values().map(|value| value.reveal().as_str().into()).collect();
-        Self { journeys, weights, endpoints, tags, checks, env }
+        Self { journeys, weights, endpoints, tags, checks, env, n_feeds }
     }
 
     /// Returns all requests, in the order of their numbers.
@@ -197,6 +205,9 @@ fn collect<'a>(steps: &'a [CompiledStep], found: &mut Vec<&'a CompiledRequest>) 
 fn names(journey: &Journey) -> Names {
     let mut names = Names::new(journey.data.keys().cloned());
     names.variable("user");
+    for feed in &journey.feeds {
+        names.variable(&feed.name);
+    }
     for step in journey.all_steps() {
         add_names(step, &mut names);
     }
@@ -227,6 +238,7 @@ struct Compiler<'a> {
     tags: &'a mut Tags,
     checks: &'a mut Vec<(String, String)>,
     n_requests: &'a mut usize,
+    n_feeds: &'a mut usize,
     timeout: Duration,
     mistakes: &'a mut Mistakes,
 }
@@ -234,7 +246,11 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn journey(&mut self, key: &str, journey: &Journey) -> CompiledJourney {
         let user = journey.user.as_ref().map(|user| self.tree(format!("{key}.user"), user));
+        let first_feed = *self.n_feeds;
+        *self.n_feeds += journey.feeds.len();
         CompiledJourney {
+            feeds: journey.feeds.iter().map(|feed| self.names.variable(&feed.name)).collect(),
+            first_feed,
             think: journey.think,
             pace: journey.pace.map(|span| span.0),
             data: journey.data.values().map(|list| Value::Array(list.clone())).collect(),

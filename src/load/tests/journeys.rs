@@ -361,3 +361,27 @@ async fn rounds_keep_their_pace() {
     assert!(matches!(count("GET /b"), Some(4..=5)), "{:?}", count("GET /b"));
     assert_eq!(count("GET /end"), Some(1));
 }
+
+#[tokio::test]
+async fn each_row_of_a_unique_feed_is_used_once_over_all_threads() {
+    let server = Server::http(|_| text(200, "")).await;
+    let yaml = "target: http://127.0.0.1:$PORT\n\
+        load: { users: 4, spawn-rate: 1000, duration: 300ms, think: 20ms, threads: 2 }\n\
+        journeys: [{ feed: { who: { file: a.csv, order: unique } }, \
+        steps: [{ get: '/{{ who.name }}/{{ who.n }}', name: /x }] }]";
+    let ran = run(&plan(yaml, server.port)).await;
+    let mut lines = server.lines();
+    lines.sort();
+    assert_eq!(lines, ["GET /eric/1", "GET /phoebe/2"]);
+    assert_eq!(ran.summary.verdict, Verdict::Warned);
+    assert!(
+        ran.summary.reasons[0].contains("4 users or rounds had none"),
+        "{:?}",
+        ran.summary.reasons
+    );
+    let again = yaml.replace("order: unique", "order: unique, at-end: recycle, per: user");
+    let ran = run(&plan(&again, server.port)).await;
+    assert_eq!(ran.summary.verdict, Verdict::Passed);
+    assert!(ran.summary.reasons[0].contains("2 rounds or users took one again"));
+    assert!(ran.summary.requests.count > 8);
+}

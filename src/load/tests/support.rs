@@ -39,6 +39,7 @@ pub fn written(yaml: &str) -> Written {
         load: file.load,
         journeys: file.journeys,
         limits: file.limits,
+        files: BTreeMap::from([("a.csv".to_owned(), "name,n\neric,1\nphoebe,2\n".to_owned())]),
     }
 }
 

@@ -242,6 +242,7 @@ impl Clerk<'_> {
             closed: micros(self.post.start.elapsed()),
             cpu: cpu_of(ClockId::ThreadCPUTime),
             rounds: self.local.rounds.take(),
+            used_up: self.local.used_up.take(),
             ..Snapshot::default()
         });
         for counts in self.local.checks.borrow_mut().iter_mut() {

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::load::check::{CompiledCheck, Seen};
 use crate::load::failure::{Failure, Kind};
+use crate::load::feed::Next;
+use crate::load::file::{FeedOrder, FeedPer};
 use crate::load::pace::{self, Share};
 use crate::load::plan::LONGEST_TIMEOUT;
 use crate::load::record::Recorder;
@@ -37,6 +39,12 @@ pub struct Local {
     pub users: Cell<u32>,
     /// How many rounds of journeys were finished since the last interval.
     pub rounds: Cell<u64>,
+    /// The thread's part of the load.
+    share: Share,
+    /// How often this thread took a row of each feed.
+    fed: RefCell<Vec<u64>>,
+    /// How often a feed had no row any more, and how often it began anew.
+    pub used_up: Cell<[u64; 2]>,
     /// What `counter()` counts by.
     pub counter: Counter,
     /// How often each check held and failed since the last interval.
@@ -57,6 +65,9 @@ impl Local {
         Self {
             counter: Counter::new(share.nth(0).saturating_add(1), u64::from(share.of)),
             recorder: RefCell::new(Recorder::new(crew.script.endpoints.clone())),
+            share,
+            fed: RefCell::new(vec![0; crew.script.n_feeds]),
+            used_up: Cell::new([0; 2]),
             users: Cell::new(0),
             rounds: Cell::new(0),
             checks: RefCell::new(vec![[0; 2]; crew.script.checks.len()]),
@@ -140,7 +151,10 @@ impl User {
 
     /// Does the steps of the start and one round: an arrival of the open model.
     pub async fn visit(&mut self, local: &Local) {
-        if let Some(journey) = local.crew.script.journeys.get(self.journey) {
+        if let Some(journey) = local.crew.script.journeys.get(self.journey)
+            && self.feed(local, journey, FeedPer::User)
+            && self.feed(local, journey, FeedPer::Round)
+        {
             // It finishes what it began, but no plan may last for as long as its journeys like.
             let until = Until(local.end + local.crew.plan.timeout.0.min(LONGEST_TIMEOUT));
             self.steps(local, &journey.start, Think::NONE, until).await;
@@ -154,8 +168,11 @@ impl User {
     pub async fn live(&mut self, local: &Local, end: Instant) {
         let Some(journey) = local.crew.script.journeys.get(self.journey) else { return };
         let until = Until(end);
+        if !self.feed(local, journey, FeedPer::User) {
+            return;
+        }
         self.steps(local, &journey.start, Think::NONE, until).await;
-        while !until.is_over(self.now) {
+        while !until.is_over(self.now) && self.feed(local, journey, FeedPer::Round) {
             let before = self.n_requests;
             let begun = Instant::now();
             self.steps(local, &journey.steps, journey.think, until).await;
@@ -174,6 +191,39 @@ impl User {
         let rest = local.crew.plan.timeout.0.min(LONGEST_TIMEOUT);
         self.meant = None;
         self.steps(local, &journey.end, Think::NONE, Until(Instant::now() + rest)).await;
+    }
+
+    /// Takes the next row of each feed; false when one has none any more.
+    fn feed(&mut self, local: &Local, journey: &CompiledJourney, per: FeedPer) -> bool {
+        let feeds = local.crew.plan.journeys.get(self.journey).map_or(&[][..], |plan| &plan.feeds);
+        for (n, (feed, slot)) in feeds.iter().zip(&journey.feeds).enumerate() {
+            if feed.per != per {
+                continue;
+            }
+            let mut fed = local.fed.borrow_mut();
+            let Some(count) = fed.get_mut(journey.first_feed + n) else { continue };
+            let taken = match feed.order {
+                FeedOrder::Random => Next::Row(self.rng.random_range(0..feed.rows.len().max(1))),
+                FeedOrder::Sequential | FeedOrder::Unique => feed.next(local.share.nth(*count)),
+            };
+            *count += 1;
+            let [none, again] = local.used_up.get();
+            let row = match taken {
+                Next::Row(row) => row,
+                Next::Again(row) => {
+                    local.used_up.set([none, again + 1]);
+                    row
+                }
+                Next::None => {
+                    local.used_up.set([none + 1, again]);
+                    return false;
+                }
+            };
+            if let Some(variable) = self.variables.get_mut(*slot) {
+                *variable = feed.rows.get(row).cloned();
+            }
+        }
+        true
     }
 
     /// Waits for the next round's moment; a round that took longer is followed by the next at once.

@@ -1,6 +1,7 @@
 //! Plan files read from disk: a file and all that it includes become one plan, and each mistake
 //! finds back to its file and line.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -12,11 +13,16 @@ use crate::policy::yaml::{self, Document};
 /// A file may include files that include files, but not for ever.
 const DEPTH: usize = 8;
 
+/// Feeds go as data to whoever performs the plan, so they have a bound.
+const FEED: usize = 16 << 20;
+
 /// A plan with the files that it was read from.
 #[derive(Debug)]
 pub struct Sheet {
     /// All files together.
     pub file: PlanFile,
+    /// The texts of the files that feeds name.
+    files: BTreeMap<String, String>,
     parts: Vec<Part>,
 }
 
@@ -47,7 +53,7 @@ pub fn read_by(
     let text = read_file(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let mut reader = Reader {
         read_file,
-        sheet: Sheet { file: PlanFile::default(), parts: Vec::new() },
+        sheet: Sheet { file: PlanFile::default(), files: BTreeMap::new(), parts: Vec::new() },
         problems: Vec::new(),
         done: Vec::new(),
         open: Vec::new(),
@@ -74,9 +80,17 @@ impl Reader<'_> {
     fn add(&mut self, path: &Path, text: &str) {
         let parsed = yaml::parse::<PlanFile>(path, text);
         self.problems.extend(parsed.problems);
-        let Some(file) = parsed.value else { return };
+        let Some(mut file) = parsed.value else { return };
         let included = file.include.clone();
         let document = parsed.document;
+        for (n, journey) in file.journeys.iter_mut().enumerate() {
+            for (name, feed) in &mut journey.feed {
+                if let Err(message) = self.feed(path, feed) {
+                    let key = format!("journeys[{n}].feed.{name}.file");
+                    self.problems.push(document.problem(&key, message));
+                }
+            }
+        }
         let (journeys, limits) = (self.sheet.file.journeys.len(), self.sheet.file.limits.len());
         self.sheet.file.include(file);
         self.sheet.parts.push(Part { document: document.clone(), journeys, limits });
@@ -87,6 +101,22 @@ impl Reader<'_> {
             }
         }
         self.done.extend(self.open.pop());
+    }
+
+    /// Reads a feed's file, which is named from the plan's folder.
+    fn feed(&mut self, plan: &Path, feed: &mut load::FeedFile) -> Result<(), String> {
+        let path = plan.with_file_name("").join(&feed.file);
+        feed.file = path.display().to_string();
+        if self.sheet.files.contains_key(&feed.file) {
+            return Ok(());
+        }
+        let text = (self.read_file)(&path)
+            .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        if text.len() > FEED {
+            return Err(format!("`{}` is larger than 16 MiB", path.display()));
+        }
+        self.sheet.files.insert(feed.file.clone(), text);
+        Ok(())
     }
 
     fn include(&mut self, path: &Path) -> Result<(), String> {
@@ -135,6 +165,7 @@ impl Sheet {
             load: file.load,
             journeys: file.journeys,
             limits: file.limits,
+            files: self.files.clone(),
         }
     }
 

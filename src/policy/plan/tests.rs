@@ -94,3 +94,21 @@ fn a_mistake_in_an_included_file_is_told_there() {
     assert!(error.contains("b.yaml:3:20: journeys[1].steps[0].get: `b` is not a path"), "{error}");
     assert!(error.contains("b.yaml:4:10: limits[0]: `1` is not a duration"), "{error}");
 }
+
+#[test]
+fn feeds_are_read_from_beside_their_plan() {
+    let main = "include: [sub/b.yaml]\ntarget: http://a\nload: { users: 1, duration: 1m }\n";
+    let b = "journeys:\n  - feed: { account: { file: a.csv, order: unique } }\n    \
+             steps: [{ get: \"/{{ account.name }}\" }]\n";
+    let plan =
+        build(&[("p.yaml", main), ("sub/b.yaml", b), ("sub/a.csv", "name\neric\n")]).unwrap();
+    assert_eq!(plan.journeys[0].feeds[0].rows.len(), 1);
+    let error = build(&[("p.yaml", main), ("sub/b.yaml", b)]).unwrap_err();
+    assert!(
+        error.contains("sub/b.yaml:2:30: journeys[0].feed.account.file: cannot read"),
+        "{error}"
+    );
+    let files = [("p.yaml", main), ("sub/b.yaml", b), ("sub/a.csv", "name\na,b\n")];
+    let error = build(&files).unwrap_err();
+    assert!(error.contains("account.file: `sub/a.csv` has 2 fields in line 2"), "{error}");
+}
