@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::command::{self, Streams};
-use crate::environment::sandbox;
+use crate::environment::{docker, sandbox};
 use crate::error::Error;
 use crate::executor::Contract;
 use crate::job::ProcessVars;
@@ -98,6 +98,7 @@ fn dispatch(mut argv: Vec<OsString>) -> ExitCode {
         Some("inside") => {
             return sandbox::inside(&argv[2..]).unwrap_or_else(|error| told(&error.into()).into());
         }
+        Some("hold") => return docker::hold(),
         Some("worker") => return command::worker().into(),
         Some(_) | None => (),
     }

@@ -13,8 +13,9 @@ use crate::error::{Error, Result};
 use crate::executor::{self, Call, End, Stage};
 use crate::job::Vars;
 use crate::outcome::Outcome;
-use crate::policy::{EnvironmentRule, Profile};
+use crate::policy::Profile;
 use crate::shutdown::Signals;
+use crate::unit::Size;
 
 /// Arguments of `dyno run`.
 #[derive(Debug, clap::Args)]
@@ -64,6 +65,7 @@ async fn supervise(
 ) -> Result<End> {
     let broker = Broker::for_job(&call.policy, call.profile()?, &call.job, call.who());
     let guests = stage.guests.take();
+    let stage_memory = stage.memory();
     let ending = CancellationToken::new();
     let served = async {
         match guests {
@@ -94,7 +96,7 @@ async fn supervise(
     );
     let end = end?;
     if end == ScriptEnd::OutOfMemory {
-        tell_memory(call.profile()?, streams)?;
+        tell_memory(call.profile()?, stage_memory, streams)?;
     }
     if call.parent.is_dead() {
         // Nobody will call cleanup.
@@ -104,9 +106,8 @@ async fn supervise(
 }
 
 /// Without this, a job log ends with `Killed` and a guess.
-fn tell_memory(profile: &Profile, streams: &mut Streams) -> Result<()> {
-    let EnvironmentRule::Sandbox(rule) = &profile.environment;
-    let limit = rule.memory.map(|memory| format!(" of {memory}")).unwrap_or_default();
+fn tell_memory(profile: &Profile, memory: Option<Size>, streams: &mut Streams) -> Result<()> {
+    let limit = memory.map(|memory| format!(" of {memory}")).unwrap_or_default();
     writeln!(
         streams.err,
         "error: the job ran into its memory limit{limit}\n\

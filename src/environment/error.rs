@@ -53,7 +53,7 @@ pub enum Error {
         hint: String,
     },
     /// The sandbox ended without telling how its script ended.
-    #[error("the sandbox was ended from outside ({status})")]
+    #[error("the script's environment was ended from outside ({status})")]
     Lost {
         /// How its outermost process ended.
         status: String,
@@ -67,15 +67,44 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The Docker daemon does not answer.
+    #[error("the Docker daemon does not answer at `{}`", socket.display())]
+    Daemon {
+        /// Its socket.
+        socket: PathBuf,
+        /// What happened.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The Docker daemon could not do what it was asked.
+    #[error("cannot {action}")]
+    Docker {
+        /// What was asked.
+        action: String,
+        /// Its answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The job's image cannot be had, or cannot run scripts.
+    #[error("cannot use image `{image}`: {reason}")]
+    Image {
+        /// As the job writes it.
+        image: String,
+        /// Why not, as far as the daemon tells.
+        reason: String,
+        /// The way out.
+        hint: String,
+    },
     /// The work was cancelled before the environment stood.
     #[error("cancelled")]
     Cancelled,
 }
 
 impl Error {
-    /// Whose fault it is: here always the platform's, since a job has no say in its sandbox.
+    /// Whose fault it is: the platform's but for the image, which the job chose.
     pub fn fault(&self) -> Fault {
         match self {
+            Self::Image { .. } => Fault::Job,
             Self::Unfit { .. }
             | Self::File { .. }
             | Self::Unreachable { .. }
@@ -83,6 +112,8 @@ impl Error {
             | Self::Refused { .. }
             | Self::Lost { .. }
             | Self::Process { .. }
+            | Self::Daemon { .. }
+            | Self::Docker { .. }
             | Self::Cancelled => Fault::System,
         }
     }
@@ -90,14 +121,23 @@ impl Error {
     /// The way out, where one is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unfit { hint, .. } | Self::Refused { hint, .. } => Some(hint.clone()),
+            Self::Unfit { hint, .. } | Self::Refused { hint, .. } | Self::Image { hint, .. } => {
+                Some(hint.clone())
+            }
+            Self::Daemon { .. } => Some(
+                "start it, or let the runner's user use its socket (group `docker`)".to_owned(),
+            ),
             Self::Unreachable { path, .. } => {
                 Some(format!("let others pass through it: chmod o+x {}", path.display()))
             }
             Self::Start { .. } => {
                 Some("install it, or run `dyno doctor` to see what is missing".to_owned())
             }
-            Self::File { .. } | Self::Lost { .. } | Self::Process { .. } | Self::Cancelled => None,
+            Self::File { .. }
+            | Self::Lost { .. }
+            | Self::Process { .. }
+            | Self::Docker { .. }
+            | Self::Cancelled => None,
         }
     }
 

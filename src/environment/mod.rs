@@ -2,6 +2,8 @@
 
 pub mod relay;
 pub mod sandbox;
+pub mod docker;
+mod owner;
 mod error;
 
 use std::collections::BTreeMap;
@@ -37,13 +39,27 @@ pub trait Environment: Send {
 #[derive(Debug, Clone)]
 pub enum Spec {
     /// bubblewrap on this host.
-    Sandbox(sandbox::Spec),
+    Sandbox(Box<sandbox::Spec>),
+    /// Containers of a Docker daemon on this host.
+    Docker(Box<docker::Spec>),
 }
 
 /// Opens the environment that `spec` means; touches nothing yet.
 pub fn connect(spec: Spec) -> Box<dyn Environment> {
     match spec {
-        Spec::Sandbox(spec) => Box::new(sandbox::Sandbox::new(spec)),
+        Spec::Sandbox(spec) => Box::new(sandbox::Sandbox::new(*spec)),
+        Spec::Docker(spec) => Box::new(docker::Docker::new(*spec)),
+    }
+}
+
+/// Ends and removes a job of any environment by its name; nothing to remove is fine.
+///
+/// # Errors
+/// When something of it cannot be ended or removed.
+pub async fn remove(state: &Path, name: &str) -> Result<(), Error> {
+    match docker::of(state, name) {
+        Some(job) => docker::remove(state, &job).await,
+        None => sandbox::remove(state, name).await,
     }
 }
 

@@ -105,6 +105,11 @@ impl Call {
     }
 }
 
+/// This program, as a path that another process can open.
+pub(super) fn own_program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"))
+}
+
 /// Writes a file that nobody but its owner can read, through no link.
 fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
     use std::io::Write;

@@ -1,27 +1,23 @@
 //! `cleanup`: removes all that the job has; and `gc`: all that dead jobs left.
 
-use crate::environment::{self, sandbox};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::environment::{self, docker, sandbox};
 use crate::error::{Error, Result};
 use crate::policy::Policy;
 
 use super::call::Call;
-use super::prepare;
 
-/// Removes the job's environment; nothing to remove is fine, whatever prepare got to.
+/// Removes the job's environment; nothing to remove is fine, whatever prepare got to, and whatever
+/// the policy says by now.
 ///
 /// # Errors
 /// When something of the job could not be ended or removed.
 pub async fn cleanup(call: &Call) -> Result<()> {
-    match call.profile() {
-        Ok(profile) => environment::connect(prepare::spec(call, profile, None))
-            .destroy()
-            .await
-            .map_err(Error::from),
-        // A policy that changed under a running job must not keep its things alive.
-        Err(_) => sandbox::remove(&call.policy.state, &call.job.id.resource_name())
-            .await
-            .map_err(Error::system),
-    }
+    environment::remove(&call.policy.state, &call.job.id.resource_name())
+        .await
+        .map_err(Error::system)
 }
 
 /// Removes what dead runners left; returns the names of what is gone.
@@ -29,9 +25,29 @@ pub async fn cleanup(call: &Call) -> Result<()> {
 /// # Errors
 /// When a leftover could not be removed.
 pub async fn collect(policy: &Policy) -> Result<Vec<String>> {
-    let names = sandbox::leftovers(&policy.state);
-    for name in &names {
-        sandbox::remove(&policy.state, name).await.map_err(Error::system)?;
+    let daemons = policy.profiles.iter().filter_map(|profile| profile.environment.docker.as_ref());
+    let sockets = daemons.map(|rule| rule.socket.clone()).collect();
+    let mut gone = Vec::new();
+    for (name, removed) in remove_dead(&policy.state, &sockets).await {
+        removed.map_err(Error::system)?;
+        gone.push(name);
     }
-    Ok(names)
+    Ok(gone)
+}
+
+/// Removes dead jobs, of which those at the given daemons are found even where their folder is lost.
+pub(super) async fn remove_dead(
+    state: &Path,
+    sockets: &BTreeSet<PathBuf>,
+) -> Vec<(String, std::result::Result<(), environment::Error>)> {
+    let mut removed = Vec::new();
+    for name in sandbox::leftovers(state) {
+        let result = sandbox::remove(state, &name).await;
+        removed.push((name, result));
+    }
+    for leftover in docker::leftovers(state, sockets).await {
+        let result = docker::remove(state, &leftover).await;
+        removed.push((leftover.name, result));
+    }
+    removed
 }

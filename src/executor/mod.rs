@@ -8,6 +8,7 @@ mod call;
 mod config;
 mod prepare;
 mod prelude;
+mod place;
 mod run;
 mod cleanup;
 

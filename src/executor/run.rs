@@ -10,15 +10,16 @@ use tokio_util::sync::CancellationToken;
 use crate::environment::{self, Environment, Relay, Script, ScriptEnd};
 use crate::error::{Error, Result};
 use crate::job::ScriptStage;
-use crate::policy::{EnvironmentRule, GitlabSpec, NetworkRule, Profile};
+use crate::policy::{GitlabSpec, NetworkRule, Profile};
+use crate::unit::Size;
 
 use super::call::Call;
-use super::prepare;
+use super::place::Place;
 
 /// A stage that is ready to run: its sockets are open, its script has not started.
 pub struct Stage<'a> {
     call: &'a Call,
-    profile: &'a Profile,
+    place: Place<'a>,
     script: PathBuf,
     which: ScriptStage,
     environment: Box<dyn Environment>,
@@ -33,8 +34,8 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// When no profile applies any more, or the sockets cannot be made.
     pub fn open(call: &'a Call, script: &Path, name: &str) -> Result<Self> {
-        let profile = call.profile()?;
-        let recipe = prepare::recipe_for(call, profile)?;
+        let profile: &'a Profile = call.profile()?;
+        let place = Place::of(call, profile)?;
         let stage = ScriptStage::parse(name);
         let sockets = sockets_folder(call)?;
         let guests = if stage.is_the_users() {
@@ -44,9 +45,9 @@ impl<'a> Stage<'a> {
         };
         Ok(Self {
             call,
-            profile,
+            place,
             script: script.to_owned(),
-            environment: environment::connect(prepare::spec(call, profile, recipe)),
+            environment: environment::connect(place.spec(call)?),
             which: stage,
             sockets,
             guests,
@@ -87,11 +88,20 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// The profile's memory limit.
+    pub fn memory(&self) -> Option<Size> {
+        self.place.memory()
+    }
+
     /// In a job without network, git and the runner's helper commands reach GitLab and nothing
     /// else.
     async fn relay(&self) -> Result<Option<(Relay, Vec<SocketAddr>)>> {
-        let EnvironmentRule::Sandbox(rule) = &self.profile.environment;
-        if rule.network != NetworkRule::None || !self.which.needs_gitlab() {
+        let is_cut_off = match self.place {
+            Place::Sandbox(rule, _) => rule.network == NetworkRule::None,
+            // The helper has no network, whatever the job's own container reaches.
+            Place::Docker(..) => true,
+        };
+        if !is_cut_off || !self.which.needs_gitlab() {
             return Ok(None);
         }
         let gitlab = self.call.policy.gitlab.as_ref();

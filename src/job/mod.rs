@@ -9,6 +9,6 @@ pub mod gitlab;
 #[cfg(test)]
 pub mod standin;
 
-pub use response::{Job, JobId, Variable};
+pub use response::{Credential, Image, Job, JobId, Service, Variable};
 pub use stage::ScriptStage;
 pub use vars::{ProcessVars, Vars};

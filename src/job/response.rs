@@ -79,6 +79,8 @@ pub struct Job {
     pub image: Option<Image>,
     /// `services:`.
     pub services: Vec<Service>,
+    /// Logins that GitLab gives the job, for its own registry.
+    pub credentials: Vec<Credential>,
     /// True for a job written with the `run:` keyword.
     pub has_run_keyword: bool,
 }
@@ -127,6 +129,33 @@ pub struct Image {
     /// `entrypoint:`; `[""]` clears the image's own.
     #[serde(deserialize_with = "or_default")]
     pub entrypoint: Vec<String>,
+    /// `pull_policy:`.
+    #[serde(deserialize_with = "or_default")]
+    pub pull_policy: Vec<String>,
+    /// `docker:`.
+    #[serde(deserialize_with = "or_default")]
+    pub executor_opts: ExecutorOptions,
+}
+
+/// What a job says to the executor beside the image's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ExecutorOptions {
+    /// `docker: { platform, user }`.
+    #[serde(deserialize_with = "or_default")]
+    pub docker: DockerOptions,
+}
+
+/// `docker:` of an image or a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct DockerOptions {
+    /// As in `linux/arm64`.
+    #[serde(deserialize_with = "or_default")]
+    pub platform: String,
+    /// User, or user and group, as `docker run --user` takes them.
+    #[serde(deserialize_with = "or_default")]
+    pub user: String,
 }
 
 /// A service container that the job asks for.
@@ -139,6 +168,39 @@ pub struct Service {
     /// Comma or space separated aliases.
     #[serde(deserialize_with = "or_default")]
     pub alias: String,
+    /// In place of the image's entrypoint.
+    #[serde(deserialize_with = "or_default")]
+    pub entrypoint: Vec<String>,
+    /// In place of the image's command.
+    #[serde(deserialize_with = "or_default")]
+    pub command: Vec<String>,
+    /// Its own variables, not expanded.
+    #[serde(deserialize_with = "or_default")]
+    pub variables: Vec<Variable>,
+    /// `pull_policy:`.
+    #[serde(deserialize_with = "or_default")]
+    pub pull_policy: Vec<String>,
+    /// `docker:`.
+    #[serde(deserialize_with = "or_default")]
+    pub executor_opts: ExecutorOptions,
+}
+
+/// A login that GitLab gives the job.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Credential {
+    /// What for: `registry`.
+    #[serde(rename = "type", deserialize_with = "or_default")]
+    pub kind: String,
+    /// Host of the registry, with a port where it has one.
+    #[serde(deserialize_with = "or_default")]
+    pub url: String,
+    /// Its user.
+    #[serde(deserialize_with = "or_default")]
+    pub username: String,
+    /// Its password.
+    #[serde(deserialize_with = "or_default")]
+    pub password: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -159,6 +221,8 @@ struct ResponseFile {
     image: Image,
     #[serde(deserialize_with = "or_default")]
     services: Vec<Service>,
+    #[serde(deserialize_with = "or_default")]
+    credentials: Vec<Credential>,
     run: serde_json::Value,
 }
 
@@ -237,6 +301,7 @@ impl Job {
             steps: file.steps,
             image: Some(file.image).filter(|image| !image.name.is_empty()),
             services: file.services,
+            credentials: file.credentials,
             has_run_keyword,
         })
     }

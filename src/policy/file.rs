@@ -187,17 +187,20 @@ pub enum RefsFile {
     Protected,
 }
 
-/// Where scripts run: the kind with its keys.
+/// Where scripts run. With both, jobs without an image, or with one that a recipe answers, run in the
+/// sandbox, all others in containers.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum EnvironmentFile {
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EnvironmentFile {
     /// A bubblewrap sandbox on the runner's host.
-    Sandbox(SandboxFile),
+    pub sandbox: Option<SandboxFile>,
+    /// Containers of a Docker daemon on the runner's host.
+    pub docker: Option<DockerFile>,
 }
 
 impl Default for EnvironmentFile {
     fn default() -> Self {
-        Self::Sandbox(SandboxFile::default())
+        Self { sandbox: Some(SandboxFile::default()), docker: None }
     }
 }
 
@@ -230,6 +233,78 @@ impl Default for SandboxFile {
             grace: Span::seconds(10),
         }
     }
+}
+
+/// Containers of a Docker daemon on the runner's host.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DockerFile {
+    /// The daemon's socket.
+    pub socket: PathBuf,
+    /// Images that jobs may name: `*` stays within a path segment, `**` does not.
+    pub images: Vec<String>,
+    /// Images that services may have.
+    pub services: Vec<String>,
+    /// The image of a job that names none.
+    pub default_image: Option<String>,
+    /// Ways to get an image, tried in order. A job's `pull_policy` is held to these.
+    pub pull: Vec<PullFile>,
+    /// Logins for registries, in the grammar of Docker's `config.json`; helper programs in it are
+    /// not run.
+    pub auth_file: Option<PathBuf>,
+    /// What scripts and services reach beside each other.
+    pub network: DockerNetworkFile,
+    /// Memory of each container.
+    pub memory: Size,
+    /// Cores of each container; all of the host's when left out.
+    pub cpus: Option<f64>,
+    /// Number of processes and threads of each container.
+    pub processes: u32,
+    /// Time between TERM and KILL at the end of a stage.
+    pub grace: Span,
+    /// How long services may take to listen.
+    pub wait_for_services: Span,
+}
+
+impl Default for DockerFile {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from("/var/run/docker.sock"),
+            images: Vec::new(),
+            services: Vec::new(),
+            default_image: None,
+            pull: vec![PullFile::Always],
+            auth_file: None,
+            network: DockerNetworkFile::None,
+            memory: Size(2 << 30),
+            cpus: None,
+            processes: 512,
+            grace: Span::seconds(10),
+            wait_for_services: Span::seconds(30),
+        }
+    }
+}
+
+/// How an image is got.
+#[derive(Debug, Clone, Copy, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PullFile {
+    /// From its registry, each time: who may not pull it does not get it.
+    Always,
+    /// From its registry unless it is here already, whoever pulled it.
+    IfNotPresent,
+    /// It must be here already.
+    Never,
+}
+
+/// What containers reach beside each other.
+#[derive(Debug, Clone, Copy, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DockerNetworkFile {
+    /// Nothing; git, cache and artifact stages reach GitLab through the driver.
+    None,
+    /// What Docker's bridge lets through: as a rule, all that the host reaches.
+    Bridge,
 }
 
 /// What network scripts see.

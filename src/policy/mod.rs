@@ -27,9 +27,10 @@ use std::path::{Path, PathBuf};
 
 pub use choose::{Asking, Rejected};
 pub use decide::Who;
+pub use glob::Glob;
 pub use problem::{Problem, Problems};
 pub use profile::{
-    Access, ClusterRule, EnvironmentRule, NetworkRule, PodSecurity, Profile, SandboxRule,
+    Access, ClusterRule, DockerRule, NetworkRule, PodSecurity, Profile, PullRule, SandboxRule,
 };
 pub use task::{Task, VariableValue, VariableWrite};
 pub use template::Template;

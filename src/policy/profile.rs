@@ -64,11 +64,72 @@ pub enum Refs {
     Protected,
 }
 
-/// Where scripts run.
+/// Where scripts run; at least one of the two.
 #[derive(Debug, Clone, PartialEq)]
-pub enum EnvironmentRule {
+pub struct EnvironmentRule {
     /// A bubblewrap sandbox on the runner's host.
-    Sandbox(SandboxRule),
+    pub sandbox: Option<SandboxRule>,
+    /// Containers of a Docker daemon on the runner's host.
+    pub docker: Option<DockerRule>,
+}
+
+impl EnvironmentRule {
+    /// True where git, cache and artifact stages reach GitLab through the driver alone.
+    pub fn is_cut_off(&self) -> bool {
+        let sandbox = self.sandbox.as_ref().is_some_and(|rule| rule.network == NetworkRule::None);
+        sandbox || self.docker.is_some()
+    }
+}
+
+/// What a job's containers may be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DockerRule {
+    /// The daemon's socket.
+    pub socket: PathBuf,
+    /// Images that jobs may name.
+    pub images: Vec<Glob>,
+    /// Images that services may have.
+    pub services: Vec<Glob>,
+    /// The image of a job that names none.
+    pub default_image: Option<String>,
+    /// Ways to get an image, in order.
+    pub pull: Vec<PullRule>,
+    /// Logins for registries.
+    pub auth_file: Option<PathBuf>,
+    /// True where containers reach what the host reaches.
+    pub has_network: bool,
+    /// Memory of each container.
+    pub memory: Size,
+    /// Cores of each container.
+    pub cpus: Option<f64>,
+    /// Number of processes and threads of each container.
+    pub processes: u32,
+    /// Time between TERM and KILL.
+    pub grace: Span,
+    /// How long services may take to listen.
+    pub wait_for_services: Span,
+}
+
+/// How an image is got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullRule {
+    /// From its registry, each time.
+    Always,
+    /// From its registry unless it is here.
+    IfNotPresent,
+    /// It must be here.
+    Never,
+}
+
+impl PullRule {
+    /// As GitLab writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::IfNotPresent => "if-not-present",
+            Self::Never => "never",
+        }
+    }
 }
 
 /// A sandbox's walls.

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::profile::{
-    Access, ClusterRule, EnvironmentRule, NetworkRule, PodSecurity, Profile, Refs, SandboxRule,
+    Access, ClusterRule, DockerRule, EnvironmentRule, NetworkRule, PodSecurity, Profile, Refs,
+    SandboxRule,
 };
 use super::{Policy, SourceEntry};
 
@@ -49,9 +50,13 @@ impl Profile {
     }
 
     fn environment(&self) -> String {
-        match &self.environment {
-            EnvironmentRule::Sandbox(rule) => format!("Scripts run in a sandbox {rule}."),
-        }
+        let EnvironmentRule { sandbox, docker } = &self.environment;
+        let sandboxed = sandbox.as_ref().map(|rule| format!("Scripts run in a sandbox {rule}."));
+        let contained = docker.as_ref().map(|rule| {
+            let whose = if sandbox.is_some() { "Jobs with any other image" } else { "Jobs" };
+            format!("{whose} run in containers {rule}.")
+        });
+        [sandboxed, contained].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
     fn recipes(&self, policy: &Policy) -> String {
@@ -119,6 +124,28 @@ impl std::fmt::Display for SandboxRule {
     }
 }
 
+impl std::fmt::Display for DockerRule {
+    /// As the end of a sentence: `of images registry.example.com/**, without network, …`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "of images {}", list(&self.images))?;
+        if self.services.is_empty() {
+            f.write_str(", without services")?;
+        } else {
+            write!(f, ", with services of {}", list(&self.services))?;
+        }
+        f.write_str(if self.has_network {
+            ", with Docker's network"
+        } else {
+            ", without network beside the services"
+        })?;
+        write!(f, ", at most {} of memory, {} processes", self.memory, self.processes)?;
+        if let Some(cpus) = self.cpus {
+            write!(f, ", {cpus} cores")?;
+        }
+        f.write_str(" each")
+    }
+}
+
 fn kind(entry: &SourceEntry) -> &'static str {
     match entry {
         SourceEntry::Wavefront { .. } => "Wavefront",
@@ -165,7 +192,7 @@ mod tests {
             policy.profiles.iter().flat_map(|profile| profile.sentences(&policy)).collect();
         insta::assert_snapshot!(told.join("\n"), @r"
         It is for projects `vmware-cloud-advocacy/*`, on any ref, on a runner registered with `--tags Dedicated`.
-        Scripts run in a sandbox without network, at most 2GiB of memory, 512 processes, 4096 open files a process.
+        Scripts run in a sandbox without network, at most 2GiB of memory, 512 processes, 4096 open files a process. Jobs with any other image run in containers of images `registry.example.com/**`, with services of `postgres:*`, without network beside the services, at most 2GiB of memory, 512 processes each.
         Images that are answered natively: `*/locust:*`, `*/locust`, `locustio/locust*`, `gcr.io/vmwarecloudadvocacy/locust*` (recipe locust); `retgits/wavefront-pod-inspector*`, `*/wavefront-pod-inspector*` (recipe pod-inspector).
         Load may go to `*.staging.example.com`, `10.20.0.0/16`, `shop.local:8080`, with at most 1000 users, 5000/s, for 30m.
         A gate may ask `wavefront` (Wavefront at https://example.wavefront.com), `prometheus` (Prometheus at http://prometheus.example.com:9090), and waits up to 1m for its load to start and 30m for its end.

@@ -11,9 +11,7 @@ use crate::deploy::cluster::{self, Access, ClusterSpec};
 use crate::deploy::kubectl::{self, ClusterChoice, Operation, Output, Request};
 use crate::gate::source;
 use crate::job::gitlab::Gitlab;
-use crate::policy::{
-    ClusterEntry, EnvironmentRule, GitlabSpec, NetworkRule, Policy, SourceEntry, secrets,
-};
+use crate::policy::{ClusterEntry, GitlabSpec, Policy, SourceEntry, secrets};
 use crate::secret::Secret;
 
 const LONGEST: Duration = Duration::from_secs(20);
@@ -46,9 +44,7 @@ fn no_gitlab(policy: &Policy) -> Finding {
     let cut_off: Vec<&str> = policy
         .profiles
         .iter()
-        .filter(|profile| match &profile.environment {
-            EnvironmentRule::Sandbox(rule) => rule.network == NetworkRule::None,
-        })
+        .filter(|profile| profile.environment.is_cut_off())
         .map(|profile| profile.name.as_str())
         .collect();
     if cut_off.is_empty() {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
+use crate::environment::Script;
+use crate::environment::relay::Listen;
 use crate::environment::sandbox::spec::{Network, Spec};
 use crate::environment::sandbox::{etc, folder};
-use crate::environment::{Error, Relay, Script};
 
 const PATH: &str = "/run/dyno/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -53,51 +53,6 @@ impl Host {
                 .collect(),
         }
     }
-}
-
-/// Where a relay listens inside, and what name has to mean that address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// The address inside, always a loopback one.
-    pub address: IpAddr,
-    /// The port.
-    pub port: u16,
-    /// The name that `/etc/hosts` has to give this address.
-    pub name: Option<String>,
-}
-
-impl Listen {
-    /// Decides for a relay; an address that is not the sandbox's own cannot be listened on.
-    pub fn new(relay: &Relay) -> Result<Self, Error> {
-        let host = relay.host.trim_start_matches('[').trim_end_matches(']');
-        let unfit = |what: String| Error::Unfit {
-            what,
-            hint: "give `gitlab.url` a host name, or the profile `network: host`".to_owned(),
-        };
-        let (address, name) = match host.parse::<IpAddr>() {
-            Ok(address) if address.is_loopback() => (address, None),
-            Ok(address) => {
-                return Err(unfit(format!(
-                    "a job without network cannot reach GitLab at the address {address}: only a name can be relayed"
-                )));
-            }
-            Err(_) if is_name(host) => {
-                let name = (host != "localhost").then(|| host.to_owned());
-                (IpAddr::V4(Ipv4Addr::LOCALHOST), name)
-            }
-            Err(_) => return Err(unfit(format!("`{host}` is not a host name"))),
-        };
-        Ok(Self { address, port: relay.port, name })
-    }
-
-    /// True when only a capability lets one listen there.
-    fn is_privileged(&self) -> bool {
-        self.port < 1024
-    }
-}
-
-fn is_name(host: &str) -> bool {
-    !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// How one script is started inside.
@@ -247,8 +202,10 @@ impl Arguments {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::environment::Relay;
     use crate::environment::sandbox::spec::{File, Limits};
     use crate::unit::Span;
 

@@ -7,9 +7,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use crate::environment::Error;
 use crate::environment::sandbox::spec::Spec;
-use crate::environment::sandbox::{cgroup, etc, process, tree};
+use crate::environment::sandbox::{cgroup, etc, tree};
+use crate::environment::{Error, owner};
 
 /// The job's own parts of its folder and where they are inside.
 pub const PARTS: [(&str, &str); 4] = [
@@ -40,10 +40,7 @@ pub fn make(spec: &Spec) -> Result<(), Error> {
     // The job's user passes through to its parts. Whatever it may read has a parent of this mode.
     let mode = if spec.user.is_some() { 0o711 } else { 0o700 };
     make_folder(folder, mode)?;
-    let owner = process::identity(spec.owner).ok_or_else(|| Error::Unfit {
-        what: format!("the job's owner, process {}, is not alive", spec.owner),
-        hint: "start the job from a runner that stays".to_owned(),
-    })?;
+    let owner = owner::identity(spec.owner).ok_or_else(|| owner::none(spec.owner))?;
     write(&folder.join("driver"), &owner, 0o600)?;
     for (part, _) in PARTS {
         let part = folder.join(part);

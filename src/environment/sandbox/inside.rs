@@ -25,6 +25,8 @@ const SOCKET: &str = "/run/dyno/relay";
 struct Inside {
     listen: Option<SocketAddr>,
     processes: Option<u64>,
+    socket: Option<OsString>,
+    keeps_capabilities: bool,
     command: Vec<OsString>,
 }
 
@@ -39,6 +41,8 @@ impl Inside {
                     return (!inside.command.is_empty()).then_some(inside);
                 }
                 "--listen" => inside.listen = Some(args.next()?.to_str()?.parse().ok()?),
+                "--socket" => inside.socket = Some(args.next()?.clone()),
+                "--keep" => inside.keeps_capabilities = true,
                 "--processes" => inside.processes = Some(args.next()?.to_str()?.parse().ok()?),
                 _ => return None,
             }
@@ -73,13 +77,16 @@ pub fn inside(args: &[OsString]) -> Result<ExitCode, Error> {
         return Err(Error::Start { program: program(), source: command.exec() });
     };
     let listener = listen(address).map_err(Error::process("listen for the relay"))?;
-    drop_capabilities().map_err(|error| Error::process("give up capabilities")(error.into()))?;
+    if !inside.keeps_capabilities {
+        drop_capabilities()
+            .map_err(|error| Error::process("give up capabilities")(error.into()))?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
         .map_err(Error::process("start the relay"))?;
     let status = runtime
-        .block_on(accompany(listener, command))
+        .block_on(accompany(listener, inside.socket.unwrap_or_else(|| SOCKET.into()), command))
         .map_err(|source| Error::Start { program: program(), source })?;
     Ok(ExitCode::from(code(status)))
 }
@@ -104,7 +111,11 @@ fn drop_capabilities() -> rustix::io::Result<()> {
 }
 
 /// Runs the shell, and carries connections to the driver's socket for as long as it lives.
-async fn accompany(listener: TcpListener, command: Command) -> std::io::Result<ExitStatus> {
+async fn accompany(
+    listener: TcpListener,
+    socket: OsString,
+    command: Command,
+) -> std::io::Result<ExitStatus> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     // A cancel reaches every process inside. The shell decides when it is over, not the relay.
     let mut term = signal(SignalKind::terminate())?;
@@ -116,8 +127,9 @@ async fn accompany(listener: TcpListener, command: Command) -> std::io::Result<E
             _ = term.recv() => (),
             Some(_) = connections.join_next() => (),
             Ok((mut connection, _)) = listener.accept() => {
+                let socket = socket.clone();
                 connections.spawn(async move {
-                    let mut driver = UnixStream::connect(SOCKET).await?;
+                    let mut driver = UnixStream::connect(socket).await?;
                     copy_bidirectional(&mut connection, &mut driver).await
                 });
             }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::environment::Error;
 use crate::environment::sandbox::cgroup::Groups;
 use crate::environment::sandbox::{process, tree};
+use crate::environment::{Error, owner};
 
 /// A folder that does not yet say whose it is may just be coming into being.
 const BEING_MADE: Duration = Duration::from_mins(1);
@@ -23,8 +23,12 @@ pub fn leftovers(state: &Path) -> Vec<String> {
 }
 
 fn is_dead(folder: &Path) -> bool {
+    // What belongs to containers is removed with them.
+    if folder.join("docker").exists() {
+        return false;
+    }
     if let Ok(owner) = fs::read_to_string(folder.join("driver")) {
-        return !process::lives(&owner);
+        return !owner::lives(&owner);
     }
     let age = fs::symlink_metadata(folder).and_then(|folder| folder.modified());
     age.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > BEING_MADE))

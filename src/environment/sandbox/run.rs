@@ -22,7 +22,8 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use crate::environment::sandbox::argv::{self, Host, Listen, Start};
+use crate::environment::relay::Listen;
+use crate::environment::sandbox::argv::{self, Host, Start};
 use crate::environment::sandbox::cgroup::Groups;
 use crate::environment::sandbox::check;
 use crate::environment::sandbox::enter::Entry;

@@ -2,6 +2,7 @@
 //! all of it at once. Pure: no file is opened.
 
 mod profile;
+mod docker;
 #[cfg(test)]
 mod tests;
 

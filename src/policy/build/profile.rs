@@ -118,6 +118,12 @@ impl Builder {
                 .any(Template::needs_identity)
         });
         self.check_recipes(&key, &written.recipes);
+        if written.environment.sandbox.is_none() && !written.recipes.is_empty() {
+            self.wrong(
+                &format!("{key}.recipes"),
+                "a recipe answers in the sandbox, and `environment` has none",
+            );
+        }
         self.check_sources(&key, &written.sources);
         Profile {
             name: written.name,
@@ -193,15 +199,25 @@ impl Builder {
         }
     }
 
-    fn glob<E: std::fmt::Display>(&mut self, key: &str, glob: Result<Glob, E>) -> Option<Glob> {
+    pub(super) fn glob<E: std::fmt::Display>(
+        &mut self,
+        key: &str,
+        glob: Result<Glob, E>,
+    ) -> Option<Glob> {
         glob.map_err(|error| self.wrong(key, error.to_string())).ok()
     }
 
     fn environment(&mut self, key: &str, written: EnvironmentFile) -> EnvironmentRule {
-        match written {
-            EnvironmentFile::Sandbox(written) => {
-                EnvironmentRule::Sandbox(self.sandbox(&format!("{key}.sandbox"), &written))
-            }
+        // Any other key has been told already.
+        let is_empty = self.document.at(key).is_some_and(
+            |node| matches!(&node.kind, yaml::Kind::Map(entries) if entries.is_empty()),
+        );
+        if written.sandbox.is_none() && written.docker.is_none() && is_empty {
+            self.wrong(key, "say where scripts run: `sandbox`, `docker`, or both");
+        }
+        EnvironmentRule {
+            sandbox: written.sandbox.map(|it| self.sandbox(&format!("{key}.sandbox"), &it)),
+            docker: written.docker.map(|it| self.docker(&format!("{key}.docker"), it)),
         }
     }
 

@@ -1,0 +1,126 @@
+//! A job's containers as meant.
+
+use std::path::PathBuf;
+
+use super::auth::Auths;
+use crate::unit::{Size, Span};
+
+/// One job's containers.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The job's name, `JobId::resource_name()`; the containers' names start with it.
+    pub name: String,
+    /// `<state>/jobs/<name>`: the job's own folder on the host, made and removed here.
+    pub folder: PathBuf,
+    /// The Docker daemon's socket.
+    pub socket: PathBuf,
+    /// Name of the volume that is `/cache` inside; kept between jobs.
+    pub cache: String,
+    /// The job's image.
+    pub image: Image,
+    /// The services, in their order.
+    pub services: Vec<Service>,
+    /// What the job and its services reach beside each other.
+    pub network: Network,
+    /// What each container may use.
+    pub limits: Limits,
+    /// How long services may take to listen, all together.
+    pub patience: Span,
+    /// Who may pull from where.
+    pub auths: Auths,
+    /// GitLab's host as the helper writes it, when it is reached through the driver.
+    pub gitlab: Option<String>,
+    /// The process whose life is the job's: the runner, the driver's parent.
+    pub owner: u32,
+    /// The dyno program on the host.
+    pub program: PathBuf,
+    /// Further names of dyno inside: `kubectl`, `locust`.
+    pub names: Vec<String>,
+    /// gitlab-runner's program on the host; `None`: dyno answers under that name.
+    pub runner: Option<PathBuf>,
+    /// The text of `/run/dyno/prelude.sh`, which every shell of the job reads first.
+    pub prelude: String,
+}
+
+/// An image and how it is to be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Its name as the job writes it.
+    pub name: String,
+    /// In place of its own entrypoint; `[""]` means none.
+    pub entrypoint: Option<Vec<String>>,
+    /// In place of its own command; services only.
+    pub command: Option<Vec<String>>,
+    /// In place of its own user.
+    pub user: Option<String>,
+    /// `linux/arm64`, …
+    pub platform: Option<String>,
+    /// How it is got, tried in order.
+    pub pull: Vec<Pull>,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its image.
+    pub image: Image,
+    /// The names that the job wrote for it.
+    pub aliases: Vec<String>,
+    /// Its environment: `NAME=VALUE`.
+    pub environment: Vec<String>,
+}
+
+/// How an image is got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// From its registry, each time.
+    Always,
+    /// From its registry unless it is here.
+    IfNotPresent,
+    /// It must be here.
+    Never,
+}
+
+/// What a job reaches beside its services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing.
+    None,
+    /// What a bridge of its own lets through: as a rule, all that the host reaches.
+    Bridge,
+}
+
+/// What one container may use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Memory.
+    pub memory: Size,
+    /// Cores; `None`: all of the host's.
+    pub cpus: Option<f64>,
+    /// Processes and threads.
+    pub processes: u32,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Span,
+}
+
+impl Spec {
+    /// The name of the container for the job's own scripts.
+    pub fn job_container(&self) -> String {
+        format!("{}-job", self.name)
+    }
+
+    /// The name of the container for git, cache and artifacts.
+    pub fn helper_container(&self) -> String {
+        format!("{}-helper", self.name)
+    }
+
+    /// The name of the volume that is `/builds` inside.
+    pub fn builds_volume(&self) -> String {
+        format!("{}-builds", self.name)
+    }
+
+    /// The name of the network that job and services share.
+    pub fn network_name(&self) -> String {
+        format!("{}-network", self.name)
+    }
+}

@@ -1,0 +1,91 @@
+//! Where a job's scripts run: decided by its image and its profile, before anything is made.
+
+mod sandbox;
+mod docker;
+
+use crate::environment::Spec;
+use crate::error::{Error, Result};
+use crate::policy::recipe::{self, Recipe};
+use crate::policy::{DockerRule, Profile, SandboxRule};
+use crate::unit::Size;
+
+use super::call::Call;
+
+/// Where a job's scripts run.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// In the sandbox; a recipe answers the job's image, where it has one.
+    Sandbox(&'a SandboxRule, Option<&'a Recipe>),
+    /// In containers, of this image.
+    Docker(&'a DockerRule, &'a str),
+}
+
+impl<'a> Place<'a> {
+    /// Decides for a job.
+    ///
+    /// # Errors
+    /// When neither environment of the profile takes its image.
+    pub fn of(call: &'a Call, profile: &'a Profile) -> Result<Self> {
+        let rule = &profile.environment;
+        let Some(image) = &call.job.image else {
+            return match (&rule.sandbox, &rule.docker) {
+                (Some(sandbox), _) => Ok(Self::Sandbox(sandbox, None)),
+                (None, Some(docker)) => match &docker.default_image {
+                    Some(image) => Ok(Self::Docker(docker, image)),
+                    None => Err(Error::refused("the job names no image").hint(
+                        "add `image:` to the job, or ask the platform team for `default-image`",
+                    )),
+                },
+                (None, None) => Err(Error::system("the profile has no environment")),
+            };
+        };
+        let recipe = recipe::find(call.policy.recipes_of(profile), &image.name);
+        if let (Some(sandbox), Some(recipe)) = (&rule.sandbox, recipe) {
+            return Ok(Self::Sandbox(sandbox, Some(recipe)));
+        }
+        match &rule.docker {
+            Some(docker) if docker.images.iter().any(|glob| glob.matches(&image.name)) => {
+                Ok(Self::Docker(docker, &image.name))
+            }
+            Some(docker) => Err(docker::refused(profile, "images", &docker.images, &image.name)),
+            None => Err(no_recipe(profile, &image.name)),
+        }
+    }
+
+    /// What the environment is to be.
+    ///
+    /// # Errors
+    /// When a service is not allowed, or a login cannot be read.
+    pub fn spec(self, call: &Call) -> Result<Spec> {
+        match self {
+            Self::Sandbox(rule, recipe) => Ok(sandbox::spec(call, rule, recipe)),
+            Self::Docker(rule, image) => docker::spec(call, rule, image),
+        }
+    }
+
+    /// The memory that the job may use.
+    pub fn memory(self) -> Option<Size> {
+        match self {
+            Self::Sandbox(rule, _) => rule.memory,
+            Self::Docker(rule, _) => Some(rule.memory),
+        }
+    }
+
+    /// What the job log says of it.
+    pub fn describe(self, call: &Call) -> String {
+        match self {
+            Self::Sandbox(rule, recipe) => sandbox::describe(call, rule, recipe),
+            Self::Docker(rule, _) => docker::describe(rule),
+        }
+    }
+}
+
+fn no_recipe(profile: &Profile, image: &str) -> Error {
+    let names =
+        if profile.recipes.is_empty() { "none".to_owned() } else { profile.recipes.join(", ") };
+    Error::refused(format!(
+        "no image recipe of profile `{}` answers image `{image}` (it has: {names}), and the sandbox pulls no images",
+        profile.name
+    ))
+    .hint("remove `image:` from the job, or ask the platform team for a recipe that answers it")
+}

@@ -1,0 +1,86 @@
+//! Docker rules as meant.
+
+use super::Builder;
+use crate::policy::file::{DockerFile, DockerNetworkFile, PullFile};
+use crate::policy::glob::Glob;
+use crate::policy::profile::{DockerRule, PullRule};
+use crate::unit::{Size, Span};
+
+impl Builder {
+    pub(super) fn docker(&mut self, key: &str, written: DockerFile) -> DockerRule {
+        if !written.socket.is_absolute() {
+            let message = format!("`{}` is not an absolute path", written.socket.display());
+            self.wrong(&format!("{key}.socket"), message);
+        }
+        if written.images.is_empty() && self.document.is_whole(&format!("{key}.images")) {
+            self.wrong_with(
+                &format!("{key}.images"),
+                "no image is allowed, so no job can run",
+                "name patterns such as `registry.example.com/**`, or `**` for every image",
+            );
+        }
+        if written.pull.is_empty() && self.document.is_whole(&format!("{key}.pull")) {
+            self.wrong(&format!("{key}.pull"), "without a way to get images no job can run");
+        }
+        if written.memory < Size(16 << 20) {
+            let message =
+                format!("{} is too little to run a shell: 16MiB at least", written.memory);
+            self.wrong(&format!("{key}.memory"), message);
+        }
+        if written.processes < 8 {
+            self.wrong(&format!("{key}.processes"), "must be at least 8: a script needs some");
+        }
+        if written.cpus.is_some_and(|cpus| !(0.01..=1024.0).contains(&cpus)) {
+            self.wrong(&format!("{key}.cpus"), "must be between 0.01 and 1024");
+        }
+        if written.grace > Span::seconds(600) {
+            self.wrong(&format!("{key}.grace"), "must be at most 10m: the runner waits no longer");
+        }
+        if written.wait_for_services > Span::seconds(1800) {
+            self.wrong(&format!("{key}.wait-for-services"), "must be at most 30m");
+        }
+        let images = self.patterns(&format!("{key}.images"), &written.images);
+        let services = self.patterns(&format!("{key}.services"), &written.services);
+        if let Some(image) = &written.default_image
+            && !images.iter().any(|pattern| pattern.matches(image))
+        {
+            let message = format!("`{image}` is not among `images`");
+            self.wrong(&format!("{key}.default-image"), message);
+        }
+        let auth_file =
+            written.auth_file.as_deref().map(|file| self.path(&format!("{key}.auth-file"), file));
+        DockerRule {
+            socket: written.socket,
+            images,
+            services,
+            default_image: written.default_image,
+            pull: written
+                .pull
+                .iter()
+                .map(|pull| match pull {
+                    PullFile::Always => PullRule::Always,
+                    PullFile::IfNotPresent => PullRule::IfNotPresent,
+                    PullFile::Never => PullRule::Never,
+                })
+                .collect(),
+            auth_file,
+            has_network: match written.network {
+                DockerNetworkFile::None => false,
+                DockerNetworkFile::Bridge => true,
+            },
+            memory: written.memory,
+            cpus: written.cpus,
+            processes: written.processes,
+            grace: written.grace,
+            wait_for_services: written.wait_for_services,
+        }
+    }
+
+    fn patterns(&mut self, key: &str, written: &[String]) -> Vec<Glob> {
+        let mut patterns = Vec::new();
+        for (n, pattern) in written.iter().enumerate() {
+            patterns.extend(self.glob(&format!("{key}[{n}]"), Glob::path(pattern)));
+        }
+        patterns
+    }
+}
