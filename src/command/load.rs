@@ -42,6 +42,9 @@ pub struct Args {
     /// How long
     #[arg(long, value_name = "SPAN")]
     duration: Option<Span>,
+    /// Walk through each journey once with one user, and print every request and answer
+    #[arg(long)]
+    once: bool,
     /// Kind of test: smoke, load, stress, spike or soak
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
@@ -67,11 +70,16 @@ pub struct Args {
 /// # Errors
 /// When the plan is wrong, the policy refuses, or the load could not be driven at all.
 pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<Outcome> {
+    if args.once {
+        // No load, so no report of one.
+        let plan = plan(args, vars)?;
+        return drive(plan, &Guest::find(None, vars)?, None, (vars, streams)).await;
+    }
     let folder = Folder::create(&args.report).map_err(Error::job)?;
     // Whatever happens from here on, no earlier pass is left behind.
     report::load::begin(&folder).map_err(Error::job)?;
     let plan = plan(args, vars)?;
-    drive(plan, &Guest::find(None, vars)?, &folder, (vars, streams)).await
+    drive(plan, &Guest::find(None, vars)?, Some(&folder), (vars, streams)).await
 }
 
 fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
@@ -107,10 +115,11 @@ fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
         preset: args.preset,
         threads: args.threads,
         timeout: args.timeout,
+        is_once: args.once,
         limits: args.limit,
         ca,
     };
-    Plan::build(written, &overrides, vars).map_err(|error| match &sheet {
+    Plan::build(&written, &overrides, vars).map_err(|error| match &sheet {
         Some(sheet) => sheet.locate(error),
         None => Error::job(error),
     })
@@ -120,7 +129,7 @@ fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
 async fn drive(
     plan: Plan,
     guest: &Guest,
-    folder: &Folder,
+    folder: Option<&Folder>,
     (vars, streams): (&dyn Vars, &mut Streams),
 ) -> Result<Outcome> {
     let signals = Signals::listen().map_err(Error::system)?;
@@ -144,6 +153,7 @@ async fn drive(
         )
         .await;
     if let Some(summary) = &summary
+        && let Some(folder) = folder
         && let Some(warning) = report::load::write(folder, summary).map_err(Error::job)?
     {
         teller.say(&format!("WARNING: {warning}"), &mut streams.out);

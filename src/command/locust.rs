@@ -108,7 +108,7 @@ pub fn plan(
         duration: args.run_time.or_else(|| of("LOCUST_RUN_TIME")?.parse().ok()),
         ..Overrides::default()
     };
-    let plan = Plan::build(written, &overrides, vars).map_err(|error| sheet.locate(error))?;
+    let plan = Plan::build(&written, &overrides, vars).map_err(|error| sheet.locate(error))?;
     let style = LocustStyle {
         only_summary: args.only_summary,
         csv: args.csv,

@@ -8,7 +8,7 @@ use crate::load::error::{Error, Mistakes, suggest};
 use crate::load::feed::{self, Feed};
 use crate::load::file::{AuthFile, FeedFile, JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
-use crate::load::model::{Model, RUN};
+use crate::load::model::{Model, ONCE, RUN};
 use crate::load::plan::{
     Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Overrides, Plan, Request, Scheme,
     Status, Step, Target, Written,
@@ -29,7 +29,7 @@ const TIMEOUTS: &str = "use more than nothing and at most 10m";
 
 impl Plan {
     /// Builds the plan; environment variables in the target come from `vars`.
-    pub fn build(written: Written, overrides: &Overrides, vars: &dyn Vars) -> Result<Self, Error> {
+    pub fn build(written: &Written, overrides: &Overrides, vars: &dyn Vars) -> Result<Self, Error> {
         let mut mistakes = Mistakes::default();
         let file = written.load.clone().unwrap_or_default();
         let target = target(written.target.as_deref(), overrides, vars, &mut mistakes);
@@ -42,17 +42,21 @@ impl Plan {
             mistakes.add("load.threads", "use 1 to 256 threads");
         }
         let model = shape::model(&file, overrides, &mut mistakes);
-        let journeys = journeys(&written, overrides, &file, &mut mistakes);
+        let journeys = journeys(written, overrides, &file, &mut mistakes);
+        let (setup, teardown) = around(written, &mut mistakes);
         let limits = limits(&written.limits, &overrides.limits, &model, &mut mistakes);
         let (limit_keys, limits): (Vec<String>, Vec<Limit>) = limits.into_iter().unzip();
         let mut plan = Self {
             name: written.name.clone(),
             model,
             journeys,
+            setup,
+            teardown,
+            is_once: overrides.is_once,
             limits,
             tags: BTreeMap::new(),
             checks: Vec::new(),
-            env: env(&written.journeys, vars),
+            env: env(written, vars),
             threads,
             seed: file.seed,
             timeout,
@@ -60,6 +64,10 @@ impl Plan {
             target,
             pins: BTreeMap::new(),
         };
+        if plan.is_once {
+            ONCE.clone_into(&mut plan.model.words);
+            plan.limits.clear();
+        }
         let script = Script::compile(&plan, &mut mistakes);
         plan.tags.clone_from(&script.tags);
         plan.checks.clone_from(&script.checks);
@@ -79,9 +87,10 @@ impl Plan {
 }
 
 /// Returns the variables that templates name by `env.NAME`; an unset one is told where it is used.
-fn env(journeys: &[JourneyFile], vars: &dyn Vars) -> BTreeMap<String, Secret<String>> {
+fn env(written: &Written, vars: &dyn Vars) -> BTreeMap<String, Secret<String>> {
     // The texts of a plan are JSON's, too: where in it the name stands does not matter.
-    let text = serde_json::to_string(journeys).unwrap_or_default();
+    let parts = (&written.journeys, &written.setup, &written.teardown);
+    let text = serde_json::to_string(&parts).unwrap_or_default();
     let mut env = BTreeMap::new();
     for (at, _) in text.match_indices("env.") {
         let rest = &text[at + "env.".len()..];
@@ -212,6 +221,16 @@ fn journeys(
         journeys.push(steps.journey(&format!("journeys[{n}]"), n, file, think));
     }
     journeys
+}
+
+/// Setup and teardown.
+fn around(written: &Written, mistakes: &mut Mistakes) -> (Vec<Step>, Vec<Step>) {
+    let headers = BTreeMap::new();
+    let files = &written.files;
+    let mut steps =
+        Steps { headers: &headers, auth: None, tags: Vec::new(), mistakes, files, n: 0 };
+    let setup = steps.steps("setup", &written.setup, 0);
+    (setup, steps.steps("teardown", &written.teardown, 0))
 }
 
 struct Steps<'a> {

@@ -116,13 +116,13 @@ impl Seen<'_> {
 /// Compiles a regular expression of a plan.
 pub fn regex(pattern: &str) -> Result<Regex, String> {
     const SIZE: usize = 1 << 20;
-    regex::RegexBuilder::new(pattern).size_limit(SIZE).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => format!("`{pattern}` is too large"),
-        other => {
-            let text = other.to_string();
-            let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("`{pattern}` is no regular expression: {why}")
+    regex::RegexBuilder::new(pattern).size_limit(SIZE).build().map_err(|error| {
+        if matches!(error, regex::Error::CompiledTooBig(_)) {
+            return format!("`{pattern}` is too large");
         }
+        let text = error.to_string();
+        let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        format!("`{pattern}` is no regular expression: {why}")
     })
 }
 

@@ -123,10 +123,20 @@ pub async fn conduct(
         let order = Order::Plan { plan: Box::new(plan.clone()), share: Share::WHOLE };
         // A worker that dies at once is told by its reports' end.
         let told = protocol::write(&mut orders, &order).await;
-        let threads = match next(&mut frames).await? {
-            Report::Ready { threads } => threads,
-            Report::Failed(text) => return Err(Error::Worker(text)),
-            Report::Snapshot(_) | Report::Done { .. } => return Err(unexpected()),
+        let threads = loop {
+            match next(&mut frames).await? {
+                Report::Ready { threads } => break threads,
+                Report::Waiting => {}
+                Report::NoSetup(why) => {
+                    let text = Mask::of(plan).hide(&why).into_owned();
+                    return Ok(unready(plan, &text, emit));
+                }
+                Report::Failed(text) => return Err(Error::Worker(text)),
+                Report::Snapshot(_)
+                | Report::Done { .. }
+                | Report::Traced(_)
+                | Report::NoTeardown(_) => return Err(unexpected()),
+            }
         };
         told?;
         let at = now().saturating_add(20);
@@ -172,7 +182,6 @@ async fn follow<W>(
     emit: &mut (dyn FnMut(Event) + Send),
     cancel: &CancellationToken,
 ) -> Result<Summary, Error> {
-    let threads = u32::try_from(books.n_threads()).unwrap_or(1);
     let mut phases = Phases::new(plan);
     let mut stopped = None;
     let mask = Mask::of(plan);
@@ -204,35 +213,55 @@ async fn follow<W>(
                     stopped = Some(why);
                     orders = None;
                 }
-                if let Some(progress) = told.second {
-                    emit(Event::Progress(progress));
-                }
-                if let Some(progress) = told.interval {
-                    emit(Event::Interval(progress));
-                }
+                told.second.into_iter().for_each(|progress| emit(Event::Progress(progress)));
+                told.interval.into_iter().for_each(|progress| emit(Event::Interval(progress)));
+            }
+            Report::Traced(mut traced) => {
+                traced.clean(&mask);
+                emit(Event::Traced(traced));
+            }
+            Report::Waiting => {}
+            Report::NoTeardown(why) => {
+                emit(Event::Warning(format!("the teardown failed: {}", mask.hide(&why))));
             }
             Report::Done { cpu } => break cpu,
             Report::Failed(text) => return Err(Error::Worker(text)),
-            Report::Ready { .. } => return Err(unexpected()),
+            Report::Ready { .. } | Report::NoSetup(_) => return Err(unexpected()),
         }
     };
     if let Some(progress) = books.finish() {
         emit(Event::Interval(progress));
     }
-    let generator = Generator {
-        cpu_seconds: float(cpu) / 1e6,
-        cpu_share: crate::load::collect::round(books.cpu_share()),
-        threads,
-        dropped: books.dropped,
-        late: books.late,
-        skipped: books.skipped,
-    };
+    let generator = generator(&books, cpu);
     let end = match (&orders, stopped) {
         (_, Some(why)) => End::Stopped(why),
+        (Some(_), None) if plan.is_once => End::Walked,
         (Some(_), None) => End::Reached,
         (None, None) => End::Cut,
     };
     Ok(summarise(plan, &books, generator, &end))
+}
+
+fn generator(books: &Books, cpu: u64) -> Generator {
+    Generator {
+        cpu_seconds: float(cpu) / 1e6,
+        cpu_share: crate::load::collect::round(books.cpu_share()),
+        threads: u32::try_from(books.n_threads()).unwrap_or(1),
+        dropped: books.dropped,
+        late: books.late,
+        skipped: books.skipped,
+    }
+}
+
+/// The summary of a run that could not begin.
+fn unready(plan: &Plan, why: &str, emit: &mut (dyn FnMut(Event) + Send)) -> Summary {
+    let mut books = Books::new(1, now(), plan);
+    books.finish();
+    let generator = Generator { threads: 1, ..Generator::default() };
+    let mut summary = summarise(plan, &books, generator, &End::Walked);
+    summary.reasons = vec![format!("the setup failed: {why}")];
+    emit(Event::Finished(Box::new(summary.clone())));
+    summary
 }
 
 struct Phases {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::load::summary::Summary;
+use crate::load::trace::Traced;
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub enum Event {
     Progress(Progress),
     /// What a job log shows: the last 5 s, or 30 s after 5 minutes; its percentiles are its own.
     Interval(Progress),
+    /// Something of a walk through the plan.
+    Traced(Box<Traced>),
     /// Something the user should know.
     Warning(String),
     /// The end.

@@ -129,5 +129,8 @@ impl Model {
     }
 }
 
+/// The words for a plan whose journeys are walked through once.
+pub const ONCE: &str = "each journey once, by one user";
+
 /// The name of the whole run in a limit's `during`.
 pub const RUN: &str = "run";

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::load::check::Check;
 use crate::load::feed::Feed;
-use crate::load::file::{AuthFile, JourneyFile, ModelFile};
+use crate::load::file::{AuthFile, JourneyFile, ModelFile, StepFile};
 use crate::load::gauge::Tags;
 use crate::load::limit::Limit;
 use crate::load::model::{Model, Preset};
@@ -29,6 +29,10 @@ pub struct Written {
     pub load: Option<ModelFile>,
     /// `journeys:`.
     pub journeys: Vec<JourneyFile>,
+    /// `setup:`.
+    pub setup: Vec<StepFile>,
+    /// `teardown:`.
+    pub teardown: Vec<StepFile>,
     /// `limits:`.
     pub limits: Vec<String>,
     /// The texts of the files that feeds name.
@@ -56,6 +60,8 @@ pub struct Overrides {
     pub threads: Option<u32>,
     /// `--timeout`.
     pub timeout: Option<Span>,
+    /// `--once`.
+    pub is_once: bool,
     /// `--limit`, in addition to the file's.
     pub limits: Vec<String>,
     /// The content of `--ca-file`: trust anchors beside the system's, PEM.
@@ -76,6 +82,12 @@ pub struct Plan {
     pub model: Model,
     /// What users do; never empty.
     pub journeys: Vec<Journey>,
+    /// Done once by one user before everything else; what it saves is there for all.
+    pub setup: Vec<Step>,
+    /// Done once by one user after everything else.
+    pub teardown: Vec<Step>,
+    /// True when each journey is walked through once, and shown.
+    pub is_once: bool,
     /// What the client may see at most.
     pub limits: Vec<Limit>,
     /// Tags and the endpoints that carry them.
@@ -100,10 +112,9 @@ impl Plan {
     /// Returns what the plan connects to, each once, the target first.
     pub fn origins(&self) -> Vec<Origin> {
         let mut origins = vec![self.target.origin.clone()];
-        for journey in &self.journeys {
-            for step in journey.all_steps() {
-                step.collect_origins(&mut origins);
-            }
+        let steps = self.journeys.iter().flat_map(Journey::all_steps);
+        for step in steps.chain(&self.setup).chain(&self.teardown) {
+            step.collect_origins(&mut origins);
         }
         origins
     }

@@ -15,6 +15,7 @@ use crate::load::histogram::Histogram;
 use crate::load::pace::Share;
 use crate::load::plan::Plan;
 use crate::load::record::{Cell, Recorder};
+use crate::load::trace::Traced;
 
 /// From the coordinator.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,6 +44,14 @@ pub enum Report {
         /// How many.
         threads: u32,
     },
+    /// Setup or teardown still go on.
+    Waiting,
+    /// The setup failed, so nothing else is done; why.
+    NoSetup(String),
+    /// The teardown failed; why.
+    NoTeardown(String),
+    /// Something of a walk through the plan.
+    Traced(Box<Traced>),
     /// What a thread counted in an interval.
     Snapshot(Box<Snapshot>),
     /// The end.

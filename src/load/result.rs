@@ -24,6 +24,8 @@ pub enum End {
     Reached,
     /// By a limit that says so, or by a stress test's last step; with the reason.
     Stopped(String),
+    /// When each journey was walked through once.
+    Walked,
     /// Before its time, from outside.
     Cut,
 }
@@ -42,32 +44,7 @@ pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) ->
     let found = found(plan, books);
     let limits: Vec<LimitResult> =
         books.gauges.iter().map(|gauge| judge_gauge(gauge, books, &found, end)).collect();
-    let needs_hold = plan.limits.iter().any(|limit| limit.during.is_none());
-    let evidence = Evidence {
-        whole: &whole,
-        n_unconnected: whole.n_of(Kind::Connect),
-        n_generator: whole.n_of(Kind::Generator),
-        late: books.late,
-        // A stress test ends where the target keeps all users busy.
-        dropped: if plan.model.preset == Some(Preset::Stress) { 0 } else { books.dropped },
-        cpu_share: generator.cpu_share,
-        is_cut: *how == End::Cut,
-        is_all_ramp: needs_hold && plan.model.judged().is_none(),
-    };
-    let mut judgement = judge(&evidence, &limits);
-    judge_preset(plan, books, &mut judgement);
-    let [none, again] = books.used_up;
-    if none > 0 {
-        let text = format!("a feed ran out of rows: {none} users or rounds had none and ended");
-        judgement.worsen(Verdict::Warned, text);
-    }
-    if again > 0 {
-        let text = format!("a feed ran out of rows: {again} rounds or users took one again");
-        judgement.worsen(Verdict::Passed, text);
-    }
-    if let (End::Stopped(why), false) = (how, plan.model.preset == Some(Preset::Stress)) {
-        judgement.worsen(Verdict::Failed, format!("ended early by {why}"));
-    }
+    let judgement = judge_run(plan, books, (&whole, &generator, &limits), how);
     Summary {
         schema: Summary::SCHEMA.to_owned(),
         tool: "load".to_owned(),
@@ -98,6 +75,57 @@ pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) ->
         generator,
         limits,
         series: books.points.clone(),
+    }
+}
+
+/// Judges a run as a whole.
+fn judge_run(
+    plan: &Plan,
+    books: &Books,
+    (whole, generator, limits): (&Tally, &Generator, &[LimitResult]),
+    how: &End,
+) -> Judgement {
+    let needs_hold = plan.limits.iter().any(|limit| limit.during.is_none());
+    let evidence = Evidence {
+        whole,
+        n_unconnected: whole.n_of(Kind::Connect),
+        n_generator: whole.n_of(Kind::Generator),
+        late: books.late,
+        // A stress test ends where the target keeps all users busy.
+        dropped: if plan.model.preset == Some(Preset::Stress) { 0 } else { books.dropped },
+        cpu_share: generator.cpu_share,
+        is_cut: *how == End::Cut,
+        is_all_ramp: needs_hold && plan.model.judged().is_none(),
+    };
+    let mut judgement = judge(&evidence, limits);
+    judge_preset(plan, books, &mut judgement);
+    if *how == End::Walked {
+        judge_walk(whole, generator.skipped, &mut judgement);
+    }
+    let [none, again] = books.used_up;
+    if none > 0 {
+        let text = format!("a feed ran out of rows: {none} users or rounds had none and ended");
+        judgement.worsen(Verdict::Warned, text);
+    }
+    if again > 0 {
+        let text = format!("a feed ran out of rows: {again} rounds or users took one again");
+        judgement.worsen(Verdict::Passed, text);
+    }
+    if let (End::Stopped(why), false) = (how, plan.model.preset == Some(Preset::Stress)) {
+        judgement.worsen(Verdict::Failed, format!("ended early by {why}"));
+    }
+    judgement
+}
+
+/// A walk through the plan is good when everything in it was.
+fn judge_walk(whole: &Tally, skipped: u64, judgement: &mut Judgement) {
+    if whole.failed > 0 && whole.failed < whole.count {
+        let text = format!("{} of {} requests failed", whole.failed, whole.count);
+        judgement.worsen(Verdict::Failed, text);
+    }
+    if skipped > 0 {
+        let text = format!("{skipped} steps were left out: a value was missing");
+        judgement.worsen(Verdict::Failed, text);
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Building a plan compiles it to find its mistakes; the worker compiles it to run it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -35,6 +36,8 @@ pub struct Script {
     pub env: Vec<Value>,
     /// How many feeds all journeys have.
     pub n_feeds: usize,
+    /// The number of the journey that is setup and teardown, behind all others.
+    pub solo: Option<usize>,
 }
 
 /// A journey, ready to run.
@@ -48,6 +51,10 @@ pub struct CompiledJourney {
     pub data: Vec<Value>,
     /// How many variables a user has.
     pub n_variables: usize,
+    /// The variables' names, by slot.
+    pub names: Vec<String>,
+    /// Slots that begin with what the setup saved: own slot, the setup's.
+    pub given: Vec<(usize, usize)>,
     /// The slots of the plan's feeds, and the number of the first one among all.
     pub feeds: Vec<usize>,
     /// How many feeds the journeys before it have.
@@ -157,9 +164,18 @@ impl Script {
         let mut n_requests = 0;
         let mut n_feeds = 0;
         let mut journeys = Vec::new();
-        for (n, journey) in plan.journeys.iter().enumerate() {
+        let around = around(plan);
+        let given = around.as_ref().map(names);
+        let keys = (0..plan.journeys.len()).map(|n| format!("journeys[{n}]"));
+        let all = keys.zip(&plan.journeys).chain(around.iter().map(|own| (String::new(), own)));
+        for (key, journey) in all {
+            let mut names = names(journey).with_env(plan.env.keys().cloned());
+            // What the setup saves is there for everybody.
+            for name in given.iter().flat_map(Names::variables) {
+                names.variable(name);
+            }
             let mut compiler = Compiler {
-                names: names(journey).with_env(plan.env.keys().cloned()),
+                names,
                 endpoints: &mut endpoints,
                 tags: &mut tags,
                 checks: &mut checks,
@@ -168,11 +184,15 @@ impl Script {
                 timeout: plan.timeout.0,
                 mistakes,
             };
-            journeys.push(compiler.journey(&format!("journeys[{n}]"), journey));
+            let mut compiled = compiler.journey(&key, journey);
+            compiled.given =
+                given.as_ref().map(|given| pairs(&compiled.names, given)).unwrap_or_default();
+            journeys.push(compiled);
         }
+        let solo = around.map(|_| plan.journeys.len());
         let weights = plan.journeys.iter().map(|journey| journey.weight).collect();
         let env = plan.env.values().map(|value| value.reveal().as_str().into()).collect();
-        Self { journeys, weights, endpoints, tags, checks, env, n_feeds }
+        Self { journeys, weights, endpoints, tags, checks, env, n_feeds, solo }
     }
 
     /// Returns all requests, in the order of their numbers.
@@ -199,6 +219,31 @@ fn collect<'a>(steps: &'a [CompiledStep], found: &mut Vec<&'a CompiledRequest>) 
             }
         }
     }
+}
+
+/// Setup and teardown as the start and end of a journey without rounds.
+fn around(plan: &Plan) -> Option<Journey> {
+    let is_there = !plan.setup.is_empty() || !plan.teardown.is_empty();
+    is_there.then(|| Journey {
+        name: "setup".to_owned(),
+        weight: 1,
+        think: Think::NONE,
+        pace: None,
+        data: BTreeMap::new(),
+        feeds: Vec::new(),
+        user: None,
+        start: plan.setup.clone(),
+        steps: Vec::new(),
+        end: plan.teardown.clone(),
+    })
+}
+
+/// The slots of names that both have, apart from `user`.
+fn pairs(own: &[String], given: &Names) -> Vec<(usize, usize)> {
+    let given: Vec<&str> = given.variables().collect();
+    let slot =
+        |(at, name): (usize, &String)| Some((at, given.iter().position(|known| known == name)?));
+    own.iter().enumerate().skip(1).filter_map(slot).collect()
 }
 
 /// Every name a journey may use: its lists, `user`, and all that any step sets or saves.
@@ -245,21 +290,29 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn journey(&mut self, key: &str, journey: &Journey) -> CompiledJourney {
+        let (start, end) = match key {
+            "" => ("setup".to_owned(), "teardown".to_owned()),
+            key => (format!("{key}.start"), format!("{key}.end")),
+        };
         let user = journey.user.as_ref().map(|user| self.tree(format!("{key}.user"), user));
         let first_feed = *self.n_feeds;
         *self.n_feeds += journey.feeds.len();
-        CompiledJourney {
+        let mut compiled = CompiledJourney {
+            given: Vec::new(),
+            names: Vec::new(),
             feeds: journey.feeds.iter().map(|feed| self.names.variable(&feed.name)).collect(),
             first_feed,
             think: journey.think,
             pace: journey.pace.map(|span| span.0),
             data: journey.data.values().map(|list| Value::Array(list.clone())).collect(),
             user,
-            start: self.steps(&format!("{key}.start"), &journey.start),
+            start: self.steps(&start, &journey.start),
             steps: self.steps(&format!("{key}.steps"), &journey.steps),
-            end: self.steps(&format!("{key}.end"), &journey.end),
+            end: self.steps(&end, &journey.end),
             n_variables: self.names.n_variables(),
-        }
+        };
+        compiled.names = self.names.variables().map(str::to_owned).collect();
+        compiled
     }
 
     fn steps(&mut self, key: &str, steps: &[Step]) -> Vec<CompiledStep> {
@@ -315,31 +368,8 @@ impl Compiler<'_> {
             .filter_map(|(name, value)| self.header(key, name, value))
             .collect();
         headers.extend(request.auth.as_ref().and_then(|auth| self.auth(key, auth)));
-        let save: Vec<(usize, Take)> = request
-            .save
-            .iter()
-            .filter_map(|(name, from)| {
-                let slot = self.names.variable(name);
-                let taken = Take::parse(from);
-                let wrong = |text: String| self.mistakes.add(format!("{key}.save.{name}"), text);
-                Some((slot, taken.map_err(wrong).ok()?))
-            })
-            .collect();
-        let checks: Vec<CompiledCheck> = request
-            .checks
-            .iter()
-            .filter_map(|check| {
-                let own = (endpoint.clone(), check.name.clone());
-                let at = self.checks.iter().position(|known| *known == own);
-                let number = at.unwrap_or(self.checks.len());
-                if at.is_none() {
-                    self.checks.push(own);
-                }
-                let compiled = CompiledCheck::new(check, number, &self.names);
-                let wrong = |text: String| self.mistakes.add(format!("{key}.check"), text);
-                compiled.map_err(wrong).ok()
-            })
-            .collect();
+        let save = self.takes(key, request);
+        let checks = self.checks(key, request, &endpoint);
         let number = *self.n_requests;
         *self.n_requests += 1;
         CompiledRequest {
@@ -361,6 +391,37 @@ impl Compiler<'_> {
             status: request.status.clone(),
             timeout: request.timeout.map_or(self.timeout, |span| span.0).min(LONGEST_TIMEOUT),
         }
+    }
+
+    fn takes(&mut self, key: &str, request: &Request) -> Vec<(usize, Take)> {
+        request
+            .save
+            .iter()
+            .filter_map(|(name, from)| {
+                let slot = self.names.variable(name);
+                let taken = Take::parse(from);
+                let wrong = |text: String| self.mistakes.add(format!("{key}.save.{name}"), text);
+                Some((slot, taken.map_err(wrong).ok()?))
+            })
+            .collect()
+    }
+
+    fn checks(&mut self, key: &str, request: &Request, endpoint: &str) -> Vec<CompiledCheck> {
+        request
+            .checks
+            .iter()
+            .filter_map(|check| {
+                let own = (endpoint.to_owned(), check.name.clone());
+                let at = self.checks.iter().position(|known| *known == own);
+                let number = at.unwrap_or(self.checks.len());
+                if at.is_none() {
+                    self.checks.push(own);
+                }
+                let compiled = CompiledCheck::new(check, number, &self.names);
+                let wrong = |text: String| self.mistakes.add(format!("{key}.check"), text);
+                compiled.map_err(wrong).ok()
+            })
+            .collect()
     }
 
     fn endpoint(&mut self, name: String) -> usize {

@@ -89,6 +89,11 @@ impl Names {
         self.variables.len()
     }
 
+    /// Returns the variables' names by slot.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(String::as_str)
+    }
+
     fn all(&self) -> impl Iterator<Item = &str> {
         self.variables.iter().chain(&self.data).map(String::as_str)
     }

@@ -256,7 +256,7 @@ async fn a_worker_that_breaks_down_is_an_error_and_no_verdict() {
         duration: Some(crate::unit::Span::seconds(1)),
         ..Overrides::default()
     };
-    let plan = Plan::build(crate::load::Written::default(), &overrides, &BTreeMap::new()).unwrap();
+    let plan = Plan::build(&crate::load::Written::default(), &overrides, &BTreeMap::new()).unwrap();
     for (program, args, says) in [
         ("/bin/sh", "echo broken >&2", "the load worker failed: it ended early: broken"),
         ("/bin/sh", "printf '\\000\\000\\000\\002{}'", "malformed"),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::support::{Server, plan, run, text};
 use crate::load::summary::ErrorCount;
+use crate::load::{Event, Traced};
 use crate::verdict::Verdict;
 
 /// One round of a single user, however long it takes.
@@ -384,4 +385,87 @@ async fn each_row_of_a_unique_feed_is_used_once_over_all_threads() {
     assert_eq!(ran.summary.verdict, Verdict::Passed);
     assert!(ran.summary.reasons[0].contains("2 rounds or users took one again"));
     assert!(ran.summary.requests.count > 8);
+}
+
+#[tokio::test]
+async fn what_the_setup_saves_is_there_for_all_and_the_teardown_comes_last() {
+    let server = Server::http(|asked| match asked.line.as_str() {
+        "POST /run" => text(200, r#"{"id":"r1"}"#),
+        _ => text(200, ""),
+    })
+    .await;
+    let yaml = "target: http://127.0.0.1:$PORT\n\
+        load: { users: 3, spawn-rate: 1000, duration: 300ms, think: 50ms, threads: 2 }\n\
+        setup: [{ post: /run, save: { run: $.id } }]\nteardown: [{ delete: '/run/{{ run }}' }]\n\
+        journeys: [{ steps: [{ get: '/a/{{ run }}', name: /a }] }, { steps: [{ get: /b }] }]\n\
+        limits: [errors < 1%]";
+    let ran = run(&plan(yaml, server.port)).await;
+    let lines = server.lines();
+    assert_eq!(lines.first().map(String::as_str), Some("POST /run"));
+    assert_eq!(lines.last().map(String::as_str), Some("DELETE /run/r1"));
+    assert!(lines.iter().filter(|line| *line == "GET /a/r1").count() > 2, "{lines:?}");
+    assert!(ran.summary.endpoints.iter().all(|endpoint| !endpoint.name.contains("/run")));
+    assert_eq!(ran.summary.verdict, Verdict::Passed, "{:?}", ran.summary.reasons);
+    let broken = yaml.replace("$.id", "$.none");
+    let ran = run(&plan(&broken, server.port)).await;
+    assert_eq!(ran.summary.verdict, Verdict::Inconclusive);
+    assert_eq!(
+        ran.summary.reasons,
+        ["the setup failed: POST /run: the answer has nothing at `$.none`"]
+    );
+}
+
+#[tokio::test]
+async fn a_walk_shows_each_request_and_answer_once() {
+    let server = Server::http(|asked| match asked.line.as_str() {
+        "GET /list" => text(200, r#"{"ids":[7]}"#),
+        _ => text(200, "no"),
+    })
+    .await;
+    let yaml = "target: http://127.0.0.1:$PORT\n\
+        load: { users: 50, duration: 10m, think: 1m }\nlimits: ['rate > 100/s']\njourneys:\n  \
+        - { name: a, weight: 9, steps: [{ get: /list, save: { ids: '$.ids[*]' }, \
+        auth: { bearer: '{{ env.API_TOKEN }}' } }, { post: '/{{ pick(ids) }}', json: { a: '{{ env.API_TOKEN }}' } }] }\n  \
+        - { name: b, steps: [{ get: /b, check: { contains: [yes] }, save: { x: cookie c } }, { get: '/{{ x }}' }] }";
+    let vars = std::collections::BTreeMap::from([
+        ("PORT".to_owned(), server.port.to_string()),
+        ("API_TOKEN".to_owned(), "s3cret".to_owned()),
+    ]);
+    let once = crate::load::Overrides { is_once: true, ..crate::load::Overrides::default() };
+    let mut plan = crate::load::Plan::build(&super::support::written(yaml), &once, &vars).unwrap();
+    super::support::pin(&mut plan);
+    let ran = run(&plan).await;
+    let told: Vec<Traced> = ran
+        .events
+        .iter()
+        .filter_map(
+            |event| if let Event::Traced(traced) = event { Some((**traced).clone()) } else { None },
+        )
+        .collect();
+    let [
+        Traced::Journey(a),
+        Traced::Exchange(list),
+        Traced::Exchange(post),
+        Traced::Journey(b),
+        Traced::Exchange(bad),
+        Traced::LeftOut(why),
+    ] = told.as_slice()
+    else {
+        panic!("{told:#?}")
+    };
+    assert_eq!((a.as_str(), b.as_str(), why.as_str()), ("a", "b", "`x` is not known"));
+    assert!(list.request.contains("authorization: [MASKED]"), "{}", list.request);
+    assert_eq!((list.status, list.body.as_str()), (200, r#"{"ids":[7]}"#));
+    assert_eq!(list.saved, [("ids".to_owned(), "[7]".to_owned())]);
+    assert!(
+        post.request.starts_with("POST /7 HTTP/1.1")
+            && post.request.ends_with(r#"{"a":"[MASKED]"}"#)
+    );
+    assert_eq!(bad.failure.as_deref(), Some("check failed: body contains `yes`"));
+    assert_eq!(ran.summary.outcome(), crate::outcome::Outcome::Failed);
+    assert_eq!(
+        ran.summary.reasons,
+        ["1 of 3 requests failed", "1 steps were left out: a value was missing"]
+    );
+    assert!(!format!("{:?}", ran.events).contains("s3cret"));
 }

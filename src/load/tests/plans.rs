@@ -9,7 +9,7 @@ use crate::unit::{Rate, Span};
 
 fn build(yaml: &str, overrides: &Overrides) -> Result<Plan, Error> {
     let vars = BTreeMap::from([("HOST".to_owned(), "shop.example:8080".to_owned())]);
-    Plan::build(written(yaml), overrides, &vars)
+    Plan::build(&written(yaml), overrides, &vars)
 }
 
 #[track_caller]
@@ -123,9 +123,9 @@ fn without_a_plan_file_flags_are_enough() {
         duration: Some(Span::seconds(1)),
         ..Overrides::default()
     };
-    let plan = Plan::build(Written::default(), &overrides, &BTreeMap::new()).unwrap();
+    let plan = Plan::build(&Written::default(), &overrides, &BTreeMap::new()).unwrap();
     assert_eq!(plan.journeys.len(), 1);
-    let none = Plan::build(Written::default(), &Overrides::default(), &BTreeMap::new());
+    let none = Plan::build(&Written::default(), &Overrides::default(), &BTreeMap::new());
     let text = none.unwrap_err().to_string();
     for key in ["3 mistakes", "target: it is missing", "load.duration: it", "load.users: it"] {
         assert!(text.contains(key), "{text}");
@@ -155,7 +155,7 @@ fn the_example_plans_are_right() {
         include_str!("../../../config/plans/acme.yaml"),
         include_str!("../../../config/plans/open.yaml"),
     ] {
-        Plan::build(written(yaml), &Overrides::default(), &vars).unwrap();
+        Plan::build(&written(yaml), &Overrides::default(), &vars).unwrap();
     }
 }
 

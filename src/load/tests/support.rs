@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::load::file::StepFile;
 use crate::load::{
     Error, Event, JourneyFile, ModelFile, Overrides, Plan, Summary, Written, coordinate, worker,
 };
@@ -28,6 +29,10 @@ struct File {
     journeys: Vec<JourneyFile>,
     #[serde(default)]
     limits: Vec<String>,
+    #[serde(default)]
+    setup: Vec<StepFile>,
+    #[serde(default)]
+    teardown: Vec<StepFile>,
 }
 
 /// Reads the load parts of a plan file.
@@ -39,6 +44,8 @@ pub fn written(yaml: &str) -> Written {
         load: file.load,
         journeys: file.journeys,
         limits: file.limits,
+        setup: file.setup,
+        teardown: file.teardown,
         files: BTreeMap::from([("a.csv".to_owned(), "name,n\neric,1\nphoebe,2\n".to_owned())]),
     }
 }
@@ -49,7 +56,7 @@ pub fn plan(yaml: &str, port: u16) -> Plan {
         ("PORT".to_owned(), port.to_string()),
         ("API_TOKEN".to_owned(), "s3cret t".to_owned()),
     ]);
-    let mut plan = Plan::build(written(yaml), &Overrides::default(), &vars).unwrap();
+    let mut plan = Plan::build(&written(yaml), &Overrides::default(), &vars).unwrap();
     pin(&mut plan);
     plan
 }

@@ -7,6 +7,7 @@ use crate::load::plan::Method;
 use crate::load::record::Sample;
 use crate::load::script::CompiledRequest;
 use crate::load::template::Missing;
+use crate::load::trace::{Exchange, Traced};
 use crate::load::worker::answer::{Answer, Question};
 use crate::load::worker::dial::dial;
 use crate::load::worker::message::{Message, Unrendered};
@@ -76,10 +77,13 @@ impl User {
             let meant = self.meant.take().unwrap_or(begin);
             let mut times = Times::default();
             self.watch.set(begin, request.timeout);
+            let shown =
+                local.trace.as_ref().map(|_| message.wire(&self.jar, &local.pool).into_owned());
             let answer = self.attempt(local, request, &message, &mut times).await;
             self.watch.clear();
             let ended = times.ended.unwrap_or_else(Instant::now);
             self.now = ended;
+            let shown = shown.map(|sent| (sent, answer.as_ref().ok().cloned()));
             let mut next = None;
             let result = answer.and_then(|answer| {
                 if let Some(location) = redirect(request, &answer) {
@@ -93,6 +97,10 @@ impl User {
                 self.judge(local, request, answer, elapsed)
             });
             let is_good = result.is_ok();
+            if let Some((sent, answer)) = shown {
+                let elapsed = ended.saturating_duration_since(meant);
+                self.show(local, request, (sent, answer, elapsed), result.as_ref().err());
+            }
             self.note_connection(&result);
             let sample = Sample {
                 endpoint,
@@ -115,6 +123,35 @@ impl User {
         false
     }
 
+    /// Keeps an exchange for whoever wants to see it.
+    fn show(
+        &self,
+        local: &Local,
+        request: &CompiledRequest,
+        (sent, answer, elapsed): (String, Option<Answer>, Duration),
+        failure: Option<&Failure>,
+    ) {
+        let Some(trace) = &local.trace else { return };
+        let mut answer = answer.unwrap_or_default();
+        let body = match answer.unpack() {
+            Ok(()) => String::from_utf8_lossy(&answer.body).into_owned(),
+            Err(failure) => format!("({failure})"),
+        };
+        let saved = request.save.iter().filter_map(|(slot, _)| self.named(local, *slot));
+        let names = &local.crew.script.endpoints;
+        let exchange = Exchange {
+            endpoint: names.get(request.endpoint).cloned().unwrap_or_default(),
+            request: sent,
+            status: answer.status,
+            headers: answer.headers,
+            body,
+            elapsed: elapsed.as_secs_f64() * 1000.0,
+            failure: failure.map(ToString::to_string),
+            saved: saved.collect(),
+        };
+        trace.borrow_mut().push(Traced::Exchange(exchange.shorten()));
+    }
+
     async fn attempt(
         &mut self,
         local: &Local,
@@ -124,8 +161,8 @@ impl User {
     ) -> Result<Answer, Failure> {
         let question = Question {
             is_head: message.method == Method::Head,
-            wants_body: request.wants_body,
-            wants_headers: request.wants_headers,
+            wants_body: request.wants_body || local.trace.is_some(),
+            wants_headers: request.wants_headers || local.trace.is_some(),
         };
         loop {
             let kept = self.kept(local, message.site).await;

@@ -15,13 +15,15 @@ mod message;
 mod exchange;
 mod judge;
 mod user;
+mod solo;
 mod thread;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +73,8 @@ pub struct Crew {
     share: Share,
     n_threads: u32,
     seed: u64,
+    /// What the setup saved, by its slots.
+    given: OnceLock<Vec<Option<Value>>>,
 }
 
 impl Crew {
@@ -90,7 +94,9 @@ impl Crew {
         let seed = plan.seed.unwrap_or_else(|| SmallRng::from_os_rng().random());
         let sites = site::sites(&plan);
         let prepared = Vec::new();
-        let mut crew = Self { plan, script, sites, prepared, pattern, tls, share, n_threads, seed };
+        let given = OnceLock::new();
+        let mut crew =
+            Self { plan, script, sites, prepared, pattern, tls, share, n_threads, seed, given };
         crew.prepared =
             crew.script.requests().map(|request| message::prepare(&crew, request)).collect();
         Ok(crew)
@@ -134,16 +140,43 @@ async fn follow(
 ) -> Result<(), Error> {
     let Some(Order::Plan { plan, share }) = protocol::read(orders).await? else { return Ok(()) };
     let crew = Arc::new(Crew::new(*plan, share)?);
-    protocol::write(reports, &Report::Ready { threads: crew.n_threads }).await?;
+    if let Some(why) = solo::setup(&crew, reports).await? {
+        return protocol::write(reports, &Report::NoSetup(why)).await;
+    }
+    let threads = if crew.plan.is_once { 1 } else { crew.n_threads };
+    protocol::write(reports, &Report::Ready { threads }).await?;
     let Some(Order::Start { at }) = protocol::read(orders).await? else { return Ok(()) };
     let start = instant_of(at);
+    let is_ended = if crew.plan.is_once {
+        tokio::select! {
+            walked = solo::once(&crew, start, reports) => walked.map(|()| false)?,
+            () = end_of(orders) => true,
+        }
+    } else {
+        drive(&crew, start, (&mut *orders, &mut *reports)).await?
+    };
+    // Whoever ended the run does not wait for long.
+    let longest = is_ended.then_some(Duration::from_secs(2));
+    if let Some(why) = solo::teardown(&crew, longest, reports).await? {
+        protocol::write(reports, &Report::NoTeardown(why)).await?;
+    }
+    protocol::write(reports, &Report::Done { cpu: cpu_of(rustix::time::ClockId::ProcessCPUTime) })
+        .await
+}
+
+/// Drives the load in all threads; true when it was ended before its time.
+async fn drive(
+    crew: &Arc<Crew>,
+    start: Instant,
+    (orders, reports): (&mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
+) -> Result<bool, Error> {
     let stop = CancellationToken::new();
     let _ends_with_this = stop.clone().drop_guard();
     let (sender, mut counted) = mpsc::channel(64);
     let mut threads = Vec::new();
     for index in 0..crew.n_threads {
         let post = thread::Post { index, start, stop: stop.clone(), sender: sender.clone() };
-        let crew = Arc::clone(&crew);
+        let crew = Arc::clone(crew);
         let thread = std::thread::Builder::new()
             .name(format!("load-{index}"))
             .spawn(move || thread::run(crew, post))
@@ -167,8 +200,7 @@ async fn follow(
     for thread in threads {
         thread.join().map_err(|_| Error::Worker("a thread of it panicked".to_owned()))??;
     }
-    protocol::write(reports, &Report::Done { cpu: cpu_of(rustix::time::ClockId::ProcessCPUTime) })
-        .await
+    Ok(is_ended)
 }
 
 /// Waits for the end of the orders.

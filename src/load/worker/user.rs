@@ -19,6 +19,7 @@ use crate::load::record::Recorder;
 use crate::load::script::{CompiledAction, CompiledJourney, CompiledRequest, CompiledStep, USER};
 use crate::load::template::{Condition, Counter, Missing, Scope};
 use crate::load::think::Think;
+use crate::load::trace::Traced;
 use crate::load::worker::Crew;
 use crate::load::worker::cookie::Jar;
 use crate::load::worker::message::{Message, Pool, Unrendered};
@@ -49,6 +50,8 @@ pub struct Local {
     pub counter: Counter,
     /// How often each check held and failed since the last interval.
     pub checks: RefCell<Vec<[u64; 2]>>,
+    /// What is shown of a walk; `None` in a load.
+    pub trace: Option<RefCell<Vec<Traced>>>,
     /// When nothing new starts any more.
     pub end: Instant,
     /// What answers are read into.
@@ -68,6 +71,7 @@ impl Local {
             share,
             fed: RefCell::new(vec![0; crew.script.n_feeds]),
             used_up: Cell::new([0; 2]),
+            trace: None,
             users: Cell::new(0),
             rounds: Cell::new(0),
             checks: RefCell::new(vec![[0; 2]; crew.script.checks.len()]),
@@ -126,6 +130,14 @@ impl User {
         user
     }
 
+    /// Makes a user of a certain journey.
+    pub fn of(local: &Local, journey: usize) -> Self {
+        let mut user = Self::new(local, 0);
+        user.journey = journey;
+        user.begin(local);
+        user
+    }
+
     /// Makes it a new user that keeps the old one's connections.
     pub fn renew(&mut self, local: &Local, number: u64) {
         let crew = &local.crew;
@@ -133,10 +145,21 @@ impl User {
         let at = usize::try_from(number % length).unwrap_or(0);
         self.number = number;
         self.journey = crew.pattern.get(at).copied().unwrap_or(0);
+        self.begin(local);
+    }
+
+    /// Begins without cookies, and with what the setup saved.
+    fn begin(&mut self, local: &Local) {
+        let number = self.number;
         self.jar.clear();
         self.variables.clear();
-        let Some(journey) = crew.script.journeys.get(self.journey) else { return };
+        let Some(journey) = local.crew.script.journeys.get(self.journey) else { return };
         self.variables.resize(journey.n_variables, None);
+        if let Some(given) = local.crew.given.get() {
+            for (own, from) in &journey.given {
+                self.variables[*own] = given.get(*from).cloned().flatten();
+            }
+        }
         let own = match &journey.user {
             Some(tree) => {
                 let scope = scope(local, journey, &self.variables, self.number);
@@ -147,6 +170,27 @@ impl User {
         if let Some(variable) = self.variables.get_mut(USER) {
             *variable = own;
         }
+    }
+
+    /// Does the steps of the start alone.
+    pub async fn start(&mut self, local: &Local, until: Instant) {
+        if let Some(journey) = local.crew.script.journeys.get(self.journey) {
+            self.steps(local, &journey.start, Think::NONE, Until(until)).await;
+        }
+    }
+
+    /// Does the steps of the end alone.
+    pub async fn finish(&mut self, local: &Local, until: Instant) {
+        if let Some(journey) = local.crew.script.journeys.get(self.journey) {
+            self.steps(local, &journey.end, Think::NONE, Until(until)).await;
+        }
+    }
+
+    /// Returns the name of a variable and its value.
+    pub fn named(&self, local: &Local, slot: usize) -> Option<(String, String)> {
+        let journey = local.crew.script.journeys.get(self.journey)?;
+        let value = self.variables.get(slot)?.as_ref()?;
+        Some((journey.names.get(slot)?.clone(), value.to_string()))
     }
 
     /// Does the steps of the start and one round: an arrival of the open model.
@@ -261,8 +305,11 @@ impl User {
             return Ok(());
         }
         let done = self.act(local, step, until).await;
-        if done.is_err() {
+        if let Err(missing) = &done {
             local.recorder.borrow_mut().skipped();
+            if let Some(trace) = &local.trace {
+                trace.borrow_mut().push(Traced::LeftOut(missing.to_string()));
+            }
         }
         done
     }
@@ -327,7 +374,7 @@ impl User {
     }
 
     async fn think(&mut self, local: &Local, think: Think, until: Until) {
-        if think.is_none() {
+        if think.is_none() || local.trace.is_some() {
             self.back_off(until).await;
             return;
         }

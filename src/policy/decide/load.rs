@@ -193,7 +193,7 @@ mod tests {
                 crate::policy::plan::read_by("plan.yaml".as_ref(), &|_| Ok(plan.clone())).unwrap();
             let written = sheet.written("plan".to_owned());
             let vars = std::collections::BTreeMap::<String, String>::new();
-            let plan = Plan::build(written, &crate::load::Overrides::default(), &vars).unwrap();
+            let plan = Plan::build(&written, &crate::load::Overrides::default(), &vars).unwrap();
             profile(targets).profiles[0].allow_lookup(&plan).is_ok()
         };
         for (targets, url, expected) in [

@@ -27,6 +27,11 @@ pub struct PlanFile {
     pub load: Option<load::ModelFile>,
     /// What a virtual user does.
     pub journeys: Vec<load::JourneyFile>,
+    /// Steps that one user does once before everything else; what they save is there for all
+    /// journeys.
+    pub setup: Vec<load::StepFile>,
+    /// Steps that one user does once after everything else.
+    pub teardown: Vec<load::StepFile>,
     /// What the client must have seen: `p95 < 300ms`, `errors < 1%`.
     pub limits: Vec<String>,
     /// What the infrastructure must have done.
@@ -41,6 +46,8 @@ impl PlanFile {
         self.target = self.target.take().or(other.target);
         self.load = self.load.take().or(other.load);
         self.journeys.extend(other.journeys);
+        self.setup.extend(other.setup);
+        self.teardown.extend(other.teardown);
         self.limits.extend(other.limits);
         self.checks.extend(other.checks);
         self.gate = self.gate.take().or(other.gate);

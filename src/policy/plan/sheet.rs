@@ -30,9 +30,12 @@ pub struct Sheet {
 #[derive(Debug)]
 struct Part {
     document: Document,
-    journeys: usize,
-    limits: usize,
+    /// Where its part of each of [`LISTS`] begins.
+    begins: [usize; LISTS.len()],
 }
+
+/// The lists that included files add to, as a mistake's key names them.
+const LISTS: [&str; 4] = ["journeys[", "limits[", "setup[", "teardown["];
 
 /// Reads a plan file and what it includes; what it says is checked where it is used.
 ///
@@ -91,9 +94,10 @@ impl Reader<'_> {
                 }
             }
         }
-        let (journeys, limits) = (self.sheet.file.journeys.len(), self.sheet.file.limits.len());
+        let all = &self.sheet.file;
+        let begins = [all.journeys.len(), all.limits.len(), all.setup.len(), all.teardown.len()];
         self.sheet.file.include(file);
-        self.sheet.parts.push(Part { document: document.clone(), journeys, limits });
+        self.sheet.parts.push(Part { document: document.clone(), begins });
         self.open.push(plain(path));
         for (n, name) in included.iter().enumerate() {
             if let Err(message) = self.include(&path.with_file_name("").join(name)) {
@@ -164,6 +168,8 @@ impl Sheet {
             target: file.target,
             load: file.load,
             journeys: file.journeys,
+            setup: file.setup,
+            teardown: file.teardown,
             limits: file.limits,
             files: self.files.clone(),
         }
@@ -196,16 +202,15 @@ impl Sheet {
         if key.starts_with("--") {
             return (None, key.to_owned());
         }
-        let first = self.parts.iter().map(|part| [part.journeys, part.limits]);
-        let begins: Vec<[usize; 2]> = first.collect();
-        for (list, name) in ["journeys[", "limits["].into_iter().enumerate() {
+        for (list, name) in LISTS.into_iter().enumerate() {
             let Some((index, rest)) = key.strip_prefix(name).and_then(|rest| rest.split_once(']'))
             else {
                 continue;
             };
             let Ok(index) = index.parse::<usize>() else { continue };
-            let at = begins.iter().rposition(|begin| begin[list] <= index).unwrap_or(0);
-            let own = index.saturating_sub(begins.get(at).map_or(0, |begin| begin[list]));
+            let begin = |part: &Part| part.begins.get(list).copied().unwrap_or(0);
+            let at = self.parts.iter().rposition(|part| begin(part) <= index).unwrap_or(0);
+            let own = index.saturating_sub(self.parts.get(at).map_or(0, begin));
             return (self.parts.get(at), format!("{name}{own}]{rest}"));
         }
         let top = key.split(['.', '[']).next().unwrap_or_default();

@@ -18,7 +18,7 @@ pub fn sheet(files: &[(&str, &str)]) -> Result<Sheet, Error> {
 fn build(files: &[(&str, &str)]) -> Result<load::Plan, String> {
     let sheet = sheet(files).map_err(|error| error.to_string())?;
     let vars = BTreeMap::<String, String>::new();
-    load::Plan::build(sheet.written("p".to_owned()), &load::Overrides::default(), &vars)
+    load::Plan::build(&sheet.written("p".to_owned()), &load::Overrides::default(), &vars)
         .map_err(|error| sheet.locate(error).to_string())
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::table;
+use super::{table, walk};
 use crate::load::{Event, Phase, Progress, Summary};
 use crate::report::joblog::{Place, begin_section, end_section, printable};
 
@@ -14,6 +14,7 @@ pub struct Teller {
     stage: String,
     is_live: bool,
     is_open: bool,
+    is_walk: bool,
 }
 
 const SECTION: &str = "dyno_load";
@@ -21,7 +22,14 @@ const SECTION: &str = "dyno_load";
 impl Teller {
     /// Begins to tell.
     pub fn new(place: Place) -> Self {
-        Self { place, phase: None, stage: String::new(), is_live: false, is_open: false }
+        Self {
+            place,
+            phase: None,
+            stage: String::new(),
+            is_live: false,
+            is_open: false,
+            is_walk: false,
+        }
     }
 
     /// Tells an event.
@@ -43,6 +51,9 @@ impl Teller {
                 let s = if *threads == 1 { "" } else { "s" };
                 let target = printable(target);
                 writeln!(to, "load: {target}: {load} ({threads} thread{s})")?;
+                if load == crate::load::ONCE {
+                    return Ok(());
+                }
                 self.is_open = true;
                 begin_section(to, self.place, SECTION, "load: the course of the run", at / 1000)?;
                 if self.place != Place::Terminal {
@@ -58,11 +69,16 @@ impl Teller {
                 self.stage.clone_from(name);
                 Ok(())
             }
+            Event::Progress(_) | Event::Interval(_) if self.is_walk => Ok(()),
             Event::Progress(progress) if self.place == Place::Terminal => self.live(progress, to),
             Event::Interval(progress) if self.place != Place::Terminal => {
                 writeln!(to, "{}", table::course_line(progress, self.phase, &self.stage))
             }
             Event::Progress(_) | Event::Interval(_) => Ok(()),
+            Event::Traced(traced) => {
+                self.is_walk = true;
+                to.write_all(walk::walk(traced).as_bytes())
+            }
             Event::Warning(text) => {
                 self.clear(to)?;
                 writeln!(to, "load: warning: {}", printable(text))
