@@ -122,7 +122,9 @@ impl<'a> Run<'a> {
             match &job.unable {
                 Some(why) => self.end(at, State::Skipped, why),
                 None if job.when == When::Manual && !named => {
-                    self.end(at, State::Manual, "manual: name the job to run it");
+                    let is_blocking = !job.allow_failure.forgives(None);
+                    let state = if is_blocking { State::Blocking } else { State::Manual };
+                    self.end(at, state, "manual: name the job to run it");
                 }
                 None => self.set(at, State::Waiting),
             }

@@ -21,8 +21,10 @@ pub enum State {
     Canceled,
     /// It does not run: what it waits for did not come.
     Skipped,
-    /// It does not run: nobody pressed its button.
+    /// It does not run: nobody pressed its button. What comes after goes on without it.
     Manual,
+    /// It does not run: nobody pressed its button. What comes after waits for it.
+    Blocking,
 }
 
 impl State {
@@ -52,6 +54,13 @@ pub fn next(jobs: &[Job], states: &[State], at: usize) -> Next {
         .collect();
     if before.iter().any(|(_, state)| state.is_open()) {
         return Next::Wait;
+    }
+    // In GitLab such a pipeline stands still: jobs for failures and for any case wait as well.
+    if let Some((other, _)) = before.iter().find(|(_, state)| *state == State::Blocking) {
+        let name = &other.name;
+        return Next::Skip(format!(
+            "waits for manual job `{name}`: name it and this job to run them"
+        ));
     }
     let failed = before
         .iter()
@@ -152,6 +161,7 @@ mod tests {
             ]
         };
         let skip = |text: &str| Next::Skip(text.to_owned());
+        let waits = skip("waits for manual job `b`: name it and this job to run them");
         for (when, states, expected) in [
             (When::OnSuccess, [State::Passed, State::Running], Next::Wait),
             (When::OnSuccess, [State::Passed, State::Passed], Next::Start),
@@ -164,6 +174,10 @@ mod tests {
             (When::OnFailure, [State::Failed, State::Passed], Next::Start),
             (When::OnFailure, [State::Forgiven, State::Passed], skip("nothing before it failed")),
             (When::Always, [State::Failed, State::Passed], Next::Start),
+            (When::OnSuccess, [State::Blocking, State::Running], Next::Wait),
+            (When::OnSuccess, [State::Passed, State::Blocking], waits.clone()),
+            (When::OnFailure, [State::Failed, State::Blocking], waits.clone()),
+            (When::Always, [State::Passed, State::Blocking], waits),
         ] {
             check(&jobs(when), &states, &expected);
         }

@@ -57,7 +57,7 @@ impl State {
             Self::Forgiven | Self::Failed => "failed",
             Self::Canceled => "canceled",
             Self::Skipped => "skipped",
-            Self::Manual => "manual",
+            Self::Manual | Self::Blocking => "manual",
         }
     }
 }
@@ -114,20 +114,26 @@ impl Summary {
 
     /// The last line.
     pub fn verdict(&self) -> &'static str {
+        match self.status() {
+            "canceled" => "\u{1b}[31;1mpipeline canceled\u{1b}[0;m",
+            "manual" => "\u{1b}[33;1mpipeline waits for a manual job\u{1b}[0;m",
+            "success" => "\u{1b}[32;1mpipeline passed\u{1b}[0;m",
+            _ => "\u{1b}[31;1mpipeline failed\u{1b}[0;m",
+        }
+    }
+
+    /// The word that GitLab has for the pipeline.
+    fn status(&self) -> &'static str {
         match (self.is_canceled, self.passed()) {
-            (true, _) => "\u{1b}[31;1mpipeline canceled\u{1b}[0;m",
-            (false, true) => "\u{1b}[32;1mpipeline passed\u{1b}[0;m",
-            (false, false) => "\u{1b}[31;1mpipeline failed\u{1b}[0;m",
+            (true, _) => "canceled",
+            (false, true) if self.jobs.iter().any(|job| job.state == State::Blocking) => "manual",
+            (false, true) => "success",
+            (false, false) => "failed",
         }
     }
 
     /// Everything, for tools.
     pub fn json(&self) -> serde_json::Value {
-        let status = match (self.is_canceled, self.passed()) {
-            (true, _) => "canceled",
-            (false, true) => "success",
-            (false, false) => "failed",
-        };
         let jobs: Vec<JobJson> = self
             .jobs
             .iter()
@@ -160,7 +166,7 @@ impl Summary {
         serde_json::json!({
             "schema": 1,
             "tool": "try",
-            "status": status,
+            "status": self.status(),
             "pipeline": { "id": self.pipeline, "sha": self.sha },
             "jobs": jobs,
             "variables": variables,
@@ -213,7 +219,7 @@ mod tests {
             state,
             exit_code,
             reason: reason.to_owned(),
-            attempts: u32::from(!matches!(state, State::Skipped | State::Manual)),
+            attempts: u32::from(!matches!(state, State::Skipped | State::Manual | State::Blocking)),
             duration: Duration::from_millis(1250),
             trace: None,
         }
@@ -249,6 +255,11 @@ mod tests {
         let json = summary.json();
         assert_eq!(json["jobs"][1]["exit_code"], 3);
         assert_eq!(json["variables"]["T"], "[MASKED]");
+        let mut blocked = summary.jobs.clone();
+        blocked.push(job("approve", State::Blocking, None, "manual: name the job to run it"));
+        let summary = Summary { jobs: blocked, ..summary };
+        assert!(summary.passed() && summary.verdict().contains("waits for a manual job"));
+        assert_eq!(summary.json()["status"], "manual");
         let failed = Summary { jobs: vec![job("a", State::Failed, Some(1), "")], ..summary };
         assert!(!failed.passed());
         assert_eq!(failed.json()["status"], "failed");
