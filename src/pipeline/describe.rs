@@ -4,9 +4,10 @@
 use sha2::{Digest, Sha256};
 
 use crate::pipeline::coordinator::{Project, User};
+use crate::pipeline::expand::expand_nested;
 use crate::pipeline::plan::{Cache, Job};
 use crate::pipeline::response::{
-    self, Dependency, GitInfo, JobInfo, Response, RunnerInfo, Step, Variable,
+    self, Dependency, GitInfo, Image, JobInfo, Response, RunnerInfo, Step, Variable,
 };
 use crate::pipeline::snapshot::Snapshot;
 
@@ -138,14 +139,14 @@ impl Pipeline {
             job_info: self.job_info(job),
             git_info: self.git_info(own, depth.unwrap_or(DEPTH)),
             runner_info: RunnerInfo { uuid: String::new(), timeout: seconds },
-            variables,
             steps,
-            image: job.image.clone().unwrap_or_default(),
-            services: job.services.clone(),
+            image: job.image.as_ref().map(|own| named(own, &variables)).unwrap_or_default(),
+            services: job.services.iter().map(|own| named(own, &variables)).collect(),
             artifacts: (!job.artifacts.is_empty()).then(|| job.artifacts.clone()),
             cache: job.caches.iter().map(|cache| self.cache(cache)).collect(),
             dependencies: own.dependencies.clone(),
             run: job.run.clone(),
+            variables,
             ..Response::default()
         }
     }
@@ -346,6 +347,15 @@ impl Pipeline {
     }
 }
 
+/// An image or service as GitLab sends it: the names are expanded, the rest is the runner's.
+fn named(image: &Image, variables: &[Variable]) -> Image {
+    Image {
+        name: expand_nested(&image.name, variables),
+        alias: image.alias.as_ref().map(|alias| expand_nested(alias, variables)),
+        ..image.clone()
+    }
+}
+
 fn last<'a>(variables: &'a [Variable], key: &str) -> Option<&'a str> {
     variables.iter().rev().find(|variable| variable.key == key).map(|found| found.value.as_str())
 }
@@ -368,5 +378,29 @@ mod tests {
             assert!(slug.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{slug}");
         }
         assert_ne!(environment_slug("review/a"), environment_slug("review-a"));
+    }
+
+    #[test]
+    fn image_and_service_names_are_expanded_through_and_through() {
+        let mut variables = public(&[
+            ("BASE", "$CI_REGISTRY/base".to_owned()),
+            ("CI_REGISTRY", "registry.localhost".to_owned()),
+            ("LOOP", "$LOOP".to_owned()),
+        ]);
+        variables.push(Variable { file: true, ..Variable::public("FILE", "content") });
+        variables.push(Variable { raw: true, ..Variable::public("RAW", "$BASE") });
+        let image = |name: &str, alias: &str| Image {
+            name: name.to_owned(),
+            alias: Some(alias.to_owned()),
+            ..Image::default()
+        };
+        for (name, alias, expected) in [
+            ("$BASE:1", "db,${BASE}", "registry.localhost/base:1 db,registry.localhost/base"),
+            ("a/$FILE", "$CI_PROJECT_DIR", "a/$FILE $CI_PROJECT_DIR"),
+            ("$RAW", "$LOOP", "$BASE $LOOP"),
+        ] {
+            let given = named(&image(name, alias), &variables);
+            assert_eq!(format!("{} {}", given.name, given.alias.unwrap()), expected);
+        }
     }
 }
