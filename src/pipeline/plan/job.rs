@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::pipeline::plan::parallel::Instance;
 use crate::pipeline::plan::reader::Reader;
 use crate::pipeline::plan::rules::{self, Decision, expand_with};
 use crate::pipeline::plan::{AllowFailure, Environment, Job, Retry, Setting, When, parts};
@@ -61,11 +62,17 @@ pub struct Around<'a> {
 }
 
 /// Reads a job; `None` when its rules leave it out.
-pub fn read(reader: &mut Reader, entry: &Entry, around: &Around<'_>) -> Option<Job> {
+pub fn read(
+    reader: &mut Reader,
+    entry: &Entry,
+    instance: &Instance,
+    around: &Around<'_>,
+) -> Option<Job> {
     let node = &entry.node;
     check_keywords(reader, entry);
     let (stage, stage_index) = stage(reader, entry, around.stages);
     let mut variables = variables(reader, node, around);
+    merge(&mut variables, instance.variables.clone());
     let in_force = in_force(&around.setting.predefined, &variables, &around.setting.project);
     let n_wrong = reader.wrong.len();
     let decision = match node.get("rules") {
@@ -89,7 +96,7 @@ pub fn read(reader: &mut Reader, entry: &Entry, around: &Around<'_>) -> Option<J
     let needs = decision.needs.or_else(|| node.get("needs").map(|node| parts::needs(reader, node)));
     let folder = &around.setting.folder;
     Some(Job {
-        name: entry.key.clone(),
+        name: instance.name.clone(),
         stage,
         stage_index,
         script,

@@ -4,6 +4,7 @@ mod condition;
 mod reader;
 mod rules;
 mod parts;
+mod parallel;
 mod job;
 mod read;
 

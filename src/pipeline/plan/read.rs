@@ -2,10 +2,11 @@
 
 use crate::pipeline::file::Merged;
 use crate::pipeline::plan::job::{self, Around};
+use crate::pipeline::plan::parallel::{instances, is_copy};
 use crate::pipeline::plan::reader::Reader;
 use crate::pipeline::plan::{Job, Plan, Setting, parts, rules};
 use crate::pipeline::response::Variable;
-use crate::pipeline::yaml::{Entry, Node, Remark, Value};
+use crate::pipeline::yaml::{Node, Remark, Value};
 
 /// Makes the plan; every mistake at once.
 pub fn read(merged: &Merged, setting: &Setting) -> Result<Plan, Vec<Remark>> {
@@ -19,19 +20,30 @@ pub fn read(merged: &Merged, setting: &Setting) -> Result<Plan, Vec<Remark>> {
     let around = Around { setting, global: &global, stages: &stages };
     let (mut jobs, mut left_out) = (Vec::new(), Vec::new());
     for entry in &merged.jobs {
-        match job::read(&mut reader, entry, &around) {
-            Some(job) => jobs.extend(copies(&mut reader, entry, job)),
-            None => left_out.push(entry.key.clone()),
+        for instance in instances(&mut reader, entry) {
+            match job::read(&mut reader, entry, &instance, &around) {
+                Some(job) => jobs.push(job),
+                None => left_out.push(instance.name),
+            }
         }
     }
     jobs.sort_by_key(|job| job.stage_index);
     check_names(&mut reader, merged, &mut jobs, &left_out);
     if !reader.wrong.is_empty() {
-        return Err(reader.wrong);
+        return Err(once_each(reader.wrong));
     }
-    let mut warnings = reader.warnings;
-    warnings.dedup();
-    Ok(Plan { stages, jobs, left_out, warnings })
+    Ok(Plan { stages, jobs, left_out, warnings: once_each(reader.warnings) })
+}
+
+/// The jobs of one entry have the same to tell, once is enough.
+fn once_each(remarks: Vec<Remark>) -> Vec<Remark> {
+    let mut out: Vec<Remark> = Vec::with_capacity(remarks.len());
+    for remark in remarks {
+        if !out.contains(&remark) {
+            out.push(remark);
+        }
+    }
+    out
 }
 
 fn stages(reader: &mut Reader, root: &Node) -> Vec<String> {
@@ -64,86 +76,17 @@ fn workflow(reader: &mut Reader, root: &Node, global: &mut Vec<Variable>, settin
     }
 }
 
-/// `parallel:`: the job several times, by number or by matrix.
-fn copies(reader: &mut Reader, entry: &Entry, job: Job) -> Vec<Job> {
-    let Some(parallel) = entry.node.get("parallel") else { return vec![job] };
-    let sets: Vec<Vec<Variable>> = if let Some(matrix) = parallel.get("matrix") {
-        combinations(reader, matrix)
-    } else {
-        let total: usize = reader.number(parallel, "`parallel:`");
-        vec![Vec::new(); total.clamp(1, 200)]
-    };
-    let total = sets.len();
-    let is_matrix = parallel.get("matrix").is_some();
-    let copy = |(at, set): (usize, Vec<Variable>)| {
-        let mut job = job.clone();
-        job.name = if is_matrix {
-            let values: Vec<&str> = set.iter().map(|variable| variable.value.as_str()).collect();
-            format!("{}: [{}]", job.name, values.join(", "))
-        } else {
-            format!("{} {}/{total}", job.name, at + 1)
-        };
-        job::merge(&mut job.variables, set);
-        let numbers = [("CI_NODE_INDEX", at + 1), ("CI_NODE_TOTAL", total)];
-        let numbers = numbers.map(|(key, number)| Variable::public(key, number.to_string()));
-        job::merge(&mut job.variables, numbers.to_vec());
-        job
-    };
-    sets.into_iter().enumerate().map(copy).collect()
-}
-
-fn combinations(reader: &mut Reader, matrix: &Node) -> Vec<Vec<Variable>> {
-    let Value::List(items) = &matrix.value else {
-        reader.wrong(&matrix.place, "`matrix:` must be a list of maps");
-        return Vec::new();
-    };
-    let mut out = Vec::new();
-    for item in items {
-        let mut sets: Vec<Vec<Variable>> = vec![Vec::new()];
-        for entry in item.entries() {
-            let values = reader.texts(&entry.node, &format!("`matrix: {}:`", entry.key));
-            sets = sets
-                .iter()
-                .flat_map(|set| {
-                    values.iter().map(|value| {
-                        let mut set = set.clone();
-                        set.push(Variable::public(entry.key.clone(), value.clone()));
-                        set
-                    })
-                })
-                .collect();
-        }
-        out.extend(sets);
-    }
-    if out.len() > 200 {
-        reader.wrong(&matrix.place, format!("`matrix:` makes {} jobs, at most 200", out.len()));
-        out.clear();
-    }
-    out
-}
-
 /// `needs:` and `dependencies:` must name jobs; a name of a parallel job means all its copies.
 fn check_names(reader: &mut Reader, merged: &Merged, jobs: &mut [Job], left_out: &[String]) {
     let names: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
     let stages: Vec<usize> = jobs.iter().map(|job| job.stage_index).collect();
     let copies_of = |name: &str| -> Vec<String> {
-        let is_copy = |other: &&String| {
-            *other == name
-                || other.strip_prefix(name).is_some_and(|rest| {
-                    rest.starts_with(": [") || rest.starts_with(' ') && rest.contains('/')
-                })
-        };
-        names.iter().filter(is_copy).cloned().collect()
+        names.iter().filter(|other| is_copy(other, name)).cloned().collect()
     };
     for job in jobs.iter_mut() {
-        let base = |entry: &&Entry| {
-            entry.key == job.name
-                || job
-                    .name
-                    .strip_prefix(&entry.key)
-                    .is_some_and(|rest| rest.starts_with(": [") || rest.starts_with(' '))
-        };
-        let Some(entry) = merged.jobs.iter().find(base) else { continue };
+        let itself = merged.jobs.iter().find(|entry| entry.key == job.name);
+        let base = || merged.jobs.iter().find(|entry| is_copy(&job.name, &entry.key));
+        let Some(entry) = itself.or_else(base) else { continue };
         if let Some(needs) = &mut job.needs {
             let mut found = Vec::new();
             for need in needs.iter() {
@@ -151,7 +94,7 @@ fn check_names(reader: &mut Reader, merged: &Merged, jobs: &mut [Job], left_out:
                 let node = entry.node.get("needs").unwrap_or(&entry.node);
                 let optional = is_optional(node, &need.job);
                 if copies.is_empty() && !optional {
-                    let why = if left_out.contains(&need.job) {
+                    let why = if left_out.iter().any(|name| is_copy(name, &need.job)) {
                         "which its rules leave out of this pipeline"
                     } else {
                         "which is not there"

@@ -154,6 +154,44 @@ fn parallel_jobs_are_numbered_or_named_by_their_matrix() {
 }
 
 #[test]
+fn each_job_of_a_matrix_has_its_own_tags_environment_and_rules() {
+    let plan = plan(
+        "a:\n  script: x\n  tags: [\"$R\", fixed]\n  environment: {name: review/$R}\n  parallel:\n    \
+         matrix: [{R: [one, two, three]}]\n  rules:\n    - if: $R != \"three\"\n      \
+         variables: {FROM: $R}\n",
+    );
+    let told: Vec<String> = plan
+        .jobs
+        .iter()
+        .map(|job| {
+            format!("{} {:?} {}", job.name, job.tags, job.environment.as_ref().unwrap().name)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [r#"a: [one] ["one", "fixed"] review/one"#, r#"a: [two] ["two", "fixed"] review/two"#,]
+    );
+    assert_eq!(plan.left_out, ["a: [three]"]);
+}
+
+#[test]
+fn parallel_is_held_to_what_gitlab_allows() {
+    for (parallel, expected) in [
+        ("500", "`parallel:` is 500, GitLab allows 1 to 200"),
+        ("0", "`parallel:` is 0, GitLab allows 1 to 200"),
+        ("x", "`parallel:` must be a whole number"),
+        (
+            "{matrix: [{A: [1, 2, 3, 4, 5, 6, 7, 8], B: [1, 2, 3, 4, 5, 6, 7, 8], C: [1, 2, 3, 4]}]}",
+            "`matrix:` makes more than 200 jobs, which GitLab refuses",
+        ),
+    ] {
+        let told =
+            plan_with(&format!("a:\n  script: x\n  parallel: {parallel}\n"), &[]).unwrap_err();
+        assert_eq!(told, format!(".gitlab-ci.yml:3: {expected}"));
+    }
+}
+
+#[test]
 fn every_mistake_is_told_with_its_line() {
     let text = "a:\n  stage: nowhere\n  script: x\nb:\n  image: {}\nc:\n  script: x\n  needs: [zzz]\n  \
                 retry: 9\nd:\n  script:\n    - echo: x\n  when: sometimes\n  rules: [{if: '$A =='}]\n";
