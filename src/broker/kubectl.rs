@@ -2,10 +2,11 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::deploy::cluster::{self, Access, ClusterSpec, Impersonate};
+use crate::deploy::cluster::{self, Access, ClusterSpec, Impersonate, Whose};
 use crate::deploy::kubectl::{self, ClusterChoice, Request};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
+use crate::policy::secrets;
 
 use super::protocol::Event;
 use super::rights::{Desk, Granted, Own, Rights};
@@ -21,7 +22,11 @@ pub(super) async fn perform(
         Rights::Granted(granted) => granted_spec(granted, request)?,
         Rights::Own(own) => own_spec(own, &request.cluster)?,
     };
-    let cluster = cluster::connect(&spec).await.map_err(Error::system)?;
+    let cluster = cluster::connect(&spec).await.map_err(|error| match &spec.access {
+        Access::Kubeconfig { .. } => Error::system(error),
+        // What a job brought itself is no part of the platform.
+        Access::Own(_) => Error::job(error),
+    })?;
     let ended =
         kubectl::perform(request, &cluster, &mut |event| emit(Event::Kubectl(event)), cancel).await;
     if ended.cluster_unreachable {
@@ -41,7 +46,12 @@ fn granted_spec(granted: &Granted<'_>, request: &Request) -> Result<ClusterSpec>
                 .clusters
                 .get(name)
                 .ok_or_else(|| Error::system(format!("the policy has no cluster `{name}`")))?;
-            Access::Kubeconfig { path: entry.kubeconfig.clone(), context: entry.context.clone() }
+            secrets::check(&entry.kubeconfig)?;
+            Access::Kubeconfig {
+                path: entry.kubeconfig.clone(),
+                context: entry.context.clone(),
+                whose: Whose::Platforms(name.to_owned()),
+            }
         }
         (ClusterChoice::Default | ClusterChoice::Named(_), None) => {
             return Err(Error::refused("the profile grants no cluster"));
@@ -71,5 +81,5 @@ fn first_kubeconfig(own: &Own, context: Option<String>) -> Result<Access> {
     let path = own.kubeconfigs.iter().find(|path| path.exists()).ok_or_else(|| {
         Error::job("there is no kubeconfig").hint("set KUBECONFIG, or write ~/.kube/config")
     })?;
-    Ok(Access::Kubeconfig { path: path.clone(), context })
+    Ok(Access::Kubeconfig { path: path.clone(), context, whose: Whose::Readers })
 }

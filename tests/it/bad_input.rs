@@ -160,3 +160,36 @@ fn a_cluster_that_cannot_be_reached_is_told() {
     assert_eq!(job.ending, Ending::ScriptFailure, "{}", job.log);
     assert!(job.log.contains(&closed.to_string()), "{}", job.log);
 }
+
+/// The log of a job that asks a cluster whose kubeconfig is this text, with this mode.
+fn log_with_kubeconfig(text: &str, mode: u32) -> Job {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cluster = Cluster::new("secretive");
+    let station = Station::new(0.5).with_cluster(&cluster, "acme", "acme");
+    let file = station.lab.secret("lab.kubeconfig", text);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    let policy = station.policy().replace(&cluster.kubeconfig(), file.to_str().unwrap());
+    crate::support::Runner::within(&station.lab, &policy)
+        .tags("cluster,kubernetes,production")
+        .script(["kubectl get pods -n acme"])
+        .run()
+}
+
+#[test]
+fn a_kubeconfig_of_the_platforms_that_is_wrong_shows_nothing_of_itself() {
+    let text = "users:\n- name: u\n  user:\n    token: SUPERSECRET\n   bad: [SUPERSECRET\n";
+    let job = log_with_kubeconfig(text, 0o600);
+    assert_eq!(job.ending, Ending::ScriptFailure, "{}", job.log);
+    let told = "the kubeconfig of cluster `lab` is no valid YAML (line 5, column 4)";
+    assert!(job.log.contains(told), "{}", job.log);
+    assert!(!job.log.contains("SUPERSECRET"), "{}", job.log);
+}
+
+#[test]
+fn a_kubeconfig_that_others_can_read_is_not_used() {
+    let cluster = Cluster::new("open");
+    let job = log_with_kubeconfig(&std::fs::read_to_string(cluster.kubeconfig()).unwrap(), 0o644);
+    assert_eq!(job.ending, Ending::ScriptFailure, "{}", job.log);
+    assert!(job.log.contains("lab.kubeconfig` is open to others (mode 644)"), "{}", job.log);
+    assert!(job.log.contains("hint: chmod 600 /"), "{}", job.log);
+}

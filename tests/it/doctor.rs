@@ -98,6 +98,18 @@ fn every_part_that_is_broken_is_told_with_the_way_to_mend_it() {
 }
 
 #[test]
+fn a_kubeconfig_that_is_wrong_is_told_without_its_lines() {
+    let cluster = Cluster::new("doctor");
+    let station = Station::new(0.5).with_cluster(&cluster, "acme", "acme");
+    let lab = &station.lab;
+    let wrong = lab.secret("kubeconfig", "users:\n- name: [u\n  token: SUPERSECRET\n");
+    let text = station.policy().replace(&cluster.kubeconfig(), wrong.to_str().unwrap());
+    let (_, findings) = doctor(&mut Command::new(dyno()), lab, &lab.policy(&text));
+    has(&findings, "fail", "cluster `lab`", "is no valid YAML (line 2, column 9)", "kubeconfig");
+    assert!(!format!("{findings:?}").contains("SUPERSECRET"), "{findings:#?}");
+}
+
+#[test]
 fn a_policy_that_cannot_be_read_is_told_and_the_rest_is_looked_at() {
     let lab = Lab::new();
     let file = lab.policy("profiles: [{ name: a, match: { projcts: [] } }]");

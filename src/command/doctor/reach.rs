@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Finding;
-use crate::deploy::cluster::{self, Access, ClusterSpec};
+use crate::deploy::cluster::{self, Access, ClusterSpec, Whose};
 use crate::deploy::kubectl::{self, ClusterChoice, Operation, Output, Request};
 use crate::gate::source;
 use crate::job::gitlab::Gitlab;
@@ -114,6 +114,7 @@ async fn reach(part: &str, entry: &ClusterEntry) -> Finding {
         access: Access::Kubeconfig {
             path: entry.kubeconfig.clone(),
             context: entry.context.clone(),
+            whose: Whose::Readers,
         },
         impersonate: None,
         namespace: None,

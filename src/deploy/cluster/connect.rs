@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ConfigExt};
+use kube::client::{AuthError, Body, ConfigExt};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::Error;
 use super::resolve::Resolver;
-use super::spec::{Access, ClusterSpec, OwnCluster};
+use super::spec::{Access, ClusterSpec, OwnCluster, Whose};
+use super::trouble::{Called, unconnected, unloaded};
 
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -45,73 +47,89 @@ impl Cluster {
 
 /// Makes a connection ready; the first request opens it.
 pub async fn connect(spec: &ClusterSpec) -> Result<Cluster, Error> {
-    let (kubeconfig, context, file) = match &spec.access {
-        Access::Kubeconfig { path, context } => {
-            let file = path.display().to_string();
-            let kubeconfig = Kubeconfig::read_from(path)
-                .map_err(|source| Error::Read { file: file.clone(), source: Box::new(source) })?;
-            (kubeconfig, context.clone(), file)
+    let (kubeconfig, context, file, may_name) = match &spec.access {
+        Access::Kubeconfig { path, context, whose } => {
+            let called = Called::new(path, whose);
+            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| called.unread(error))?;
+            (kubeconfig, context.clone(), called.file(), *whose == Whose::Readers)
         }
         Access::Own(own) => {
-            let file = "of the job".to_owned();
-            (own_kubeconfig(own, &file)?, None, file)
+            let file = "the job's own kubeconfig".to_owned();
+            (own_kubeconfig(own, &file)?, None, file, true)
         }
     };
-    let context = chosen(&kubeconfig, context, &file)?;
-    refuse_plugins(&kubeconfig, &context, &file)?;
+    let read = Read { kubeconfig: &kubeconfig, file: &file, may_name };
+    let context = read.chosen(context)?;
+    read.refuse_plugins(&context)?;
     let options = KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() };
-    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Unusable {
-        file: file.clone(),
-        source,
-    };
+    let unusable = |why: String| Error::Unusable { file: file.clone(), why };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
-        .map_err(|source| unusable(Box::new(source)))?;
+        .map_err(|error| unusable(unloaded(&error)))?;
     config.default_retry = false;
     if let Some(whom) = &spec.impersonate {
         config.auth_info.impersonate = Some(whom.user.clone());
         config.auth_info.impersonate_groups = Some(whom.groups.clone());
     }
     let namespace = spec.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let host = host(&config.cluster_url);
-    let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-    let client = client(config).map_err(|source| unusable(Box::new(source)))?;
+    let (host, server) = told(&config.cluster_url);
+    let client = client(config).map_err(|error| unusable(unconnected(&error)))?;
     Ok(Cluster { client, host, server, namespace, fenced: spec.fenced })
 }
 
-fn host(url: &http::Uri) -> String {
-    url.authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default()
+/// An address as it is told, `HOST:PORT` and whole: without a user and a password in it.
+fn told(url: &http::Uri) -> (String, String) {
+    let authority = url.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let server = format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), url.path());
+    (host.to_owned(), server.trim_end_matches('/').to_owned())
 }
 
-fn chosen(kubeconfig: &Kubeconfig, context: Option<String>, file: &str) -> Result<String, Error> {
-    let current = || kubeconfig.current_context.clone().filter(|name| !name.is_empty());
-    let Some(context) = context.or_else(current) else {
-        return Err(Error::NoCurrent { file: file.to_owned() });
-    };
-    let names: Vec<&str> =
-        kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
-    if names.contains(&context.as_str()) {
-        return Ok(context);
+/// A kubeconfig as read, and what its messages may say.
+struct Read<'a> {
+    kubeconfig: &'a Kubeconfig,
+    file: &'a str,
+    /// True where its names may be told.
+    may_name: bool,
+}
+
+impl Read<'_> {
+    fn chosen(&self, context: Option<String>) -> Result<String, Error> {
+        let file = self.file.to_owned();
+        let current = || self.kubeconfig.current_context.clone().filter(|name| !name.is_empty());
+        let Some(context) = context.or_else(current) else {
+            return Err(Error::NoCurrent { file });
+        };
+        let names: Vec<&str> =
+            self.kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+        if names.contains(&context.as_str()) {
+            return Ok(context);
+        }
+        let known = format!("; it has: {}", names.join(", "));
+        let known = if self.may_name { known } else { String::new() };
+        Err(Error::NoContext { file, context, known })
     }
-    Err(Error::NoContext { file: file.to_owned(), context, known: names.join(", ") })
-}
 
-fn refuse_plugins(kubeconfig: &Kubeconfig, context: &str, file: &str) -> Result<(), Error> {
-    let user = kubeconfig
-        .contexts
-        .iter()
-        .find(|named| named.name == context)
-        .and_then(|named| named.context.as_ref())
-        .and_then(|context| context.user.clone())
-        .unwrap_or_default();
-    let named = kubeconfig.auth_infos.iter().find(|named| named.name == user);
-    let Some(auth) = named.and_then(|named| named.auth_info.as_ref()) else { return Ok(()) };
-    let plugin = match (&auth.exec, &auth.auth_provider) {
-        (Some(exec), _) => format!("exec {}", exec.command.as_deref().unwrap_or_default()),
-        (None, Some(provider)) => format!("auth-provider {}", provider.name),
-        (None, None) => return Ok(()),
-    };
-    Err(Error::Plugin { user, file: file.to_owned(), plugin })
+    fn refuse_plugins(&self, context: &str) -> Result<(), Error> {
+        let user = self
+            .kubeconfig
+            .contexts
+            .iter()
+            .find(|named| named.name == context)
+            .and_then(|named| named.context.as_ref())
+            .and_then(|context| context.user.clone())
+            .unwrap_or_default();
+        let named = self.kubeconfig.auth_infos.iter().find(|named| named.name == user);
+        let Some(auth) = named.and_then(|named| named.auth_info.as_ref()) else { return Ok(()) };
+        let plugin = match (&auth.exec, &auth.auth_provider) {
+            (Some(exec), _) => format!("exec {}", exec.command.as_deref().unwrap_or_default()),
+            (None, Some(provider)) => format!("auth-provider {}", provider.name),
+            (None, None) => return Ok(()),
+        };
+        let plugin = format!(" (user `{user}`: {plugin})");
+        let plugin = if self.may_name { plugin } else { String::new() };
+        Err(Error::Plugin { file: self.file.to_owned(), plugin })
+    }
 }
 
 /// A kubeconfig of plain data: no path in it, no program.
@@ -151,7 +169,8 @@ fn own_kubeconfig(own: &OwnCluster, file: &str) -> Result<Kubeconfig, Error> {
         "contexts": [{"name": own.context, "context": context}],
         "current-context": own.context,
     }))
-    .map_err(|source| Error::Unusable { file: file.to_owned(), source: Box::new(source) })
+    // The text of the library's error could quote what it was given.
+    .map_err(|_| Error::Malformed { file: file.to_owned(), what: "kubeconfig", at: None })
 }
 
 fn client(config: Config) -> Result<kube::Client, kube::Error> {
@@ -164,6 +183,11 @@ fn client(config: Config) -> Result<kube::Client, kube::Error> {
     let https = config.rustls_https_connector_with_connector(http)?;
     let client =
         hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(https);
+    if let Some(token) = &config.auth_info.token {
+        // The layer panics at a token that is no header's value, such as one of two lines.
+        http::HeaderValue::try_from(token.expose_secret())
+            .map_err(|error| kube::Error::Auth(AuthError::InvalidBearerToken(error)))?;
+    }
     let auth = config.auth_layer()?;
     let service = tower::ServiceBuilder::new()
         .layer(config.base_uri_layer())
@@ -176,7 +200,13 @@ fn client(config: Config) -> Result<kube::Client, kube::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+
+    fn read(kubeconfig: &Kubeconfig) -> Read<'_> {
+        Read { kubeconfig, file: "kubeconfig `f`", may_name: true }
+    }
 
     fn kubeconfig(text: &str) -> Kubeconfig {
         Kubeconfig::from_yaml(text).unwrap()
@@ -188,16 +218,123 @@ mod tests {
             "users: [{name: u, user: {exec: {apiVersion: v1, command: aws}}}]\n\
              contexts: [{name: c, context: {cluster: x, user: u}}]\n",
         );
-        let error = refuse_plugins(&kubeconfig, "c", "f").unwrap_err().to_string();
+        let error = read(&kubeconfig).refuse_plugins("c").unwrap_err().to_string();
         assert!(error.contains("exec aws"), "{error}");
     }
 
     #[test]
     fn a_context_must_be_there_and_is_named_when_not() {
         let kubeconfig = kubeconfig("contexts: [{name: a}, {name: b}]\n");
-        assert!(matches!(chosen(&kubeconfig, None, "f"), Err(Error::NoCurrent { .. })));
-        let error = chosen(&kubeconfig, Some("c".to_owned()), "f").unwrap_err().to_string();
+        let read = read(&kubeconfig);
+        assert!(matches!(read.chosen(None), Err(Error::NoCurrent { .. })));
+        let error = read.chosen(Some("c".to_owned())).unwrap_err().to_string();
         assert_eq!(error, "kubeconfig `f` has no context `c`; it has: a, b");
-        assert_eq!(chosen(&kubeconfig, Some("b".to_owned()), "f").unwrap(), "b");
+        assert_eq!(read.chosen(Some("b".to_owned())).unwrap(), "b");
+    }
+
+    /// All that can be seen of an error: its text, its causes, its Debug form.
+    async fn seen(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kubeconfig");
+        std::fs::write(&path, text).unwrap();
+        let whose = Whose::Platforms("lab".to_owned());
+        let access = Access::Kubeconfig { path, context: None, whose };
+        let spec = ClusterSpec { access, impersonate: None, namespace: None, fenced: true };
+        let Err(error) = connect(&spec).await else { panic!("it is usable:\n{text}") };
+        let mut seen = format!("{error}\n{error:?}");
+        let mut cause = std::error::Error::source(&error);
+        while let Some(next) = cause {
+            write!(seen, "\n{next}\n{next:?}").unwrap();
+            cause = next.source();
+        }
+        seen
+    }
+
+    /// A kubeconfig with a user and a cluster of one's own making.
+    fn with(cluster: &str, user: &str) -> String {
+        format!(
+            "clusters: [{{name: SUPERSECRET, cluster: {{{cluster}}}}}]\n\
+             users: [{{name: SUPERSECRET, user: {{{user}}}}}]\n\
+             contexts: [{{name: SUPERSECRET, context: {{cluster: SUPERSECRET, user: SUPERSECRET}}}}]\n\
+             current-context: SUPERSECRET\n"
+        )
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_platforms_kubeconfig_is_in_an_error() {
+        let server = "server: 'https://a'";
+        let pem = |text: &str| {
+            use base64::Engine;
+            base64::engine::general_purpose::STANDARD.encode(text)
+        };
+        let not_pem = pem("-----BEGIN SUPERSECRET-----\nSUPERSECRET\n-----END X-----\n");
+        let key = "-----BEGIN PRIVATE KEY-----\nU1VQRVJTRUNSRVQ=\n-----END PRIVATE KEY-----\n";
+        let certificate =
+            "-----BEGIN CERTIFICATE-----\nU1VQRVJTRUNSRVQ=\n-----END CERTIFICATE-----\n";
+        let data = "client-certificate-data";
+        for (text, told) in [
+            (
+                "users:\n- name: u\n  user:\n    token: SUPERSECRET\n   bad: [SUPERSECRET\n"
+                    .to_owned(),
+                "the kubeconfig of cluster `lab` is no valid YAML (line 5, column 4)",
+            ),
+            (
+                "users: SUPERSECRET\n".to_owned(),
+                "cluster `lab` is no kubeconfig (line 1, column 8)",
+            ),
+            (
+                "users: [{name: a, user: {token: [SUPERSECRET]}}]\n".to_owned(),
+                "cluster `lab` is no kubeconfig (line 1, column 33)",
+            ),
+            ("current-context: a\ncontexts: [{name: SUPERSECRET}]".to_owned(), "no context `a`"),
+            (with("server: 'SUPERSECRET:// b'", "token: SUPERSECRET"), "its `server` is no URL"),
+            (with("", "token: SUPERSECRET"), "its cluster has no `server`"),
+            (with(server, "exec: {command: SUPERSECRET}"), "from a program, which"),
+            (with(server, "token: \"SUPER\\nSECRET\""), "its token cannot be sent"),
+            (
+                with(&format!("{server}, certificate-authority-data: SUPERSECRET!"), ""),
+                "its certificate authority is no base64 text",
+            ),
+            (
+                with(&format!("{server}, certificate-authority: /SUPERSECRET"), ""),
+                "the file of its certificate authority cannot be read (entity not found)",
+            ),
+            (
+                with(&format!("{server}, certificate-authority-data: {not_pem}"), ""),
+                "its certificate authority is no",
+            ),
+            (
+                with(server, &format!("{data}: {}, client-key-data: SUPERSECRET!", pem("a"))),
+                "its client key is no base64 text",
+            ),
+            (
+                with(server, &format!("{data}: {}, client-key-data: {not_pem}", pem(certificate))),
+                "its client certificate or its client key is no PEM text",
+            ),
+            (
+                with(
+                    server,
+                    &format!("{data}: {}, client-key-data: {}", pem(certificate), pem(key)),
+                ),
+                "its client key is not usable",
+            ),
+        ] {
+            let seen = seen(&text).await;
+            assert!(seen.contains(told), "`{told}` of\n{text}\nis not in\n{seen}");
+            for secret in ["SUPERSECRET", "U1VQRVJTRUNSRVQ", &not_pem] {
+                assert!(!seen.contains(secret), "{text}\n{seen}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_is_told_without_the_password_in_it() {
+        for (url, expected) in [
+            ("https://a:6443", ("a:6443", "https://a:6443")),
+            ("https://u:SUPERSECRET@a:6443/k8s/", ("a:6443", "https://a:6443/k8s")),
+        ] {
+            let (host, server) = told(&url.parse().unwrap());
+            assert_eq!((host.as_str(), server.as_str()), expected);
+        }
     }
 }

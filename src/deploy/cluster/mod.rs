@@ -2,6 +2,7 @@
 
 mod spec;
 mod resolve;
+mod trouble;
 mod connect;
 mod call;
 pub mod failure;
@@ -15,56 +16,67 @@ pub use connect::{Cluster, connect};
 pub use discovery::{Discovery, Mapping};
 pub use failure::{Failure, Status};
 pub use fence::{Fence, Target};
-pub use spec::{Access, ClusterSpec, Impersonate, OwnCluster};
+pub use spec::{Access, ClusterSpec, Impersonate, OwnCluster, Whose};
 
-/// Why a cluster could not be connected to.
+/// Why a cluster could not be connected to. The text goes into a job's log: of a kubeconfig's content
+/// nothing is in it, and so no library's error, which may quote it, is a source here.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The kubeconfig cannot be read.
-    #[error("cannot read kubeconfig `{file}`")]
+    #[error("cannot read {file}")]
     Read {
-        /// The kubeconfig.
+        /// What the kubeconfig is called.
         file: String,
         /// Why.
-        #[source]
-        source: Box<kube::config::KubeconfigError>,
+        source: std::io::Error,
+    },
+    /// The kubeconfig is a text that means nothing.
+    #[error("{file} is no {what}{}", place(*.at))]
+    Malformed {
+        /// What the kubeconfig is called.
+        file: String,
+        /// `valid YAML`, `kubeconfig`.
+        what: &'static str,
+        /// Line and column, from 1.
+        at: Option<(u64, u64)>,
     },
     /// There is no such context.
-    #[error("kubeconfig `{file}` has no context `{context}`; it has: {known}")]
+    #[error("{file} has no context `{context}`{known}")]
     NoContext {
-        /// The kubeconfig.
+        /// What the kubeconfig is called.
         file: String,
         /// What was asked for.
         context: String,
-        /// What there is.
+        /// What there is, to whom it may be told.
         known: String,
     },
     /// The kubeconfig does not say which context is the current one.
-    #[error("kubeconfig `{file}` has no current context, and none was asked for")]
+    #[error("{file} has no current context, and none was asked for")]
     NoCurrent {
-        /// The kubeconfig.
+        /// What the kubeconfig is called.
         file: String,
     },
     /// The kubeconfig names a program to run for its credentials.
     #[error(
-        "user `{user}` of kubeconfig `{file}` gets its credential from a program ({plugin}), which \
-         dyno does not run; give it a token or a client certificate"
+        "{file} gets its credential from a program{plugin}, which dyno does not run; give it a \
+         token or a client certificate"
     )]
     Plugin {
-        /// The user entry.
-        user: String,
-        /// The kubeconfig.
+        /// What the kubeconfig is called.
         file: String,
-        /// `exec PROGRAM` or `auth-provider NAME`.
+        /// ` (user NAME: exec PROGRAM)`, to whom it may be told.
         plugin: String,
     },
     /// The server's address, a certificate or a key is not usable.
-    #[error("kubeconfig `{file}` is not usable")]
+    #[error("{file} is not usable: {why}")]
     Unusable {
-        /// The kubeconfig.
+        /// What the kubeconfig is called.
         file: String,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Why, in dyno's words.
+        why: String,
     },
+}
+
+fn place(at: Option<(u64, u64)>) -> String {
+    at.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default()
 }

@@ -29,9 +29,20 @@ pub enum Access {
         path: PathBuf,
         /// The context; the file's current one when `None`.
         context: Option<String>,
+        /// Whose it is.
+        whose: Whose,
     },
     /// What a job brought: plain data, no path, no program.
     Own(Box<OwnCluster>),
+}
+
+/// Whose a kubeconfig is, and so what may be told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// The platform's, for the cluster of this name: a job is told neither its path nor its names.
+    Platforms(String),
+    /// That of whoever reads the message.
+    Readers,
 }
 
 /// Whom to act as.
