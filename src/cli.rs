@@ -16,7 +16,7 @@ use crate::outcome::Outcome;
 
 /// Load tests, metric gates and deploys inside GitLab pipelines.
 ///
-/// In a job and on a laptop: load, gate, deploy, kubectl, locust, try.
+/// In a job and on a laptop: load, gate, kubectl, locust, try.
 /// For the platform team: doctor, explain, schema, gc; gitlab-runner calls config, prepare, run
 /// and cleanup.
 #[derive(Debug, Parser)]

@@ -11,11 +11,19 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Starts listening to SIGTERM, SIGINT and SIGHUP.
+    /// Starts listening to SIGTERM, SIGINT and SIGHUP. The second one ends the process with 130.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
     pub fn listen() -> std::io::Result<Self> {
+        Self::ending_with(130)
+    }
+
+    /// As [`Signals::listen`]; the second signal ends the process with this code.
+    ///
+    /// # Errors
+    /// When the handlers cannot be installed.
+    pub fn ending_with(code: u8) -> std::io::Result<Self> {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
         let mut hup = signal(SignalKind::hangup())?;
@@ -33,7 +41,7 @@ impl Signals {
                 received += 1;
                 first.cancel();
                 if received > 1 {
-                    end_now();
+                    end_now(code);
                 }
             }
         });
@@ -53,6 +61,6 @@ impl Drop for Signals {
 }
 
 #[expect(clippy::exit, reason = "the second signal means: now, without unwinding")]
-fn end_now() -> ! {
-    std::process::exit(130)
+fn end_now(code: u8) -> ! {
+    std::process::exit(code.into())
 }

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::deploy::kubectl;
 use crate::error::Told;
@@ -13,6 +14,31 @@ use crate::{gate, load};
 
 /// The longest frame: a few hundred manifests fit, a flood does not.
 const MAX_FRAME: u32 = 64 << 20;
+
+/// How much is read at a time.
+const PIECE: u32 = 64 << 10;
+
+/// Memory that what one job sends may take in the driver, all its tasks together.
+#[derive(Debug)]
+pub struct Budget(Semaphore);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Semaphore::new(96 << 20))
+    }
+}
+
+/// A task's share of the job's memory, given back when it is dropped.
+#[derive(Debug, Default)]
+pub struct Share<'a>(Vec<SemaphorePermit<'a>>);
+
+impl<'a> Share<'a> {
+    fn grow(&mut self, budget: &'a Budget, n_bytes: u32) -> Result<(), Error> {
+        let permit = budget.0.try_acquire_many(n_bytes).map_err(|_| Error::TooMuch)?;
+        self.0.push(permit);
+        Ok(())
+    }
+}
 
 /// What a guest sends: one task, then nothing. Closing the connection cancels the task.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,9 +84,41 @@ pub enum Error {
     /// The frame is no message of this protocol.
     #[error("the message is malformed")]
     Malformed(#[from] serde_json::Error),
+    /// The job's tasks take too much memory together.
+    #[error("the tasks of this job that run at the same time are larger than 96 MiB together")]
+    TooMuch,
     /// The frame is too long to be honest.
     #[error("the message of {0} bytes is too long")]
     TooLong(usize),
+}
+
+/// Reads a frame of a job, which takes its memory from the job's budget as it arrives.
+pub async fn read_within<'a, T: DeserializeOwned>(
+    from: &mut (impl AsyncRead + Unpin),
+    budget: &'a Budget,
+) -> Result<Option<(T, Share<'a>)>, Error> {
+    let mut share = Share::default();
+    let mut left = match from.read_u32().await {
+        Ok(length) => length,
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if left > MAX_FRAME {
+        return Err(Error::TooLong(usize::try_from(left).unwrap_or(usize::MAX)));
+    }
+    let mut bytes = Vec::new();
+    while left > 0 {
+        let piece = left.min(PIECE);
+        // The text, and what is made of it.
+        share.grow(budget, piece.saturating_mul(2))?;
+        let before = bytes.len();
+        from.take(u64::from(piece)).read_to_end(&mut bytes).await?;
+        if u32::try_from(bytes.len() - before) != Ok(piece) {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
+        left -= piece;
+    }
+    Ok(Some((serde_json::from_slice(&bytes)?, share)))
 }
 
 /// Reads a frame; `None` when the other side closed between two frames.
@@ -89,6 +147,18 @@ pub async fn write<T: Serialize>(
     to: &mut (impl AsyncWrite + Unpin),
     message: &T,
 ) -> Result<(), Error> {
+    write_frame(to, &frame(message)?).await
+}
+
+/// Writes what [`frame`] made.
+pub async fn write_frame(to: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> Result<(), Error> {
+    to.write_all(frame).await?;
+    to.flush().await?;
+    Ok(())
+}
+
+/// A message as it goes over the socket.
+pub fn frame<T: Serialize>(message: &T) -> Result<Vec<u8>, Error> {
     let mut frame = vec![0; 4];
     serde_json::to_writer(&mut frame, message)?;
     let body = frame.len() - 4;
@@ -97,9 +167,7 @@ pub async fn write<T: Serialize>(
         .filter(|&length| length <= MAX_FRAME)
         .ok_or(Error::TooLong(body))?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
-    to.write_all(&frame).await?;
-    to.flush().await?;
-    Ok(())
+    Ok(frame)
 }
 
 #[cfg(test)]
@@ -114,6 +182,19 @@ mod tests {
         let tell: Option<Tell> = read(&mut there).await.unwrap();
         assert!(matches!(tell, Some(Tell::Ended(Outcome::Failed))));
         assert!(read::<Tell>(&mut there).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_jobs_tasks_share_one_budget_and_give_it_back() {
+        let budget = Budget(Semaphore::new(400 << 10));
+        let text = "x".repeat(100 << 10);
+        let frame = frame(&text).unwrap();
+        let first = read_within::<String>(&mut frame.as_slice(), &budget).await.unwrap();
+        let second = read_within::<String>(&mut frame.as_slice(), &budget).await;
+        assert!(matches!(second, Err(Error::TooMuch)), "{second:?}");
+        drop((first, second));
+        let third = read_within::<String>(&mut frame.as_slice(), &budget).await.unwrap();
+        assert_eq!(third.unwrap().0, text);
     }
 
     #[tokio::test]

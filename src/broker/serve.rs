@@ -17,27 +17,29 @@ use crate::outcome::Outcome;
 use crate::policy::{Policy, Profile, Who};
 
 use super::perform::perform;
-use super::protocol::{self, Ask, Event, Tell};
+use super::protocol::{self, Ask, Budget, Event, Tell};
 use super::rights::{Desk, Granted, Rights, own_worker};
 
 /// Tasks of one job at the same time; more are refused.
 const MAX_TASKS: u32 = 16;
 
-/// Events that may wait for a guest that reads slowly: hours of a load's progress.
-const MAX_EVENTS: usize = 16_384;
+/// Bytes of events that may wait for a guest that reads slowly: hours of a load's progress.
+const MAX_WAITING: usize = 32 << 20;
 
 /// Serves the guests of one stage.
 pub struct Broker<'a> {
     desk: Desk<'a>,
     n_tasks: AtomicU32,
+    budget: Budget,
 }
 
 impl<'a> Broker<'a> {
     /// A broker with a job's rights.
     pub fn for_job(policy: &'a Policy, profile: &'a Profile, job: &'a Job, who: Who) -> Self {
-        let user = rustix::process::geteuid().is_root().then(|| policy.user_for(job.id));
+        let user = rustix::process::geteuid().is_root().then(|| policy.user_for(job));
         let rights = Rights::Granted(Box::new(Granted { policy, profile, job, who }));
-        Self { desk: Desk::new(rights, own_worker(user)), n_tasks: AtomicU32::new(0) }
+        let desk = Desk::new(rights, own_worker(user));
+        Self { desk, n_tasks: AtomicU32::new(0), budget: Budget::default() }
     }
 
     /// True once a part of the platform failed a task.
@@ -88,10 +90,10 @@ impl<'a> Broker<'a> {
         ending: &CancellationToken,
     ) -> Result<Option<Outcome>> {
         let asked = tokio::select! {
-            asked = protocol::read::<Ask>(from) => asked.map_err(Error::job)?,
+            asked = protocol::read_within::<Ask>(from, &self.budget) => asked.map_err(Error::job)?,
             () = ending.cancelled() => return Ok(None),
         };
-        let Some(ask) = asked else { return Ok(None) };
+        let Some((ask, _share)) = asked else { return Ok(None) };
         if ask.version != env!("CARGO_PKG_VERSION") {
             return Err(Error::job(format!(
                 "the guest is dyno {}, the driver {}",
@@ -109,8 +111,8 @@ impl<'a> Broker<'a> {
             outcome
         };
         let sent = async {
-            while let Some(event) = queue.next().await {
-                if protocol::write(to, &Tell::Event(Box::new(event))).await.is_err() {
+            while let Some(frame) = queue.next().await {
+                if protocol::write_frame(to, &frame).await.is_err() {
                     cancel.cancel();
                 }
             }
@@ -135,15 +137,31 @@ impl<'a> Broker<'a> {
 /// does not read at all ends its task.
 #[derive(Default)]
 struct Queue {
-    events: Mutex<(VecDeque<Event>, bool)>,
+    waiting: Mutex<Waiting>,
     changed: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    frames: VecDeque<Vec<u8>>,
+    n_bytes: usize,
+    is_closed: bool,
 }
 
 impl Queue {
     fn push(&self, event: Event, cancel: &CancellationToken) {
+        let frame = match protocol::frame(&Tell::Event(Box::new(event))) {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::warn!(%error, "an event cannot be told");
+                return;
+            }
+        };
         let mut held = self.held();
-        if held.0.len() < MAX_EVENTS {
-            held.0.push_back(event);
+        // A single one always fits: a kubectl answer may be long.
+        if held.frames.is_empty() || held.n_bytes + frame.len() <= MAX_WAITING {
+            held.n_bytes += frame.len();
+            held.frames.push_back(frame);
         } else {
             tracing::warn!("a guest does not read its events; its task is cancelled");
             cancel.cancel();
@@ -153,18 +171,19 @@ impl Queue {
     }
 
     fn close(&self) {
-        self.held().1 = true;
+        self.held().is_closed = true;
         self.changed.notify_one();
     }
 
-    async fn next(&self) -> Option<Event> {
+    async fn next(&self) -> Option<Vec<u8>> {
         loop {
             {
                 let mut held = self.held();
-                if let Some(event) = held.0.pop_front() {
-                    return Some(event);
+                if let Some(frame) = held.frames.pop_front() {
+                    held.n_bytes -= frame.len();
+                    return Some(frame);
                 }
-                if held.1 {
+                if held.is_closed {
                     return None;
                 }
             }
@@ -172,7 +191,7 @@ impl Queue {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, (VecDeque<Event>, bool)> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,13 @@ use crate::job::Vars;
 pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> u8 {
     let call = match driver::open(args, vars, streams) {
         Ok(call) => call,
-        Err(code) => return code,
+        Err(code) => {
+            // What is wrong has been told; the job must not stay for it.
+            if let Err(error) = executor::cleanup_without_policy(vars).await {
+                driver::tell(streams, &error.to_string());
+            }
+            return code;
+        }
     };
     match executor::cleanup(&call).await {
         Ok(()) => 0,

@@ -39,7 +39,7 @@ pub(super) fn fail(call: &Call, error: &Error, streams: &mut Streams) -> u8 {
     call.contract.end(End::from(error))
 }
 
-fn tell(streams: &mut Streams, text: &str) {
+pub(super) fn tell(streams: &mut Streams, text: &str) {
     // The runner shows stderr of config, prepare and run in the job log. When it is gone, so is
     // whoever would read of that.
     drop(writeln!(streams.err, "{text}").and_then(|()| streams.err.flush()));

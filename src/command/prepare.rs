@@ -13,7 +13,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> u8 {
         Ok(call) => call,
         Err(code) => return code,
     };
-    let prepared = match Signals::listen() {
+    let prepared = match Signals::ending_with(call.contract.system_failure) {
         Ok(signals) => executor::prepare(&call, &mut streams.out, signals.cancel()).await,
         Err(error) => Err(Error::system(error)),
     };

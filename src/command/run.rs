@@ -46,7 +46,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> u8 {
         Err(code) => return code,
     };
     let ended = async {
-        let signals = Signals::listen().map_err(Error::system)?;
+        let signals = Signals::ending_with(call.contract.system_failure).map_err(Error::system)?;
         let stage = Stage::open(&call, &args.script, &args.stage)?;
         supervise(&call, stage, signals.cancel(), streams).await
     };

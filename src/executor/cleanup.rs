@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::environment::{self, docker, sandbox};
 use crate::error::{Error, Result};
+use crate::job::Vars;
 use crate::policy::Policy;
 
 use super::call::Call;
+use super::config::{JOB, STATE};
 
 /// Removes the job's environment; nothing to remove is fine, whatever prepare got to, and whatever
 /// the policy says by now.
@@ -18,6 +20,16 @@ pub async fn cleanup(call: &Call) -> Result<()> {
     environment::remove(&call.policy.state, &call.job.id.resource_name())
         .await
         .map_err(Error::system)
+}
+
+/// Removes the job's environment where the policy cannot be read any more: by what `config` handed
+/// on, which no job can forge.
+///
+/// # Errors
+/// When something of the job could not be ended or removed.
+pub async fn cleanup_without_policy(vars: &dyn Vars) -> Result<()> {
+    let Some((state, name)) = vars.filled(STATE).zip(vars.filled(JOB)) else { return Ok(()) };
+    environment::remove(Path::new(&state), &name).await.map_err(Error::system)
 }
 
 /// Removes what dead runners left; returns the names of what is gone.
@@ -41,13 +53,19 @@ pub(super) async fn remove_dead(
     sockets: &BTreeSet<PathBuf>,
 ) -> Vec<(String, std::result::Result<(), environment::Error>)> {
     let mut removed = Vec::new();
+    // What another call has removed meanwhile is not told twice.
+    let mut note = |name, result: std::result::Result<bool, environment::Error>| match result {
+        Ok(false) => {}
+        Ok(true) => removed.push((name, Ok(()))),
+        Err(error) => removed.push((name, Err(error))),
+    };
     for name in sandbox::leftovers(state) {
-        let result = sandbox::remove(state, &name).await;
-        removed.push((name, result));
+        let result = sandbox::reap(state, &name).await;
+        note(name, result);
     }
     for leftover in docker::leftovers(state, sockets).await {
-        let result = docker::remove(state, &leftover).await;
-        removed.push((leftover.name, result));
+        let result = docker::reap(state, &leftover).await;
+        note(leftover.name, result);
     }
     removed
 }

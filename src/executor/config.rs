@@ -28,7 +28,16 @@ struct JobEnv {
     job: String,
     #[serde(rename = "DYNO_PROFILE")]
     profile: String,
+    #[serde(rename = "DYNO_STATE")]
+    state: String,
 }
+
+/// The variable of the later calls that names the job.
+pub const JOB: &str = "DYNO_JOB";
+
+/// The variable of the later calls that names the state folder, by which `cleanup` finds the job
+/// whatever becomes of the policy.
+pub const STATE: &str = "DYNO_STATE";
 
 #[derive(Serialize)]
 struct Driver {
@@ -54,7 +63,11 @@ pub async fn config(call: &Call, out: &mut dyn Write) -> Result<()> {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         driver: Driver { name: "dyno", version: env!("CARGO_PKG_VERSION") },
         shell: "bash",
-        job_env: JobEnv { job: call.job.id.resource_name(), profile: profile.name.clone() },
+        job_env: JobEnv {
+            job: call.job.id.resource_name(),
+            profile: profile.name.clone(),
+            state: call.policy.state.display().to_string(),
+        },
     };
     serde_json::to_writer(&mut *out, &answer).map_err(Error::system)?;
     writeln!(out).map_err(Error::system)

@@ -39,6 +39,12 @@ impl Contract {
         }
     }
 
+    /// The folder that the runner made for this job alone, and removes with it.
+    pub fn runners_folder(&self) -> Option<PathBuf> {
+        let name = self.folder.file_name()?.to_str()?;
+        name.starts_with("custom-executor").then(|| self.folder.clone())
+    }
+
     /// Returns the exit code for an end, having written the true code where the runner reads it.
     pub fn end(&self, end: End) -> u8 {
         match end {

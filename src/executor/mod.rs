@@ -13,7 +13,7 @@ mod run;
 mod cleanup;
 
 pub use call::{Call, Entry};
-pub use cleanup::{cleanup, collect};
+pub use cleanup::{cleanup, cleanup_without_policy, collect};
 pub use config::config;
 pub use contract::{Contract, End};
 pub use prepare::prepare;

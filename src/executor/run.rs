@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::environment::{self, Environment, Relay, Script, ScriptEnd};
 use crate::error::{Error, Result};
 use crate::job::ScriptStage;
-use crate::policy::{GitlabSpec, NetworkRule, Profile};
+use crate::policy::{GitlabSpec, Profile};
 use crate::unit::Size;
 
 use super::call::Call;
@@ -63,10 +63,11 @@ impl<'a> Stage<'a> {
     pub async fn run(&mut self, cancel: &CancellationToken) -> Result<ScriptEnd> {
         let relay = self.relay().await?;
         let socket = self.sockets.path().join("guest");
+        let environment = shell_environment(self.which.is_the_users());
         let script = Script {
             file: &self.script,
             shell: "bash",
-            environment: &shell_environment(),
+            environment: &environment,
             socket: self.which.is_the_users().then_some(socket.as_path()),
             relay: relay.as_ref().map(|(relay, _)| relay),
         };
@@ -96,12 +97,7 @@ impl<'a> Stage<'a> {
     /// In a job without network, git and the runner's helper commands reach GitLab and nothing
     /// else.
     async fn relay(&self) -> Result<Option<(Relay, Vec<SocketAddr>)>> {
-        let is_cut_off = match self.place {
-            Place::Sandbox(rule, _) => rule.network == NetworkRule::None,
-            // The helper has no network, whatever the job's own container reaches.
-            Place::Docker(..) => true,
-        };
-        if !is_cut_off || !self.which.needs_gitlab() {
+        if !self.place.is_relayed() || !self.which.needs_gitlab() {
             return Ok(None);
         }
         let gitlab = self.call.policy.gitlab.as_ref();
@@ -131,7 +127,7 @@ fn listen(path: &Path, call: &Call) -> Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt;
     let listener = UnixListener::bind(path).map_err(Error::system)?;
     if rustix::process::geteuid().is_root() {
-        let user = call.policy.user_for(call.job.id);
+        let user = call.policy.user_for(&call.job);
         std::os::unix::fs::chown(path, Some(user), Some(user)).map_err(Error::system)?;
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
@@ -140,7 +136,8 @@ fn listen(path: &Path, call: &Call) -> Result<UnixListener> {
 }
 
 /// All that the script's shell starts with; the script exports the job's variables itself.
-fn shell_environment() -> BTreeMap<String, String> {
+fn shell_environment(has_driver: bool) -> BTreeMap<String, String> {
+    let driver = [("DYNO_SOCKET", "/run/dyno/socket"), ("DYNO_EXPORTS", "/run/dyno/exports")];
     [
         ("PATH", "/run/dyno/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOME", "/home/job"),
@@ -150,10 +147,9 @@ fn shell_environment() -> BTreeMap<String, String> {
         ("LANG", "C.UTF-8"),
         ("TMPDIR", "/tmp"),
         ("BASH_ENV", "/run/dyno/prelude.sh"),
-        ("DYNO_SOCKET", "/run/dyno/socket"),
-        ("DYNO_EXPORTS", "/run/dyno/exports"),
     ]
     .into_iter()
+    .chain(driver.into_iter().filter(|_| has_driver))
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect()
 }

@@ -80,6 +80,8 @@ fn start(worker: &WorkerSpec) -> Result<Child, Error> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // A signal to the driver's group cancels the run; the worker ends with its orders.
+        .process_group(0)
         .kill_on_drop(true);
     if let Some(user) = worker.user {
         // Root's further groups are dropped with its uid.

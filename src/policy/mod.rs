@@ -35,7 +35,7 @@ pub use profile::{
 pub use task::{Task, VariableValue, VariableWrite};
 pub use template::Template;
 
-use crate::job::JobId;
+use crate::job::Job;
 use recipe::{Library, Recipe};
 
 /// Where the policy is when nobody says.
@@ -164,9 +164,12 @@ impl Default for UidRange {
 }
 
 impl UidRange {
-    /// Returns the uid that a job starts with; two jobs can meet, which is the executor's to see.
-    pub fn user_for(self, job: JobId) -> u32 {
-        let offset = job.0 % u64::from(self.count.max(1));
+    /// Returns the uid that scripts of a project have: one for its protected refs, one for all
+    /// others. Jobs of one project share their caches and so have one owner; their namespaces keep
+    /// them apart.
+    pub fn user_for(self, project: u64, is_protected: bool) -> u32 {
+        let number = project.wrapping_mul(2).wrapping_add(u64::from(is_protected));
+        let offset = number % u64::from(self.count.max(1));
         self.first.saturating_add(u32::try_from(offset).unwrap_or(0))
     }
 }
@@ -188,8 +191,8 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, Problems> {
 
 impl Policy {
     /// Returns the uid that a job starts with; two jobs can meet, which is the executor's to see.
-    pub fn user_for(&self, job: JobId) -> u32 {
-        self.users.user_for(job)
+    pub fn user_for(&self, job: &Job) -> u32 {
+        self.users.user_for(job.project_id, job.is_protected)
     }
 
     /// Returns the recipes that a profile grants, in its order.
@@ -227,8 +230,9 @@ mod tests {
     #[test]
     fn a_job_starts_with_a_uid_of_the_range() {
         let users = UidRange { first: 2_100_000, count: 10 };
-        assert_eq!(users.user_for(JobId(4711)), 2_100_001);
-        assert_eq!(users.user_for(JobId(u64::MAX)), 2_100_005);
+        assert_eq!(users.user_for(4711, false), 2_100_002);
+        assert_eq!(users.user_for(4711, true), 2_100_003);
+        assert_eq!(users.user_for(u64::MAX, true), 2_100_005);
     }
 
     #[test]

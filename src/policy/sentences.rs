@@ -199,7 +199,7 @@ mod tests {
         On cluster `staging` a job may read all but Secrets in `acme`.
         It is for projects `vmware-cloud-advocacy/*`, on protected refs, on a runner registered with `--tags cluster,kubernetes,production`.
         Scripts run in a sandbox without network, at most 2GiB of memory, 512 processes, 4096 open files a process.
-        Images that are answered natively: `bitnami/kubectl*`, `registry.k8s.io/kubectl*`, `*/kubectl`, `*/kubectl:*`, `alpine/k8s*` (recipe kubectl).
+        Images that are answered natively: `bitnami/kubectl*`, `registry.k8s.io/kubectl*`, `*/kubectl`, `*/kubectl:*`, `*/kubectl@*`, `*/k8s-kubectl*`, `alpine/k8s*` (recipe kubectl).
         It allows no load.
         It grants no metric source.
         On cluster `production` a job may read, create, change and delete in `{{ user.login }}`, `shop-*`, pods held to the baseline level, acting as `gitlab:project:{{ project.id }}`.

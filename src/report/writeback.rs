@@ -102,7 +102,7 @@ impl fmt::Display for Value {
 #[derive(Debug, Clone)]
 pub struct Writeback {
     key: String,
-    exports: Option<PathBuf>,
+    export: Option<PathBuf>,
     gitlab_env: Option<PathBuf>,
     folder: Folder,
 }
@@ -116,7 +116,7 @@ impl Writeback {
         check_name(key)?;
         Ok(Self {
             key: key.to_owned(),
-            exports: vars.filled("DYNO_EXPORTS").map(PathBuf::from),
+            export: vars.filled("DYNO_EXPORT_FILE").map(PathBuf::from),
             gitlab_env: vars.filled("GITLAB_ENV").map(PathBuf::from),
             folder,
         })
@@ -128,14 +128,14 @@ impl Writeback {
     /// # Errors
     /// With every place that does not hold the value now.
     pub fn write(&self, value: Value) -> Result<(), Vec<Error>> {
-        let exports = self.exports.as_deref().map(|folder| export(folder, &self.key, value));
+        let export = self.export.as_deref().map(|file| add_export(file, &self.key, value));
         let env = self.gitlab_env.as_deref().map(|path| set_line(path, &self.key, value));
         let dotenv = self
             .folder
             .merge_dotenv(&[(self.key.clone(), value.to_string())])
             .map_err(Error::Report);
         let errors: Vec<Error> =
-            [exports, env, Some(dotenv)].into_iter().flatten().filter_map(Result::err).collect();
+            [export, env, Some(dotenv)].into_iter().flatten().filter_map(Result::err).collect();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 }
@@ -158,16 +158,14 @@ pub fn check_name(key: &str) -> Result<(), Error> {
     }
 }
 
-/// Writes `KEY.sh`, which the shell functions read after each command.
-fn export(folder: &Path, key: &str, value: Value) -> Result<(), Error> {
-    let path = folder.join(format!("{key}.sh"));
+/// Adds to the file that the shell function of this call reads after it.
+fn add_export(file: &Path, key: &str, value: Value) -> Result<(), Error> {
     let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file)?;
         // Both the name (checked) and the value (one of two words) need no quotes.
-        writeln!(file, "export {key}={value}")?;
-        file.persist(&path).map_err(|error| error.error)
+        writeln!(file, "export {key}={value}")
     };
-    write().map(drop).map_err(|source| Error::Write { path, source })
+    write().map_err(|source| Error::Write { path: file.to_owned(), source })
 }
 
 /// Sets a line `KEY=VALUE`: in place of an earlier one of that key, else at the end. The file
@@ -204,7 +202,7 @@ mod tests {
         let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
         std::fs::create_dir(root.path().join("exports")).unwrap();
         let vars = BTreeMap::from([
-            ("DYNO_EXPORTS".to_owned(), path("exports")),
+            ("DYNO_EXPORT_FILE".to_owned(), path("exports/1.sh")),
             ("GITLAB_ENV".to_owned(), path("env")),
         ]);
         let folder = Folder::create(&root.path().join("report")).unwrap();
@@ -220,11 +218,9 @@ mod tests {
         writeback.write(Value::Failed).unwrap();
         assert_eq!(read("env"), "abcd=1\nB=2\nabc=failed\n");
         writeback.write(Value::Passed).unwrap();
-        assert_eq!(read("exports/abc.sh"), "export abc=passed\n");
+        assert!(read("exports/1.sh").ends_with("export abc=passed\n"));
         assert_eq!(read("env"), "abcd=1\nB=2\nabc=passed\n");
         assert_eq!(read("report/dyno.env"), "abc=passed\n");
-        let left = std::fs::read_dir(root.path().join("exports")).unwrap().count();
-        assert_eq!(left, 1, "no half-written file stays");
     }
 
     #[test]
@@ -233,7 +229,7 @@ mod tests {
         std::fs::remove_dir(root.path().join("exports")).unwrap();
         let errors = writeback.write(Value::Failed).unwrap_err();
         assert_eq!(errors.len(), 1);
-        assert!(errors[0].to_string().contains("exports/abc.sh"), "{}", errors[0]);
+        assert!(errors[0].to_string().contains("exports/1.sh"), "{}", errors[0]);
         assert!(root.path().join("env").exists());
     }
 

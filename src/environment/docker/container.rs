@@ -25,7 +25,7 @@ use crate::environment::{Error, owner};
 
 /// The labels by which what belongs to a job is found.
 pub const JOB: &str = "dyno.job";
-/// Whose life the job's is: [`owner::identity`].
+/// Whose life the job's is: [`owner::written`].
 pub const OWNER: &str = "dyno.owner";
 /// Which driver's it is: its state folder.
 pub const STATE: &str = "dyno.state";
@@ -87,10 +87,13 @@ fn make_folder(spec: &Spec) -> Result<(), Error> {
             .and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)))
             .map_err(Error::file("write", path))
     };
+    let jobs = folder.parent().unwrap_or(folder);
+    let lock = owner::lock(jobs).map_err(Error::file("lock", jobs))?;
     make(folder, 0o700)?;
-    let owner = owner::identity(spec.owner).ok_or_else(|| owner::none(spec.owner))?;
-    write(&folder.join("driver"), &owner, 0o600)?;
     write(&folder.join(MARK), &spec.socket.display().to_string(), 0o600)?;
+    let owner = owner::written(spec.owner, spec.runner_folder.as_deref());
+    write(&folder.join("driver"), &owner.ok_or_else(|| owner::none(spec.owner))?, 0o600)?;
+    drop(lock);
     let run = folder.join("run");
     for (part, mode) in [
         (folder.join(Which::Job.folder()), 0o711),
@@ -120,7 +123,7 @@ pub fn labels(spec: &Spec) -> HashMap<String, String> {
     let state = spec.folder.parent().and_then(Path::parent).unwrap_or(&spec.folder);
     [
         (JOB, spec.name.clone()),
-        (OWNER, owner::identity(spec.owner).unwrap_or_default()),
+        (OWNER, owner::written(spec.owner, spec.runner_folder.as_deref()).unwrap_or_default()),
         (STATE, state.display().to_string()),
     ]
     .into_iter()

@@ -63,12 +63,14 @@ fn fine(answer: Result<(), Answer>) -> Result<(), Answer> {
 }
 
 fn remove_folder(folder: &Path) -> Result<(), Error> {
+    let owner = fs::read_to_string(folder.join("driver")).unwrap_or_default();
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::file("remove", folder)(error))
+            return Err(Error::file("remove", folder)(error));
         }
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) | Err(_) => {}
     }
+    owner::remove_runners_folder(&owner).map_err(Error::process("remove the runner's folder"))
 }
 
 /// A job whose owner is gone, and the daemon that has what is left of it.
@@ -133,7 +135,25 @@ async fn by_label(engine: &Docker, state: &Path) -> Result<BTreeMap<String, Stri
         .collect())
 }
 
-/// Ends and removes a dead job.
+/// Ends and removes a job if it is dead still; false when it is not.
+///
+/// # Errors
+/// When something of it cannot be ended or removed.
+pub async fn reap(state: &Path, leftover: &Leftover) -> Result<bool, Error> {
+    let jobs = state.join("jobs");
+    let _lock = owner::lock(&jobs).map_err(Error::file("lock", &jobs))?;
+    let owner = fs::read_to_string(jobs.join(&leftover.name).join("driver"));
+    if owner.is_ok_and(|owner| owner::lives(&owner)) {
+        return Ok(false);
+    }
+    remove(state, leftover).await?;
+    Ok(true)
+}
+
+/// Ends and removes a job.
+///
+/// # Errors
+/// When something of it cannot be ended or removed.
 pub async fn remove(state: &Path, leftover: &Leftover) -> Result<(), Error> {
     let engine = engine::connect(&leftover.socket).await?;
     clear_engine(&engine, &leftover.name).await?;

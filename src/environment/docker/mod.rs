@@ -26,7 +26,7 @@ use crate::environment::{Environment, Error, Script, ScriptEnd};
 
 pub use auth::Auths;
 pub use hold::hold;
-pub use leftovers::{leftovers, of, remove};
+pub use leftovers::{leftovers, of, reap, remove};
 pub use spec::{Image, Limits, Network, Pull, Service, Spec};
 
 /// A job's containers, live.

@@ -32,6 +32,8 @@ pub struct Spec {
     pub gitlab: Option<String>,
     /// The process whose life is the job's: the runner, the driver's parent.
     pub owner: u32,
+    /// The folder that the runner keeps for the job, and removes with it.
+    pub runner_folder: Option<PathBuf>,
     /// The dyno program on the host.
     pub program: PathBuf,
     /// Further names of dyno inside: `kubectl`, `locust`.

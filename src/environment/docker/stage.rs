@@ -28,6 +28,9 @@ const COMING: Duration = Duration::from_secs(20);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// What a shell says of a command that was killed.
+const KILLED: i32 = 137;
+
 /// What is left for the daemon's own stop after the grace.
 const STOPPING: Duration = Duration::from_secs(5);
 
@@ -90,7 +93,6 @@ pub async fn run(
     };
     if let Ok(peer) = stream.peer_cred() {
         adopt(&io::stdout(), peer.uid(), peer.gid());
-        adopt(&io::stderr(), peer.uid(), peer.gid());
     }
     hand_over(&stream, &order, &text).await.map_err(Error::process("hand the script over"))?;
     let done = tokio::select! {
@@ -103,7 +105,7 @@ pub async fn run(
     };
     match done.map_err(Error::process("watch the container"))? {
         Some(Done { code: 0, .. }) => Ok(ScriptEnd::Exited(0)),
-        Some(Done { is_out_of_memory: true, .. }) => Ok(ScriptEnd::OutOfMemory),
+        Some(Done { code: KILLED, is_out_of_memory: true }) => Ok(ScriptEnd::OutOfMemory),
         Some(Done { code, .. }) => Ok(ScriptEnd::Exited(code)),
         None => lost(&engine, spec, which).await,
     }
@@ -271,8 +273,9 @@ fn adopt(output: &impl AsFd, uid: u32, gid: u32) {
 
 async fn hand_over(stream: &UnixStream, order: &Order, script: &OwnedFd) -> io::Result<()> {
     let bytes = order::frame(order)?;
-    let (out, err) = (io::stdout(), io::stderr());
-    let fds: [BorrowedFd<'_>; 3] = [script.as_fd(), out.as_fd(), err.as_fd()];
+    // One stream: what a command says of its failure stays behind what it printed before.
+    let out = io::stdout();
+    let fds: [BorrowedFd<'_>; 3] = [script.as_fd(), out.as_fd(), out.as_fd()];
     let n_sent = loop {
         stream.writable().await?;
         match stream.try_io(tokio::io::Interest::WRITABLE, || {

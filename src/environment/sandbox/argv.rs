@@ -224,6 +224,7 @@ mod tests {
             folders: vec!["/opt/jdk".into()],
             user: Some(100_000),
             owner: 1,
+            runner_folder: None,
             program: "/usr/local/bin/dyno".into(),
             names: Vec::new(),
             runner: None,

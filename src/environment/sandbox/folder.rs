@@ -39,9 +39,13 @@ pub fn make(spec: &Spec) -> Result<(), Error> {
     }
     // The job's user passes through to its parts. Whatever it may read has a parent of this mode.
     let mode = if spec.user.is_some() { 0o711 } else { 0o700 };
+    // Nobody may take a folder for a dead job's that does not say yet whose it is.
+    let jobs = folder.parent().unwrap_or(folder);
+    let lock = owner::lock(jobs).map_err(Error::file("lock", jobs))?;
     make_folder(folder, mode)?;
-    let owner = owner::identity(spec.owner).ok_or_else(|| owner::none(spec.owner))?;
-    write(&folder.join("driver"), &owner, 0o600)?;
+    let owner = owner::written(spec.owner, spec.runner_folder.as_deref());
+    write(&folder.join("driver"), &owner.ok_or_else(|| owner::none(spec.owner))?, 0o600)?;
+    drop(lock);
     for (part, _) in PARTS {
         let part = folder.join(part);
         make_folder(&part, 0o700)?;
@@ -83,6 +87,21 @@ pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
 fn give(path: &Path, user: Option<u32>) -> Result<(), Error> {
     user.map_or(Ok(()), |user| chown(path, Some(user), Some(user)))
         .map_err(Error::file("give away", path))
+}
+
+/// Makes the job's parts its own again: a script may have closed them to itself.
+pub fn open_parts(spec: &Spec) -> Result<(), Error> {
+    for (part, _) in PARTS {
+        let part = spec.folder.join(part);
+        match fs::set_permissions(&part, Permissions::from_mode(0o700)) {
+            // What is missing is told by whoever needs it.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::file("open", part)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn make_cache(spec: &Spec) -> Result<(), Error> {

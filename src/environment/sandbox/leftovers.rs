@@ -15,7 +15,7 @@ const BEING_MADE: Duration = Duration::from_mins(1);
 pub fn leftovers(state: &Path) -> Vec<String> {
     let jobs = fs::read_dir(state.join("jobs")).into_iter().flatten().flatten();
     let mut names: Vec<_> = jobs
-        .filter(|job| is_dead(&job.path()))
+        .filter(|job| job.path().is_dir() && is_dead(&job.path()))
         .filter_map(|job| job.file_name().into_string().ok())
         .collect();
     names.sort();
@@ -27,11 +27,28 @@ fn is_dead(folder: &Path) -> bool {
     if folder.join("docker").exists() {
         return false;
     }
-    if let Ok(owner) = fs::read_to_string(folder.join("driver")) {
+    if let Ok(owner) = fs::read_to_string(folder.join("driver"))
+        && !owner.is_empty()
+    {
         return !owner::lives(&owner);
     }
     let age = fs::symlink_metadata(folder).and_then(|folder| folder.modified());
     age.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > BEING_MADE))
+}
+
+/// Ends and removes a job under `state` if it is dead still; false when it is not, or gone.
+///
+/// # Errors
+/// When something of it cannot be ended or removed.
+pub async fn reap(state: &Path, name: &str) -> Result<bool, Error> {
+    let jobs = state.join("jobs");
+    let _lock = owner::lock(&jobs).map_err(Error::file("lock", &jobs))?;
+    let folder = jobs.join(name);
+    if !folder.exists() || !is_dead(&folder) {
+        return Ok(false);
+    }
+    remove(state, name).await?;
+    Ok(true)
 }
 
 /// Ends and removes one job under `state`; nothing to remove is fine.
@@ -60,5 +77,7 @@ pub async fn remove_folder(folder: &Path) -> Result<(), Error> {
         }
         groups.remove().map_err(Error::file("remove the groups of", file))?;
     }
-    tree::remove(folder).map_err(Error::file("remove", folder))
+    let owner = fs::read_to_string(folder.join("driver")).unwrap_or_default();
+    tree::remove(folder).map_err(Error::file("remove", folder))?;
+    owner::remove_runners_folder(&owner).map_err(Error::process("remove the runner's folder"))
 }

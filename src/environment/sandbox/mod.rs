@@ -7,6 +7,7 @@ mod spec;
 mod folder;
 mod etc;
 mod argv;
+mod seccomp;
 mod run;
 mod enter;
 mod inside;
@@ -25,7 +26,7 @@ use crate::environment::{Environment, Error, Script, ScriptEnd};
 pub use check::check;
 pub use enter::enter;
 pub use inside::inside;
-pub use leftovers::{leftovers, remove};
+pub use leftovers::{leftovers, reap, remove};
 pub use spec::{File, Limits, Network, Spec};
 
 /// A sandbox, live.

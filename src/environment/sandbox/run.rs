@@ -29,11 +29,14 @@ use crate::environment::sandbox::check;
 use crate::environment::sandbox::enter::Entry;
 use crate::environment::sandbox::process::{Process, terminate_all};
 use crate::environment::sandbox::spec::{Network, Spec};
-use crate::environment::sandbox::{etc, folder};
+use crate::environment::sandbox::{etc, folder, seccomp};
 use crate::environment::{Error, Script, ScriptEnd};
 
 /// How long the kernel may take to clear away a sandbox whose first process was killed.
 const CLEARING: Duration = Duration::from_secs(10);
+
+/// What a shell says of a command that was killed.
+const KILLED: i32 = 137;
 
 /// A process that is started gets every descriptor that is open for it: one start at a time.
 pub static STARTING: Mutex<()> = Mutex::new(());
@@ -56,7 +59,8 @@ pub async fn run(
     let is_short_of_memory = groups.memory_kills() > kills_before;
     match (live.told.exit_code, status.code()) {
         (Some(0), _) => Ok(ScriptEnd::Exited(0)),
-        (_, _) if is_short_of_memory => Ok(ScriptEnd::OutOfMemory),
+        // A script that goes on after the loss ends as it says.
+        (Some(KILLED), _) if is_short_of_memory => Ok(ScriptEnd::OutOfMemory),
         (Some(code), _) => Ok(ScriptEnd::Exited(code)),
         (None, Some(_)) => Err(check::refusal()),
         (None, None) => Err(Error::Lost { status: status.to_string() }),
@@ -82,6 +86,7 @@ fn start(spec: &Spec, script: &Script<'_>, groups: &Groups) -> Result<Live, Erro
         adopt(&io::stdout(), user);
         adopt(&io::stderr(), user);
     }
+    folder::open_parts(spec)?;
     let processes = spec.limits.processes.filter(|_| groups.pids.is_none());
     let start = Start { listen, processes };
     let arguments = argv::arguments(spec, &Host::look(spec), script, &start);
@@ -118,19 +123,25 @@ fn spawn(
     let cannot = |error: rustix::io::Errno| Error::process("prepare a start")(error.into());
     let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let arguments = sheet(arguments).map_err(Error::process("write bubblewrap's arguments"))?;
+    let filter = nameless(&seccomp::filter()).map_err(Error::process("write the filter"))?;
     let (reader, writer) = pipe_with(PipeFlags::empty()).map_err(cannot)?;
     fcntl_setfd(&reader, FdFlags::CLOEXEC).map_err(cannot)?;
     let number = |fd: &OwnedFd| OsString::from(fd.as_raw_fd().to_string());
     entry.command = vec![bubblewrap.into(), "--args".into(), number(&arguments)];
+    entry.command.extend(["--seccomp".into(), number(&filter)]);
     entry.command.extend(["--json-status-fd".into(), number(&writer), "--".into()]);
     entry.command.extend(command);
     // In a group of its own, so that the runner's signals reach the driver only. With no environment:
     // the job's must not rule bubblewrap's loader outside the sandbox.
+    let output = io::stdout().as_fd().try_clone_to_owned().map(Stdio::from);
+    let output = output.map_err(Error::process("share the output"))?;
     let child = Command::new(&spec.program)
         .args(entry.arguments())
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::from(stdin))
+        // One stream: what a command says of its failure stays behind what it printed before.
+        .stderr(output)
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
@@ -146,6 +157,11 @@ fn sheet(arguments: Vec<OsString>) -> io::Result<OwnedFd> {
         text.extend(argument.into_vec());
         text.push(0);
     }
+    nameless(&text)
+}
+
+/// A file without a name, to be read from its start.
+fn nameless(text: &[u8]) -> io::Result<OwnedFd> {
     let file = memfd_create("dyno", MemfdFlags::empty())?;
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {

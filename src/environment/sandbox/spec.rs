@@ -24,6 +24,8 @@ pub struct Spec {
     /// The process whose life is the job's: the runner, the driver's parent. When it is gone, what
     /// is left of the job is a leftover.
     pub owner: u32,
+    /// The folder that the runner keeps for the job, and removes with it.
+    pub runner_folder: Option<PathBuf>,
     /// The dyno program on the host.
     pub program: PathBuf,
     /// Further names of dyno inside: `kubectl`, `locust`.

@@ -47,6 +47,7 @@ pub fn spec(call: &Call, rule: &DockerRule, image: &str) -> Result<environment::
         auths: auths(rule, &job.variables, &job.credentials)?,
         gitlab: call.policy.gitlab.as_ref().and_then(GitlabSpec::address).map(|(host, _)| host),
         owner: call.parent.id(),
+        runner_folder: call.contract.runners_folder(),
         program: own_program(),
         names: vec!["kubectl".to_owned(), "locust".to_owned()],
         runner: call.parent.runner_program(),

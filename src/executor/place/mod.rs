@@ -6,7 +6,7 @@ mod docker;
 use crate::environment::Spec;
 use crate::error::{Error, Result};
 use crate::policy::recipe::{self, Recipe};
-use crate::policy::{DockerRule, Profile, SandboxRule};
+use crate::policy::{DockerRule, NetworkRule, Profile, SandboxRule};
 use crate::unit::Size;
 
 use super::call::Call;
@@ -73,9 +73,29 @@ impl<'a> Place<'a> {
 
     /// What the job log says of it.
     pub fn describe(self, call: &Call) -> String {
-        match self {
+        let mut text = match self {
             Self::Sandbox(rule, recipe) => sandbox::describe(call, rule, recipe),
             Self::Docker(rule, _) => docker::describe(rule),
+        };
+        let has_network = match self {
+            Self::Sandbox(..) => !self.is_relayed(),
+            Self::Docker(rule, _) => rule.has_network,
+        };
+        if !has_network && call.policy.gitlab.is_none() {
+            text.push_str(
+                "\u{1b}[0;33mWARNING: the policy names no GitLab, so git, cache and artifact stages of \
+                 this job reach none: the platform team can add `gitlab: { url: … }`.\u{1b}[0;m\n",
+            );
+        }
+        text
+    }
+
+    /// True where git, cache and artifact stages reach GitLab through the driver alone.
+    pub fn is_relayed(self) -> bool {
+        match self {
+            Self::Sandbox(rule, _) => rule.network == NetworkRule::None,
+            // The helper has no network, whatever the job's own container reaches.
+            Self::Docker(..) => true,
         }
     }
 }

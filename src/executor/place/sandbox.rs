@@ -31,13 +31,14 @@ pub fn spec(call: &Call, rule: &SandboxRule, recipe: Option<&Recipe>) -> environ
             grace: rule.grace,
         },
         folders: rule.folders.clone(),
-        user: rustix::process::geteuid().is_root().then(|| call.policy.user_for(call.job.id)),
+        user: rustix::process::geteuid().is_root().then(|| call.policy.user_for(&call.job)),
         program: own_program(),
         names: vec!["kubectl".to_owned(), "locust".to_owned()],
         runner: call.parent.runner_program(),
         files: recipe.map(|recipe| recipe.files.clone()).unwrap_or_default(),
         prelude: prelude(recipe),
         owner: call.parent.id(),
+        runner_folder: call.contract.runners_folder(),
     }))
 }
 

@@ -71,6 +71,7 @@ impl Bench {
             folders: Vec::new(),
             user: (driver == Driver::Root).then_some(JOB),
             owner: std::process::id(),
+            runner_folder: None,
             program: place.join("dyno"),
             names: vec!["kubectl".to_owned(), "locust".to_owned()],
             runner: None,

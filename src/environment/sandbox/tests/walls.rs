@@ -27,6 +27,19 @@ fn a_job_without_network_has_its_own_loopback_only() {
 }
 
 #[test]
+fn the_kernels_keyrings_are_closed() {
+    as_both(|bench| async move {
+        bench.prepare().await;
+        // keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0), and an ordinary call beside it.
+        let script = "python3 -c 'import ctypes, os, platform
+libc = ctypes.CDLL(None, use_errno=True)
+number = {\"x86_64\": 250, \"aarch64\": 219}[platform.machine()]
+print(libc.syscall(number, 0, -3, 0), os.strerror(ctypes.get_errno()), os.getpid() > 0)'";
+        assert_eq!(bench.run(script).await.said, "-1 Function not implemented True\n");
+    });
+}
+
+#[test]
 fn a_job_has_no_capabilities_and_cannot_get_any() {
     as_both(|bench| async move {
         bench.prepare().await;
