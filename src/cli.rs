@@ -30,6 +30,8 @@ struct Cli {
 enum Verb {
     /// Drive load at a target and judge what the client saw
     Load(command::load::Args),
+    /// Make a plan from an HTTP archive, a list of URLs, curl lines or an OpenAPI description
+    Import(command::import::Args),
     /// Judge what the infrastructure did during a load
     Gate(command::gate::Args),
     /// Answer as the pod inspector did: settings from the environment, verdict into a variable
@@ -159,6 +161,7 @@ async fn perform(verb: Verb) -> u8 {
         Verb::Prepare(args) => return command::prepare::run(args, vars, streams).await,
         Verb::Run(args) => return command::run::run(args, vars, streams).await,
         Verb::Cleanup(args) => return command::cleanup::run(args, vars, streams).await,
+        Verb::Import(args) => command::import::run(&args, streams),
         Verb::Load(args) => command::load::run(args, vars, streams).await,
         Verb::Gate(args) => command::gate::run(args, vars, streams).await,
         Verb::Inspect => command::inspect::run(vars, streams).await,

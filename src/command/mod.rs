@@ -6,6 +6,7 @@ pub mod run;
 pub mod cleanup;
 pub mod gc;
 pub mod load;
+pub mod import;
 pub mod gate;
 pub mod inspect;
 pub mod kubectl;

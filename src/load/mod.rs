@@ -37,6 +37,7 @@ mod event;
 mod coordinate;
 mod worker;
 pub mod locust;
+pub mod import;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,6 @@ pub use file::{FeedFile, JourneyFile, ModelFile, StepFile};
 pub use limit::{LimitResult, millis};
 pub use model::{ONCE, Preset};
 pub use plan::{Overrides, Pins, Plan, Written};
-pub use summary::{CheckCount, Endpoint, Latency, Requests, StageSummary, Summary};
+pub use summary::{CheckCount, Endpoint, Latency, Point, Requests, StageSummary, Summary};
 pub use trace::{Exchange, Traced};
 pub use worker::worker;

@@ -1,6 +1,6 @@
 //! The engine against servers on loopback, worker and coordinator in one process.
 
-mod support;
+pub mod support;
 mod plans;
 mod journeys;
 mod hostile;
