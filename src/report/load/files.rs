@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::chart;
 use crate::load::{Latency, Summary};
 use crate::report::junit::{Case, Outcome, Suite};
 use crate::report::{Error, Folder};
@@ -32,6 +33,7 @@ pub fn write(folder: &Folder, summary: &Summary) -> Result<Option<String>, Error
     let text = serde_json::to_string_pretty(summary).unwrap_or_default() + "\n";
     folder.write(FILE, text.as_bytes())?;
     folder.write("load-performance.json", format!("{:#}\n", performance(summary)).as_bytes())?;
+    folder.write("load.csv", chart::csv(summary).as_bytes())?;
     folder.write("metrics.txt", metrics(summary).as_bytes())?;
     folder.merge_dotenv(&variables(summary))?;
     folder.merge_junit(&suite(summary))

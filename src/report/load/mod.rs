@@ -1,5 +1,6 @@
 //! The load as it is told: the job log while it goes on, and the report files at its end.
 
+mod chart;
 mod walk;
 mod teller;
 mod table;

@@ -72,6 +72,7 @@ pub fn block(summary: &Summary) -> String {
     let _ = writeln!(text, "--- load: {} ---", summary.verdict);
     if summary.requests.count > 0 {
         push_table(&mut text, summary);
+        text.push_str(&super::chart::p95(summary));
     }
     for error in summary.errors.iter().take(10) {
         let _ = writeln!(text, "{:>8} x {}", error.count, printable(&error.text));
