@@ -9,6 +9,7 @@ mod variables;
 mod build;
 mod dotenv;
 mod snapshot;
+mod changed;
 mod coordinator;
 mod describe;
 mod schedule;
@@ -138,9 +139,11 @@ pub async fn read(options: &Options, temp: &Path, vars: &dyn Vars) -> Result<Rea
         config_path: file.strip_prefix(&folder).unwrap_or(&file).display().to_string(),
         created_at: run::now(),
     };
+    let changed = changed::find(&git, &folder, &pipeline.snapshot, &pipeline.source).await;
     let setting = Setting {
         folder,
         predefined: pipeline.predefined(),
+        changed,
         project: options.variables.iter().map(|given| given.variable.clone()).collect(),
     };
     let plan = plan::read(&merged, &setting).map_err(file::Error::Wrong)?;
@@ -161,7 +164,9 @@ impl Ready {
                 continue;
             }
             return Err(Error::Asked(if self.plan.left_out.contains(name) {
-                format!("job `{name}` is left out of this pipeline by its rules")
+                format!(
+                    "job `{name}` is left out of this pipeline by its rules (`rules:`, `only:` or `except:`)"
+                )
             } else {
                 let all: Vec<&str> = self.plan.jobs.iter().map(|job| job.name.as_str()).collect();
                 format!("there is no job `{name}`; there are {}", all.join(", "))

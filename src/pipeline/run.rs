@@ -119,14 +119,17 @@ impl<'a> Run<'a> {
             if !named && !setup.selected.is_empty() {
                 continue;
             }
-            match &job.unable {
-                Some(why) => self.end(at, State::Skipped, why),
-                None if job.when == When::Manual && !named => {
+            match (&job.unable, &job.held) {
+                (Some(why), _) => self.end(at, State::Skipped, why),
+                (None, Some(why)) if !named => {
+                    self.end(at, State::Skipped, &format!("{why}: name it to run it"));
+                }
+                (None, _) if job.when == When::Manual && !named => {
                     let is_blocking = !job.allow_failure.forgives(None);
                     let state = if is_blocking { State::Blocking } else { State::Manual };
                     self.end(at, state, "manual: name the job to run it");
                 }
-                None => self.set(at, State::Waiting),
+                (None, _) => self.set(at, State::Waiting),
             }
         }
     }

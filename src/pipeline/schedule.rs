@@ -140,6 +140,7 @@ mod tests {
             timeout: Duration::from_mins(1),
             environment: None,
             tags: Vec::new(),
+            held: None,
             unable: None,
         }
     }

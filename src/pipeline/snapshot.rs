@@ -89,7 +89,8 @@ impl Git {
         command
     }
 
-    async fn run(&self, arguments: &[&str], extra: &[(&str, &str)]) -> Result<String, Error> {
+    /// Runs git to its end; returns what it printed.
+    pub async fn run(&self, arguments: &[&str], extra: &[(&str, &str)]) -> Result<String, Error> {
         let mut command = self.command(arguments);
         command.envs(extra.iter().copied());
         let output = command.output().await.map_err(Error::Start)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::pipeline::plan::only::{self, Verdict};
 use crate::pipeline::plan::parallel::Instance;
 use crate::pipeline::plan::reader::Reader;
 use crate::pipeline::plan::rules::{self, Decision, expand_with};
@@ -20,6 +21,8 @@ const KNOWN: &[&str] = &[
     "stage",
     "variables",
     "rules",
+    "only",
+    "except",
     "when",
     "needs",
     "dependencies",
@@ -49,7 +52,7 @@ const SILENT: &[&str] = &[
 ];
 
 /// Keywords of GitLab that would change something and are not done here.
-const UNDONE: &[&str] = &["only", "except", "release", "secrets", "id_tokens", "hooks", "identity"];
+const UNDONE: &[&str] = &["release", "secrets", "id_tokens", "hooks", "identity"];
 
 /// What a job is read with.
 pub struct Around<'a> {
@@ -59,6 +62,8 @@ pub struct Around<'a> {
     pub global: &'a [Variable],
     /// The stages.
     pub stages: &'a [String],
+    /// True with `workflow: rules:`.
+    pub has_workflow: bool,
 }
 
 /// Reads a job; `None` when its rules leave it out.
@@ -74,16 +79,7 @@ pub fn read(
     let mut variables = variables(reader, node, around);
     merge(&mut variables, instance.variables.clone());
     let in_force = in_force(&around.setting.predefined, &variables, &around.setting.project);
-    let n_wrong = reader.wrong.len();
-    let decision = match node.get("rules") {
-        None => Decision::default(),
-        Some(rules) => match rules::decide(reader, rules, &in_force, &around.setting.folder) {
-            Some(decision) => decision,
-            // With a mistake in the rules the rest is read all the same: it may have more.
-            None if reader.wrong.len() > n_wrong => Decision::default(),
-            None => return None,
-        },
-    };
+    let (decision, held) = decide(reader, entry, &in_force, around)?;
     merge(&mut variables, decision.variables.clone());
     let in_force = self::in_force(&around.setting.predefined, &variables, &around.setting.project);
     let (when, allow_failure) = when(reader, node, &decision)?;
@@ -117,8 +113,41 @@ pub fn read(
             .map_or(Duration::from_hours(1), |n| reader.span(n, "`timeout:`")),
         environment: environment(reader, node, &in_force),
         tags: tags.iter().map(|tag| expand_with(&in_force, tag)).collect(),
+        held,
         unable: node.get("trigger").map(|_| "starts another pipeline (`trigger:`)".to_owned()),
     })
+}
+
+/// What `rules:`, else `only:` and `except:` say, and what holds the job back; `None` when they
+/// leave it out.
+fn decide(
+    reader: &mut Reader,
+    entry: &Entry,
+    in_force: &[Variable],
+    around: &Around<'_>,
+) -> Option<(Decision, Option<String>)> {
+    let node = &entry.node;
+    let n_wrong = reader.wrong.len();
+    let (decision, held) = if let Some(rules) = node.get("rules") {
+        let old = ["only", "except"].iter().find(|key| node.get(key).is_some());
+        if let Some(key) = old {
+            let name = &entry.key;
+            let text = format!("job `{name}` has `{key}:` beside `rules:`, GitLab refuses that");
+            reader.wrong(&entry.place, text);
+        }
+        (rules::decide(reader, rules, in_force, around.setting), None)
+    } else {
+        let (setting, has_workflow) = (around.setting, around.has_workflow);
+        let around = only::Around { setting, variables: in_force, has_workflow };
+        match only::decide(reader, node, &around) {
+            Verdict::In => (Some(Decision::default()), None),
+            Verdict::Out => (None, None),
+            Verdict::Unknown(why) => (Some(Decision::default()), Some(why)),
+        }
+    };
+    // With a mistake in the rules the rest is read all the same: it may have more.
+    let decision = decision.or_else(|| (reader.wrong.len() > n_wrong).then(Decision::default));
+    decision.map(|decision| (decision, held))
 }
 
 fn check_keywords(reader: &mut Reader, entry: &Entry) {

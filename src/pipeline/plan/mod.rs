@@ -2,7 +2,9 @@
 
 mod condition;
 mod reader;
+mod changes;
 mod rules;
+mod only;
 mod parts;
 mod parallel;
 mod job;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 pub use read::read;
 
+use crate::pipeline::changed::Changed;
 use crate::pipeline::response::{Artifact, Image, Variable};
 use crate::pipeline::yaml::Remark;
 
@@ -23,6 +26,8 @@ pub struct Setting {
     pub folder: PathBuf,
     /// GitLab's variables that are known when a pipeline is made.
     pub predefined: Vec<Variable>,
+    /// What a push would change; `None` where there is nothing to compare with.
+    pub changed: Option<Changed>,
     /// The project's variables: they outrank the file's.
     pub project: Vec<Variable>,
 }
@@ -183,6 +188,8 @@ pub struct Job {
     pub environment: Option<Environment>,
     /// Its tags, expanded: they choose the runner.
     pub tags: Vec<String>,
+    /// Why it runs only where it is named: nobody here can tell whether it belongs to the pipeline.
+    pub held: Option<String>,
     /// Why it cannot be run here (`trigger:`).
     pub unable: Option<String>,
 }

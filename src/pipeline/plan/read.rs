@@ -17,7 +17,8 @@ pub fn read(merged: &Merged, setting: &Setting) -> Result<Plan, Vec<Remark>> {
         None => Vec::new(),
     };
     workflow(&mut reader, &merged.root, &mut global, setting);
-    let around = Around { setting, global: &global, stages: &stages };
+    let has_workflow = merged.root.get("workflow").is_some_and(|node| node.get("rules").is_some());
+    let around = Around { setting, global: &global, stages: &stages, has_workflow };
     let (mut jobs, mut left_out) = (Vec::new(), Vec::new());
     for entry in &merged.jobs {
         for instance in instances(&mut reader, entry) {
@@ -65,7 +66,7 @@ fn workflow(reader: &mut Reader, root: &Node, global: &mut Vec<Variable>, settin
     };
     let in_force = [&setting.predefined[..], global, &setting.project].concat();
     let before = reader.wrong.len();
-    match rules::decide(reader, rules, &in_force, &setting.folder) {
+    match rules::decide(reader, rules, &in_force, setting) {
         Some(decision) => job::merge(global, decision.variables),
         None if reader.wrong.len() == before => {
             let text = "`workflow: rules:` leave no pipeline; set what they ask for with --variable, \

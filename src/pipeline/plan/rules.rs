@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::pipeline::expand::expand;
 use crate::pipeline::file::files_below;
-use crate::pipeline::plan::condition;
 use crate::pipeline::plan::parts;
 use crate::pipeline::plan::reader::Reader;
-use crate::pipeline::plan::{AllowFailure, Need};
+use crate::pipeline::plan::{AllowFailure, Need, Setting};
+use crate::pipeline::plan::{changes, condition};
 use crate::pipeline::response::Variable;
 use crate::pipeline::yaml::{Node, Value};
 
@@ -29,14 +29,14 @@ pub fn decide(
     reader: &mut Reader,
     rules: &Node,
     variables: &[Variable],
-    folder: &Path,
+    setting: &Setting,
 ) -> Option<Decision> {
     let Value::List(items) = &rules.value else {
         reader.wrong(&rules.place, format!("`rules:` must be a list, this is {}", rules.kind()));
         return None;
     };
     for rule in flat(items) {
-        if !matches_rule(reader, rule, variables, folder) {
+        if !matches_rule(reader, rule, variables, setting) {
             continue;
         }
         let mut decision = Decision::default();
@@ -73,7 +73,12 @@ fn flat(items: &[Node]) -> Vec<&Node> {
     out
 }
 
-fn matches_rule(reader: &mut Reader, rule: &Node, variables: &[Variable], folder: &Path) -> bool {
+fn matches_rule(
+    reader: &mut Reader,
+    rule: &Node,
+    variables: &[Variable],
+    setting: &Setting,
+) -> bool {
     let known =
         ["if", "changes", "exists", "when", "allow_failure", "variables", "needs", "start_in"];
     reader.known(rule, "rules:", &known);
@@ -88,18 +93,33 @@ fn matches_rule(reader: &mut Reader, rule: &Node, variables: &[Variable], folder
             }
         }
     }
-    if let Some(node) = rule.get("changes") {
-        let text = "`rules: changes:` counts as true: there is no earlier pipeline to compare with";
-        reader.warn(&node.place, text);
+    if let Some(node) = rule.get("changes")
+        && !changed(reader, node, variables, setting)
+    {
+        return false;
     }
     match rule.get("exists") {
         Some(node) => {
             let list = node.get("paths").unwrap_or(node);
             let paths = reader.texts(list, "`exists:`");
-            paths.iter().any(|path| exists(&expand_with(variables, path), folder))
+            paths.iter().any(|path| exists(&expand_with(variables, path), &setting.folder))
         }
         None => true,
     }
+}
+
+fn changed(reader: &mut Reader, node: &Node, variables: &[Variable], setting: &Setting) -> bool {
+    if let Some(compare_to) = node.get("compare_to") {
+        let text = "`changes: compare_to:` is not done here: `changes:` counts as true";
+        reader.warn(&compare_to.place, text);
+        return true;
+    }
+    let patterns: Vec<String> = reader
+        .texts(node.get("paths").unwrap_or(node), "`changes:`")
+        .iter()
+        .map(|pattern| expand_with(variables, pattern))
+        .collect();
+    changes::any(reader, node, &patterns, setting.changed.as_ref())
 }
 
 /// The value of a variable with its references expanded, as GitLab does for rules.

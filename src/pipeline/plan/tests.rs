@@ -4,6 +4,15 @@ use super::*;
 use crate::pipeline::file;
 
 fn plan_with(text: &str, project: &[(&str, &str)]) -> Result<Plan, String> {
+    plan_in(text, &[("CI_COMMIT_BRANCH", "main")], project, None)
+}
+
+fn plan_in(
+    text: &str,
+    predefined: &[(&str, &str)],
+    project: &[(&str, &str)],
+    changed: Option<&[&str]>,
+) -> Result<Plan, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".gitlab-ci.yml");
     std::fs::write(&path, text).unwrap();
@@ -11,7 +20,11 @@ fn plan_with(text: &str, project: &[(&str, &str)]) -> Result<Plan, String> {
     let merged = file::read(&path, folder.path()).map_err(|error| error.to_string())?;
     let setting = Setting {
         folder: folder.path().to_owned(),
-        predefined: vec![Variable::public("CI_COMMIT_BRANCH", "main")],
+        predefined: predefined.iter().map(|(key, value)| Variable::public(*key, *value)).collect(),
+        changed: changed.map(|paths| Changed {
+            base: "origin/main".to_owned(),
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+        }),
         project: project.iter().map(|(key, value)| Variable::private(*key, *value)).collect(),
     };
     read(&merged, &setting)
@@ -213,15 +226,104 @@ fn every_mistake_is_told_with_its_line() {
 
 #[test]
 fn what_is_not_done_here_is_warned_by_name() {
-    let plan = plan("a:\n  script: x\n  only: [main]\n  tiemout: 3\n  resource_group: r\n");
+    let plan = plan("a:\n  script: x\n  secrets: {}\n  tiemout: 3\n  resource_group: r\n");
     let told: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
         [
-            ".gitlab-ci.yml:3: `only:` of job `a` is not done here: ignored",
+            ".gitlab-ci.yml:3: `secrets:` of job `a` is not done here: ignored",
             ".gitlab-ci.yml:4: unknown keyword `tiemout:` in job `a`: ignored",
         ]
     );
+}
+
+#[test]
+fn only_and_except_decide_as_in_gitlab() {
+    #[track_caller]
+    fn check(written: &str, (branch, source): (&str, &str), changed: Option<&[&str]>, is_in: bool) {
+        let text = format!("a:\n  script: x\n{written}\nother: {{script: x}}\n");
+        let predefined = [
+            ("CI_COMMIT_BRANCH", branch),
+            ("CI_PIPELINE_SOURCE", source),
+            ("CI_PROJECT_PATH", "group/project"),
+        ];
+        let plan = plan_in(&text, &predefined, &[("DEPLOY", "yes")], changed).unwrap();
+        assert_eq!(plan.jobs.iter().any(|job| job.name == "a"), is_in, "{written} on {branch}");
+        assert!(plan.jobs.iter().all(|job| job.held.is_none()));
+    }
+    let (main, fix) = (("main", "push"), ("fix/1", "push"));
+    let (schedule, request) = (("main", "schedule"), ("fix/1", "merge_request_event"));
+    for (written, at, is_in) in [
+        ("  only: [main]", main, true),
+        ("  only: [main]", fix, false),
+        ("  only: [tags]", main, false),
+        ("  only: [branches]", fix, true),
+        ("  only: [pushes]", main, true),
+        ("  only: [pushes]", schedule, false),
+        ("  only: [schedules]", schedule, true),
+        ("  only: [/^FIX/]", fix, false),
+        ("  only: [/^FIX/i]", fix, true),
+        ("  only: ['/^fix/\\d$/']", fix, true),
+        ("  only: [main@group/project]", main, true),
+        ("  only: [main@other/project]", main, false),
+        ("  only: [merge_requests]", main, false),
+        ("  only: [merge_requests]", request, true),
+        ("  only: [/^fix/]", request, false),
+        ("  when: always", request, false),
+        ("  except: [main]", main, false),
+        ("  except: [main]", fix, true),
+        ("  only: [branches]\n  except: [/^fix/]", fix, false),
+        ("  only: {refs: [main], variables: ['$DEPLOY == \"yes\"']}", main, true),
+        ("  only: {refs: [main], variables: ['$DEPLOY == \"no\"', $DEPLOY]}", main, true),
+        ("  only: {variables: ['$DEPLOY == \"no\"']}", main, false),
+        ("  except: {variables: [$DEPLOY]}", main, false),
+        ("  except: {refs: [fix], variables: [$DEPLOY]}", main, false),
+        ("  only: {changes: [docs/**/*]}", main, true),
+    ] {
+        check(written, at, None, is_in);
+    }
+    let docs: &[&str] = &["docs/a/b.md", "README.md"];
+    check("  only: {changes: ['docs/**/*']}", main, Some(docs), true);
+    check("  only: {changes: ['src/**/*', '*.md']}", main, Some(docs), true);
+    check("  only: {changes: ['*.rs']}", main, Some(docs), false);
+    check("  except: {changes: ['docs/*']}", main, Some(docs), true);
+    check("  except: {changes: ['docs/**']}", main, Some(docs), false);
+    check("  rules: [{changes: ['*.rs']}]", main, Some(docs), false);
+    check("  rules: [{changes: {paths: ['*.md']}}]", main, Some(docs), true);
+}
+
+#[test]
+fn a_job_that_nobody_here_can_decide_on_is_held_back() {
+    let plan = plan(
+        "a: {script: x, only: {kubernetes: active}}\nb: {script: x, only: {kubernetes: active, refs: [other]}}\n",
+    );
+    let held = job(&plan, "a").held.as_deref();
+    assert_eq!(held, Some("`only: kubernetes: active` asks for a cluster of the GitLab project"));
+    assert_eq!(plan.left_out, ["b"]);
+}
+
+#[test]
+fn mistakes_in_only_and_except_are_told() {
+    for (written, expected) in [
+        ("only: main", "3: `only:` must be a list or a map, this is a single value"),
+        ("only: [/main]", "3: `only: /main` is not a pattern: it ends without a `/`"),
+        (
+            "only: [/main/x]",
+            "3: `only: /main/x` is not a pattern: there is no flag `x`, only i, s, m and U",
+        ),
+        ("except: {variables: ['$A ==']}", "3: `variables: $A ==`: the condition ends too early"),
+        (
+            "only: {branch: [main]}",
+            "3: unknown keyword `only: branch:`, expected refs, variables, changes or kubernetes",
+        ),
+        (
+            "only: [main]\n  rules: [{when: always}]",
+            "1: job `a` has `only:` beside `rules:`, GitLab refuses that",
+        ),
+    ] {
+        let told = plan_with(&format!("a:\n  script: x\n  {written}\n"), &[]).unwrap_err();
+        assert_eq!(told, format!(".gitlab-ci.yml:{expected}"));
+    }
 }
 
 #[test]
