@@ -85,10 +85,8 @@ pub struct Args {
 pub async fn run(args: Args, vars: &dyn Vars, streams: Streams) -> Result<Outcome> {
     let (list, keep, json) = (args.list, args.keep, args.json.clone());
     let options = args.options(vars)?;
-    let temp = tempfile::Builder::new()
-        .prefix("dyno-try-")
-        .disable_cleanup(keep)
-        .tempdir_in(vars.filled("TMPDIR").unwrap_or_else(|| "/tmp".to_owned()))
+    let within = vars.filled("TMPDIR").unwrap_or_else(|| "/tmp".to_owned());
+    let temp = pipeline::Folder::new(Path::new(&within), keep)
         .map_err(|error| Error::job(error).hint("set TMPDIR to a folder that you can write"))?;
     // What the driver and the scripts write is readable as it would be on a runner.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));

@@ -1,5 +1,6 @@
 //! `dyno try`: runs a pipeline file on a laptop through the driver's own four verbs.
 
+mod folder;
 mod yaml;
 mod file;
 mod plan;
@@ -32,6 +33,7 @@ use crate::pipeline::snapshot::Git;
 use crate::pipeline::yaml::Remark;
 
 pub use coordinator::ProjectVariable;
+pub use folder::Folder;
 pub use response::Variable;
 pub use runner::{Console, Driver, Interrupt, Interrupter, Level, Timing};
 pub use summary::Summary;
