@@ -363,7 +363,8 @@ impl Books {
         if is_steady {
             let (cpu, from) = *thread.steady_from.get_or_insert((thread.cpu, thread.closed));
             let wall = snapshot.closed.saturating_sub(from);
-            if wall > 0 {
+            // A thread that is done within a blink was busy in it, and no limit to anything.
+            if wall >= SECOND / 10 {
                 thread.share = float(snapshot.cpu.saturating_sub(cpu)) / float(wall);
             }
         }
