@@ -25,9 +25,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("k8s_openapi", &["environment/kubernetes", "deploy"]),
     ("hyper", &["load", "gate", "report", "pipeline"]),
     ("reqwest", &["job/gitlab", "job/http", "gate", "deploy", "pipeline", "command"]),
-    ("mimalloc", &["main"]),
     ("schemars", &["unit", "load", "gate", "deploy", "policy", "command"]),
-    ("hdrhistogram", &["load"]),
+    ("httparse", &["load"]),
     ("zip", &["pipeline", "command/helper"]),
 ];
 
