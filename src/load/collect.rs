@@ -164,6 +164,8 @@ pub struct Books {
     pub dropped: u64,
     /// Steps left out.
     pub skipped: u64,
+    /// How far starts were behind their meant moments.
+    pub lag: Histogram,
     /// The end of the last interval that held a request, in microseconds since the start.
     pub last: u64,
     /// The course of the run.
@@ -264,6 +266,7 @@ impl Books {
             late: 0,
             dropped: 0,
             skipped: 0,
+            lag: Histogram::default(),
             last: 0,
             points: Vec::new(),
             gauges: plan.limits.iter().map(gauge).collect(),
@@ -328,6 +331,7 @@ impl Books {
         }
         self.used_up[0] += snapshot.used_up[0];
         self.used_up[1] += snapshot.used_up[1];
+        snapshot.lag.add_to(&mut self.lag)?;
         self.note_thread(snapshot);
         let mut stretch = Stretch::new(snapshot.from);
         let mut gauges = vec![Stretch::new(snapshot.from); self.gauges.len()];

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::load::collect::Books;
+use crate::load::collect::{Books, latency};
 use crate::load::error::Error;
 use crate::load::event::{Event, Phase};
 use crate::load::gauge::micros;
@@ -252,6 +252,7 @@ fn generator(books: &Books, cpu: u64) -> Generator {
         dropped: books.dropped,
         late: books.late,
         skipped: books.skipped,
+        lag: latency(&books.lag),
     }
 }
 

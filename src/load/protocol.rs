@@ -93,6 +93,8 @@ pub struct Snapshot {
     pub used_up: [u64; 2],
     /// How often each check held and failed.
     pub checks: Vec<[u64; 2]>,
+    /// How far starts were behind their meant moments.
+    pub lag: Packed,
     /// The endpoints that were used.
     pub endpoints: Vec<Delta>,
 }
@@ -122,7 +124,7 @@ pub struct Delta {
 
 /// A histogram's buckets that hold something: each as its distance from the one before and its
 /// count, seven bits a byte, base64.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Packed(String);
 
@@ -186,6 +188,7 @@ fn pull(bytes: &mut &[u8]) -> Option<u64> {
 impl Snapshot {
     /// Takes what the recorder counted since the last time.
     pub fn fill(&mut self, recorder: &mut Recorder) {
+        self.lag = Packed::new(recorder.lag());
         let misses = recorder.drain(|name, cell| self.endpoints.push(Delta::new(name, cell)));
         (self.late, self.dropped, self.skipped) = (misses.late, misses.dropped, misses.skipped);
     }

@@ -107,6 +107,7 @@ pub struct Recorder {
     names: Vec<String>,
     cells: Vec<Cell>,
     misses: Misses,
+    lag: Histogram,
 }
 
 /// At most so many endpoints are told apart; what comes later is counted as `other`.
@@ -118,7 +119,7 @@ pub const OTHER: &str = "other";
 impl Recorder {
     /// Starts with the plan's endpoints.
     pub fn new(names: Vec<String>) -> Self {
-        Self { names, cells: Vec::new(), misses: Misses::default() }
+        Self { names, cells: Vec::new(), misses: Misses::default(), lag: Histogram::default() }
     }
 
     /// Returns the endpoint's number; a new one is made for a name met first now.
@@ -143,6 +144,11 @@ impl Recorder {
         }
     }
 
+    /// Notes how far a start was behind its meant moment.
+    pub fn started(&mut self, behind: Duration) {
+        note(&mut self.lag, behind);
+    }
+
     /// Counts a late start.
     pub fn late(&mut self) {
         self.misses.late += 1;
@@ -158,8 +164,14 @@ impl Recorder {
         self.misses.skipped += 1;
     }
 
+    /// How far starts were behind, since the last time.
+    pub fn lag(&self) -> &Histogram {
+        &self.lag
+    }
+
     /// Hands out the cells that hold something, by endpoint, and begins anew.
     pub fn drain(&mut self, mut take: impl FnMut(&str, &Cell)) -> Misses {
+        self.lag.clear();
         for (cell, name) in self.cells.iter_mut().zip(&self.names) {
             if cell.count > 0 {
                 take(name, cell);

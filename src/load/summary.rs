@@ -250,6 +250,9 @@ pub struct Generator {
     pub late: u64,
     /// Steps left out because an earlier one had not given what they need.
     pub skipped: u64,
+    /// How far arrivals started behind their meant moments: what the generator itself adds.
+    #[serde(default)]
+    pub lag: Latency,
 }
 
 /// A point of the run's course.

@@ -33,7 +33,11 @@ impl Alarm {
             let mut ready = self.0.readable().await?;
             let mut count = [0; 8];
             match rustix::io::read(self.0.get_ref(), &mut count) {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    // It rings once: nothing more is to be read before it is set anew.
+                    ready.clear_ready();
+                    return Ok(());
+                }
                 Err(rustix::io::Errno::AGAIN) => ready.clear_ready(),
                 Err(error) => return Err(error.into()),
             }

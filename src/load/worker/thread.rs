@@ -143,22 +143,31 @@ impl<'a> Starts<'a> {
     }
 }
 
+/// Arrivals closer to each other start together: a wake-up costs more than an exchange. Each keeps
+/// its own meant moment, so the wait is part of what is measured.
+const GRAIN: Duration = Duration::from_micros(100);
+
 async fn open(local: &Rc<Local>, share: Share, start: Instant, room: usize) -> std::io::Result<()> {
     let alarm = Alarm::new()?;
     let mut running: JoinSet<User> = JoinSet::new();
     let mut idle: Vec<User> = Vec::new();
     let mut starts = Starts::new(&local.crew, share, start);
+    let mut woken = start;
     for n in 0.. {
         let Some((number, meant)) = starts.nth(n) else { break };
         // Far behind, the loop would never wait: let what runs go on.
         if n.is_multiple_of(64) {
             tokio::task::yield_now().await;
         }
-        while Instant::now() < meant {
-            tokio::select! {
-                rung = alarm.until(meant) => rung?,
-                Some(user) = running.join_next() => idle.extend(user.ok()),
+        if Instant::now() < meant {
+            let wake = meant.max(woken + GRAIN);
+            while Instant::now() < wake {
+                tokio::select! {
+                    rung = alarm.until(wake) => rung?,
+                    Some(user) = running.join_next() => idle.extend(user.ok()),
+                }
             }
+            woken = wake;
         }
         while let Some(user) = running.try_join_next() {
             idle.extend(user.ok());
@@ -177,11 +186,12 @@ async fn open(local: &Rc<Local>, share: Share, start: Instant, room: usize) -> s
         let local = Rc::clone(local);
         running.spawn_local(async move {
             let running = Running::new(&local);
-            let start = pace::arrival(meant.elapsed());
-            if start.is_late {
+            user.now = Instant::now();
+            let behind = user.now.saturating_duration_since(meant);
+            local.recorder.borrow_mut().started(behind);
+            if pace::arrival(behind).is_late {
                 local.recorder.borrow_mut().late();
             }
-            user.now = Instant::now();
             user.meant = Some(meant);
             user.visit(&local).await;
             drop(running);
