@@ -10,10 +10,14 @@ pub struct JsonPath {
     keys: Vec<Key>,
 }
 
+/// A step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Key {
+pub enum Key {
+    /// A member of an object.
     Name(String),
+    /// An element of a list, from its end when negative.
     Index(i64),
+    /// All of them.
     Every,
 }
 
@@ -42,11 +46,30 @@ impl JsonPath {
         Ok(Self { keys })
     }
 
+    /// The steps of the path.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
     /// Returns what is there: a list when the path has `[*]`, else one value. An empty list is
     /// nothing.
     pub fn find(&self, document: &Value) -> Option<Value> {
+        self.answer(Self::all(&self.keys, document))
+    }
+
+    /// Returns what the path stands for when these values were found.
+    pub fn answer(&self, found: Vec<Value>) -> Option<Value> {
+        if self.keys.contains(&Key::Every) {
+            (!found.is_empty()).then_some(Value::Array(found))
+        } else {
+            found.into_iter().next()
+        }
+    }
+
+    /// Returns all values that the keys lead to.
+    pub fn all(keys: &[Key], document: &Value) -> Vec<Value> {
         let mut found = vec![document];
-        for key in &self.keys {
+        for key in keys {
             found = found
                 .into_iter()
                 .flat_map(|value| -> Vec<&Value> {
@@ -62,11 +85,7 @@ impl JsonPath {
                 })
                 .collect();
         }
-        if self.keys.contains(&Key::Every) {
-            (!found.is_empty()).then(|| found.into_iter().cloned().collect())
-        } else {
-            found.first().map(|value| (*value).clone())
-        }
+        found.into_iter().cloned().collect()
     }
 }
 

@@ -9,6 +9,7 @@ mod file;
 mod think;
 mod template;
 mod jsonpath;
+mod seek;
 mod check;
 mod feed;
 mod take;

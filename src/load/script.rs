@@ -120,7 +120,7 @@ pub struct CompiledRequest {
     pub checks: Vec<CompiledCheck>,
     /// True when one of them looks at the body.
     pub wants_body: bool,
-    /// True when one of them looks at the body as JSON.
+    /// True when a check looks at the body as JSON; what is saved finds its own way.
     pub wants_json: bool,
     /// True when one of them looks at headers.
     pub wants_headers: bool,
@@ -382,8 +382,7 @@ impl Compiler<'_> {
             body: self.body(key, &request.body),
             wants_body: save.iter().any(|(_, take)| take.wants_body())
                 || checks.iter().any(CompiledCheck::wants_body),
-            wants_json: save.iter().any(|(_, take)| take.wants_json())
-                || checks.iter().any(CompiledCheck::wants_json),
+            wants_json: checks.iter().any(CompiledCheck::wants_json),
             wants_headers: save.iter().any(|(_, take)| take.wants_headers())
                 || checks.iter().any(CompiledCheck::wants_headers),
             save,

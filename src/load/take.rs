@@ -49,11 +49,6 @@ impl Take {
         }
     }
 
-    /// True when it looks at the body as JSON.
-    pub fn wants_json(&self) -> bool {
-        matches!(self, Self::Json(..))
-    }
-
     /// True when it looks at headers.
     pub fn wants_headers(&self) -> bool {
         matches!(self, Self::Header(_))
@@ -66,7 +61,13 @@ impl Take {
         cookie: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Value, Failure> {
         let (found, what) = match self {
-            Self::Json(path, text) => (path.find(seen.json.ok_or(Failure::NotJson)?), text.clone()),
+            Self::Json(path, text) => {
+                let found = match seen.json {
+                    Some(document) => path.find(document),
+                    None => path.find_in(seen.body.as_bytes()).map_err(|_| Failure::NotJson)?,
+                };
+                (found, text.clone())
+            }
             Self::First(regex) => {
                 let found = regex.captures(seen.body).map(|captures| group(&captures));
                 (found, format!("regex {regex}"))

@@ -30,7 +30,22 @@ impl User {
             return if is_status_fine { Ok(()) } else { Err(Failure::Status(status)) };
         }
         let body = if request.wants_body { read(&mut answer) } else { Ok(String::new()) };
-        let json: Option<Value> = match &body {
+        let judged = self.look(local, request, (&answer, is_status_fine, elapsed), &body);
+        if let Ok(body) = body {
+            local.bodies.give(body.into_bytes());
+        }
+        judged
+    }
+
+    fn look(
+        &mut self,
+        local: &Local,
+        request: &CompiledRequest,
+        (answer, is_status_fine, elapsed): (&Answer, bool, Duration),
+        body: &Result<String, Failure>,
+    ) -> Result<(), Failure> {
+        // A save finds its way through the text; a document is built for checks only.
+        let json: Option<Value> = match body {
             Ok(body) if request.wants_json => serde_json::from_str(body).ok(),
             Ok(_) | Err(_) => None,
         };
@@ -43,9 +58,9 @@ impl User {
         };
         let failed = self.check(local, request, &seen);
         if !is_status_fine {
-            return Err(Failure::Status(status));
+            return Err(Failure::Status(answer.status));
         }
-        if let Err(failure) = &body {
+        if let Err(failure) = body {
             return Err(failure.clone());
         }
         if let Some(name) = failed {

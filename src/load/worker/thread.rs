@@ -41,7 +41,14 @@ pub fn run(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::Stream)?;
-    LocalSet::new().block_on(&runtime, drive(crew, post))
+    // The outer future is polled at every wake-up, so it is only a handle.
+    let mut main = JoinSet::new();
+    let set = LocalSet::new();
+    main.spawn_local_on(drive(crew, post), &set);
+    let ended = set.block_on(&runtime, main.join_next());
+    ended.map_or(Ok(()), |ended| {
+        ended.map_err(|_| Error::Worker("a thread of it panicked".to_owned()))?
+    })
 }
 
 async fn drive(crew: Arc<Crew>, post: Post) -> Result<(), Error> {

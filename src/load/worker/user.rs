@@ -22,7 +22,7 @@ use crate::load::think::Think;
 use crate::load::trace::Traced;
 use crate::load::worker::Crew;
 use crate::load::worker::cookie::Jar;
-use crate::load::worker::message::{Message, Pool, Unrendered};
+use crate::load::worker::message::{Bodies, Message, Pool, Unrendered};
 use crate::load::worker::watch::{Patrol, Watch};
 use crate::load::worker::wire::Connection;
 
@@ -58,6 +58,8 @@ pub struct Local {
     pub buffer: RefCell<Box<[u8]>>,
     /// What requests are written into.
     pub pool: Pool,
+    /// What bodies are kept in while they are read.
+    pub bodies: Bodies,
     /// Looks at the users' deadlines.
     pub patrol: Patrol,
 }
@@ -78,6 +80,7 @@ impl Local {
             end: start + crew.plan.duration().0,
             buffer: RefCell::new(vec![0; BUFFER].into()),
             pool: Pool::default(),
+            bodies: Bodies::default(),
             patrol: Patrol::new(crew.shortest_timeout()),
             crew,
         }

@@ -75,6 +75,10 @@ impl Connection {
         question: Question,
         times: &mut Times,
     ) -> Result<Answer, Lost> {
+        let mut parser = Parser::new(question);
+        if question.wants_body {
+            parser = parser.with_body(local.bodies.take());
+        }
         let mut exchange = Exchange {
             stream: &mut self.stream,
             local,
@@ -84,7 +88,7 @@ impl Connection {
             refusal: None,
             n_read: 0,
             has_more: false,
-            parser: Parser::new(question),
+            parser,
             times,
         };
         let ended = poll_fn(|cx| {

@@ -82,6 +82,12 @@ impl Parser {
         Self { question, state: State::Head, held: Vec::new(), answer: Answer::default() }
     }
 
+    /// Gives it a place for the body.
+    pub fn with_body(mut self, body: Vec<u8>) -> Self {
+        self.answer.body = body;
+        self
+    }
+
     /// True when the answer's own head is there: no interim one.
     pub fn has_head(&self) -> bool {
         self.answer.status != 0
