@@ -56,7 +56,8 @@ fn check(summary: &Summary, error: &str) {
 #[tokio::test]
 async fn endless_headers_end_at_a_bound() {
     let summary = against(&[b"HTTP/1.1 200 OK\r\n", b"x: yyyyyyyyyyyyyyyyyyyyy\r\n"], true).await;
-    check(&summary, "malformed answer: message head is too large");
+    // By its lines or by its length, whichever a read meets first.
+    check(&summary, "malformed answer: message head");
 }
 
 #[tokio::test]
