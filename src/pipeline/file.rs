@@ -73,7 +73,7 @@ pub struct Merged {
 
 /// Reads a pipeline file; `folder` is the project's, which local includes are relative to.
 pub fn read(file: &Path, folder: &Path) -> Result<Merged, Error> {
-    let mut includes = Includes { folder, n_files: 0, warnings: Vec::new() };
+    let mut includes = Includes { folder, n_files: 0, open: Vec::new(), warnings: Vec::new() };
     let shown = file.strip_prefix(folder).unwrap_or(file);
     let root = includes.read(file, shown, 0)?;
     let mut warnings = includes.warnings;
@@ -123,6 +123,8 @@ pub fn read(file: &Path, folder: &Path) -> Result<Merged, Error> {
 struct Includes<'a> {
     folder: &'a Path,
     n_files: usize,
+    /// The files that are being read, each included by the one before it.
+    open: Vec<PathBuf>,
     warnings: Vec<Remark>,
 }
 
@@ -146,6 +148,7 @@ impl Includes<'_> {
                 vec![Node { place: include.place, value: other }]
             }
         };
+        self.open.push(file.to_owned());
         let mut merged: Option<Node> = None;
         for item in &items {
             for path in self.local(item)? {
@@ -157,6 +160,7 @@ impl Includes<'_> {
                 });
             }
         }
+        self.open.pop();
         Ok(match merged {
             Some(included) => deep_merge(included, own),
             None => own,
@@ -189,20 +193,27 @@ impl Includes<'_> {
             }
             return Ok(vec![path]);
         }
-        let glob = globset::GlobBuilder::new(relative)
-            .literal_separator(true)
-            .build()
-            .map_err(|error| wrong(error.to_string()))?
-            .compile_matcher();
+        let pattern = wildcard(relative).map_err(|error| wrong(error.to_string()))?;
         let mut found = Vec::new();
         files_below(self.folder, self.folder, &mut |path| {
-            if glob.is_match(path) {
-                found.push(self.folder.join(path));
+            let file = self.folder.join(path);
+            // As in GitLab, a file that names all files of its folder does not mean itself.
+            if path.to_str().is_some_and(|path| pattern.is_match(path))
+                && !self.open.contains(&file)
+            {
+                found.push(file);
             }
         });
         found.sort();
         Ok(found)
     }
+}
+
+/// GitLab's wildcards: `*` is anything but a slash and `**` anything, hidden files included.
+fn wildcard(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    let escaped = regex::escape(pattern);
+    let pattern = escaped.replace("\\*\\*", ".*").replace("\\*", "[^/]*");
+    regex::Regex::new(&format!("^{pattern}$"))
 }
 
 /// Calls `each` with every file below `folder`, relative to `root`; `.git` is left out.
@@ -431,6 +442,30 @@ mod tests {
             merged.unwrap_err().to_string(),
             ".gitlab-ci.yml:1: included file `gone.yml` does not exist"
         );
+    }
+
+    #[test]
+    fn wildcards_are_gitlabs_and_a_file_never_includes_itself() {
+        for (pattern, expected) in [
+            ("*.yml", "a, hidden, own"),
+            ("ci/*.yml", "b, own"),
+            ("ci/**.yml", "b, deep, own"),
+            ("ci/**/*.yml", "deep, own"),
+            ("**.yml", "a, b, deep, hidden, own"),
+        ] {
+            let root = format!("include: \"{pattern}\"\nown: {{script: x}}\n");
+            let (_folder, merged) = given(&[
+                (".gitlab-ci.yml", &root),
+                ("a.yml", "include: \"*.yml\"\na: {script: x}\n"),
+                (".hidden.yml", "hidden: {script: x}\n"),
+                ("ci/b.yml", "b: {script: x}\n"),
+                ("ci/deep/d.yml", "deep: {script: x}\n"),
+            ]);
+            let merged = merged.unwrap();
+            let mut names: Vec<&str> = merged.jobs.iter().map(|job| job.key.as_str()).collect();
+            names.sort_unstable();
+            assert_eq!(names.join(", "), expected, "{pattern}");
+        }
     }
 
     #[test]
