@@ -29,10 +29,37 @@ pub fn variables(reader: &mut Reader, node: &Node) -> Vec<Variable> {
         } else if !entry.node.is_null() {
             variable.value = reader.text(&entry.node, &format!("variable `{}`", entry.key));
         }
+        if let Some(text) = refused(&variable) {
+            reader.wrong(&entry.place, text);
+        }
         out.push(variable);
     }
     out
 }
+
+/// What a runner would not take: told here, with its line, and not after the job has started.
+fn refused(variable: &Variable) -> Option<String> {
+    let is_known =
+        |known: &[&str]| known.contains(&variable.value.as_str()) || variable.value.contains('$');
+    let expected = match variable.key.as_str() {
+        "GIT_CLONE_PATH" => {
+            return Some(
+                "`GIT_CLONE_PATH` is refused by a runner of dyno's: it chooses the \
+                         folder itself (no `custom_build_dir`)"
+                    .to_owned(),
+            );
+        }
+        "GIT_STRATEGY" if !is_known(GIT_STRATEGIES) => GIT_STRATEGIES,
+        "GIT_SUBMODULE_STRATEGY" if !is_known(SUBMODULE_STRATEGIES) => SUBMODULE_STRATEGIES,
+        _ => return None,
+    };
+    let (key, value) = (&variable.key, &variable.value);
+    let expected: Vec<&str> = expected.iter().filter(|word| !word.is_empty()).copied().collect();
+    Some(format!("`{key}` is `{value}`, expected one of {}", expected.join(", ")))
+}
+
+const GIT_STRATEGIES: &[&str] = &["clone", "fetch", "none", "empty", ""];
+const SUBMODULE_STRATEGIES: &[&str] = &["none", "normal", "recursive", ""];
 
 /// `image:` or one of `services:`: a name or a map.
 pub fn image(reader: &mut Reader, node: &Node, what: &str) -> Option<Image> {
@@ -40,6 +67,9 @@ pub fn image(reader: &mut Reader, node: &Node, what: &str) -> Option<Image> {
         return None;
     }
     if let Some(name) = node.text() {
+        if name.is_empty() {
+            reader.wrong(&node.place, format!("`{what}` needs a name"));
+        }
         return Some(Image { name: name.to_owned(), ..Image::default() });
     }
     let known = ["name", "entrypoint", "command", "alias", "variables", "pull_policy", "docker"];
@@ -93,7 +123,7 @@ pub fn retry(reader: &mut Reader, node: &Node) -> Retry {
     let mut retry = Retry::default();
     if node.text().is_some() {
         retry.max = reader.number(node, "`retry:`");
-    } else {
+    } else if reader.is_map(node, "`retry:`") {
         reader.known(node, "retry:", &["max", "when", "exit_codes"]);
         retry.max = node.get("max").map_or(0, |node| reader.number(node, "`max:`"));
         retry.when = node.get("when").map_or_else(Vec::new, |node| reader.texts(node, "`when:`"));
@@ -164,6 +194,9 @@ const REPORTS: &[(&str, &str, &str)] = &[
 
 /// `artifacts:`: the archive first, then one entry a report.
 pub fn artifacts(reader: &mut Reader, node: &Node) -> Vec<Artifact> {
+    if !reader.is_map(node, "`artifacts:`") {
+        return Vec::new();
+    }
     let known = ["paths", "exclude", "name", "when", "expire_in", "untracked", "reports"];
     reader.known(
         node,
@@ -195,6 +228,9 @@ pub fn artifacts(reader: &mut Reader, node: &Node) -> Vec<Artifact> {
     let expire_in = archive.expire_in.clone();
     if !archive.paths.is_empty() || archive.untracked {
         out.push(archive);
+    }
+    if let Some(reports) = node.get("reports") {
+        reader.is_map(reports, "`reports:`");
     }
     for report in node.get("reports").map(Node::entries).unwrap_or_default() {
         let (kind, paths) = if report.key == "coverage_report" {
@@ -237,6 +273,9 @@ pub fn caches(reader: &mut Reader, node: &Node, folder: &Path) -> Vec<Cache> {
 }
 
 fn cache(reader: &mut Reader, node: &Node, folder: &Path) -> Option<Cache> {
+    if !reader.is_map(node, "`cache:`") {
+        return None;
+    }
     let known = ["key", "paths", "policy", "when", "untracked", "fallback_keys", "unprotect"];
     reader.known(node, "cache:", &known);
     if node.entries().is_empty() {

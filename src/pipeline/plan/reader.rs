@@ -92,6 +92,19 @@ impl Reader {
         }
     }
 
+    /// True for a map; nothing at all is none, and no mistake either.
+    pub fn is_map(&mut self, node: &Node, what: &str) -> bool {
+        match &node.value {
+            Value::Map(_) => true,
+            Value::Null => false,
+            Value::Scalar { .. } | Value::List(_) | Value::Reference(_) => {
+                let text = format!("{what} must be a map, this is {}", node.kind());
+                self.wrong(&node.place, text);
+                false
+            }
+        }
+    }
+
     /// One of the words that are allowed.
     pub fn word(&mut self, node: &Node, what: &str, allowed: &[&str]) -> String {
         let text = self.text(node, what);

@@ -225,6 +225,37 @@ fn every_mistake_is_told_with_its_line() {
 }
 
 #[test]
+fn a_part_of_the_wrong_shape_is_told_with_its_line() {
+    for (written, expected) in [
+        ("artifacts: [x]", "`artifacts:` must be a map, this is a list"),
+        ("artifacts: {reports: x.xml}", "`reports:` must be a map, this is a single value"),
+        ("cache: 5", "`cache:` must be a map, this is a single value"),
+        ("cache: [[x]]", "`cache:` must be a map, this is a list"),
+        ("retry: [2]", "`retry:` must be a map, this is a list"),
+        ("image: ''", "`image:` needs a name"),
+        (
+            "variables: {GIT_STRATEGY: pull}",
+            "`GIT_STRATEGY` is `pull`, expected one of clone, fetch, none, empty",
+        ),
+        (
+            "variables: {GIT_SUBMODULE_STRATEGY: deep}",
+            "`GIT_SUBMODULE_STRATEGY` is `deep`, expected one of none, normal, recursive",
+        ),
+        (
+            "variables: {GIT_CLONE_PATH: $CI_BUILDS_DIR/x}",
+            "`GIT_CLONE_PATH` is refused by a runner of dyno's: it chooses the folder itself (no \
+          `custom_build_dir`)",
+        ),
+    ] {
+        let told = plan_with(&format!("a:\n  script: x\n  {written}\n"), &[]).unwrap_err();
+        assert_eq!(told, format!(".gitlab-ci.yml:3: {expected}"));
+    }
+    for fine in ["artifacts:", "cache:", "cache: []", "retry: 2", "variables: {GIT_STRATEGY: $X}"] {
+        plan(&format!("a:\n  script: x\n  {fine}\n"));
+    }
+}
+
+#[test]
 fn what_is_not_done_here_is_warned_by_name() {
     let plan = plan("a:\n  script: x\n  secrets: {}\n  tiemout: 3\n  resource_group: r\n");
     let told: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();

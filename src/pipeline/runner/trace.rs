@@ -10,6 +10,9 @@ use crate::pipeline::runner::mask::{self, Masker};
 /// A line longer than this is broken, as the runner does.
 const MAX_LINE: usize = 16 * 1024;
 
+/// GitLab keeps no more of a log: the runner's `output_limit`.
+const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
+
 /// Where a line comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
@@ -43,6 +46,8 @@ pub struct Trace {
     file: Option<File>,
     masker: Masker,
     streams: BTreeMap<Source, Stream>,
+    /// Bytes of the log so far, as GitLab would keep it.
+    n_bytes: usize,
     /// The last line was a section mark: the next one of the runner continues it.
     after_mark: bool,
 }
@@ -65,6 +70,7 @@ impl Trace {
             file: None,
             masker,
             streams: BTreeMap::new(),
+            n_bytes: 0,
             after_mark: false,
         }
     }
@@ -161,13 +167,37 @@ impl Trace {
         if source != Source::Runner {
             self.after_mark = false;
         }
-        if let Some(file) = &mut self.file {
-            let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
-            let plus = if continued { '+' } else { ' ' };
-            // A full disk must not end the job; the console still has the line.
-            let _full = writeln!(file, "{now} {}{plus}{text}", source.mark());
-        }
+        let plus = if continued { '+' } else { ' ' };
+        self.keep(&format!("{}{plus}{text}", source.mark()));
         self.console.job_line(&self.name, self.number, text);
+    }
+
+    /// Adds a line to the log that GitLab keeps; at its limit that is told once. The console goes
+    /// on: nobody has to pay for it.
+    fn keep(&mut self, line: &str) {
+        if OUTPUT_LIMIT <= self.n_bytes {
+            return;
+        }
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
+        let line = format!("{now} {line}\n");
+        self.n_bytes += line.len();
+        // A full disk must not end the job; the console still has the line.
+        if let Some(file) = &mut self.file {
+            let _full = file.write_all(line.as_bytes());
+        }
+        if self.n_bytes < OUTPUT_LIMIT {
+            return;
+        }
+        let limit = format!("Job's log exceeded limit of {OUTPUT_LIMIT} bytes.");
+        if let Some(file) = &mut self.file {
+            let end = "Job execution will continue but no more output will be collected.";
+            let _full = writeln!(file, "\n\u{1b}[33;1m{limit}\n{end}\u{1b}[0;m");
+        }
+        self.console.job_line(
+            &self.name,
+            self.number,
+            &format!("\u{1b}[33;1m{limit} GitLab keeps nothing of what follows.\u{1b}[0;m"),
+        );
     }
 }
 
@@ -257,6 +287,25 @@ mod tests {
                 "00O Job succeeded",
             ]
         );
+    }
+
+    #[test]
+    fn the_limit_of_the_log_is_told_once_and_the_console_goes_on() {
+        let (mut trace, seen, file) = trace(&[]);
+        let line = format!("{}\n", "x".repeat(1023));
+        for _ in 0..5000 {
+            trace.output(Source::Work, line.as_bytes());
+        }
+        trace.say("Job succeeded");
+        let kept = std::fs::read_to_string(file.path()).unwrap();
+        assert!(OUTPUT_LIMIT <= kept.len() && kept.len() < OUTPUT_LIMIT + 2048, "{}", kept.len());
+        assert!(kept.ends_with(
+            "\n\u{1b}[33;1mJob's log exceeded limit of 4194304 bytes.\nJob execution will continue \
+             but no more output will be collected.\u{1b}[0;m\n"
+        ));
+        let told = String::from_utf8(seen.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(told.matches("exceeded limit of 4194304 bytes").count(), 1);
+        assert_eq!((told.lines().count(), told.ends_with("Job succeeded\n")), (5002, true));
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub fn get(shell: &mut Shell, build: &Build) {
     shell.export("GIT_LFS_SKIP_SMUDGE", "1");
     let project = build.project_dir();
     let strategy = build.job_variable("GIT_STRATEGY");
+    if !build.job_variable("GIT_CLONE_PATH").is_empty() {
+        fail(shell, "setting GIT_CLONE_PATH is not allowed, enable `custom_build_dir` feature");
+    }
     let checks_out = match strategy.as_str() {
         "none" => {
             shell.notice("Skipping Git repository setup");
@@ -26,12 +29,16 @@ pub fn get(shell: &mut Shell, build: &Build) {
             shell.command("mkdir", &["-p", &project]);
             false
         }
-        other => {
-            if other == "clone" {
+        "" | "fetch" | "clone" => {
+            if strategy == "clone" {
                 shell.command("rm", &["-r", "-f", &project]);
             }
             fetch(shell, build, &project);
             build.job_variable("GIT_CHECKOUT") != "false"
+        }
+        other => {
+            fail(shell, &format!("unknown GIT_STRATEGY {other}"));
+            false
         }
     };
     if checks_out {
@@ -41,6 +48,12 @@ pub fn get(shell: &mut Shell, build: &Build) {
     }
     submodules(shell, &build.job_variable("GIT_SUBMODULE_STRATEGY"));
     own(shell, build, &project);
+}
+
+/// A value that the plan could not see, of a project variable say: the stage says so and ends.
+fn fail(shell: &mut Shell, text: &str) {
+    shell.notice(text);
+    shell.command("exit", &["1"]);
 }
 
 fn fetch(shell: &mut Shell, build: &Build, project: &str) {
