@@ -22,11 +22,16 @@ pub struct Args {
     /// Profile by its name, where tags do not tell entries apart
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Policy that --policy is a copy of, for refusals; empty for the one of `dyno try`
+    #[arg(long, value_name = "FILE", hide = true)]
+    original: Option<String>,
 }
 
 /// Opens the call; a call that cannot be read ends here, with the runner's code for it.
 pub(super) fn open(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<Call, u8> {
-    let entry = Entry { policy: args.policy, tags: args.tags, profile: args.profile };
+    let Args { policy, tags, profile, original } = args;
+    let original = original.map(PathBuf::from);
+    let entry = Entry { policy, tags, profile, original };
     Call::open(entry, vars).map_err(|error| {
         tell(streams, &error.to_string());
         Contract::read(vars).end(End::from(&error))

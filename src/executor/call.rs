@@ -19,6 +19,34 @@ pub struct Entry {
     pub tags: Option<String>,
     /// The profile by its name, where tags do not tell entries apart.
     pub profile: Option<String>,
+    /// What the policy is a copy of; empty for dyno's own on a laptop.
+    pub original: Option<PathBuf>,
+}
+
+impl Entry {
+    /// The command that asks the same question.
+    fn explain(&self, job: &Job) -> String {
+        let mut words = vec!["dyno".to_owned(), "explain".to_owned()];
+        let policy = self.original.as_ref().unwrap_or(&self.policy);
+        words.extend(["--policy".to_owned(), policy.display().to_string()]);
+        for (flag, value) in [("--tags", &self.tags), ("--profile", &self.profile)] {
+            words.extend(value.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
+        }
+        words.extend(["--project".to_owned(), job.project_path.clone()]);
+        if job.is_protected {
+            words.push("--protected".to_owned());
+        }
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// A driver call, read and decided: nothing has happened yet.
@@ -54,6 +82,10 @@ impl Call {
         let job = Job::read(file)
             .map_err(|error| Error::system(error).hint("use gitlab-runner 17.9 or newer"))?;
         let policy = policy::read(&entry.policy)?;
+        let policy = match &entry.original {
+            Some(original) => policy.copied_from(original),
+            None => policy,
+        };
         Ok(Self { contract, job, policy, parent: Parent::find(), entry })
     }
 
@@ -65,11 +97,8 @@ impl Call {
         self.policy
             .profile(self.entry.tags.as_deref(), self.entry.profile.as_deref(), &self.job)
             .map_err(|none| {
-                Error::refused(none).hint(format!(
-                    "ask the platform team, or run `dyno explain --policy {} --project {}`",
-                    self.entry.policy.display(),
-                    self.job.project_path
-                ))
+                let explain = self.entry.explain(&self.job);
+                Error::refused(none).hint(format!("ask the platform team, or run `{explain}`"))
             })
     }
 

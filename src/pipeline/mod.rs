@@ -315,6 +315,9 @@ fn driver(options: &Options, temp: &Path, url: &str) -> Result<(Driver, bool), E
         (file, Some(laptop::PROFILE))
     };
     let mut arguments = vec!["--policy".to_owned(), file.display().to_string()];
+    // The copy is gone when its name is read: refusals name the user's own file.
+    let original = options.policy.as_deref().unwrap_or(Path::new(""));
+    arguments.push(format!("--original={}", original.display()));
     if let Some(profile) = profile {
         arguments.extend(["--profile".to_owned(), profile.to_owned()]);
     }

@@ -190,6 +190,17 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, Problems> {
 }
 
 impl Policy {
+    /// Lets refusals name the file that this policy is a copy of; an empty path stands for dyno's
+    /// own policy, which no user can change.
+    #[must_use]
+    pub fn copied_from(mut self, original: &Path) -> Self {
+        original.clone_into(&mut self.file);
+        for profile in &mut self.profiles {
+            original.clone_into(&mut profile.file);
+        }
+        self
+    }
+
     /// Returns the uid that a job starts with; two jobs can meet, which is the executor's to see.
     pub fn user_for(&self, job: &Job) -> u32 {
         self.users.user_for(job.project_id, job.is_protected)

@@ -15,7 +15,7 @@ pub struct Profile {
     pub name: String,
     /// Where it stands in the policy: `profiles[0]`.
     pub key: String,
-    /// The policy's file; refusals name it.
+    /// The policy's file; refusals name it. Empty for dyno's own policy on a laptop.
     pub file: PathBuf,
     /// Who it is for.
     pub matches: Match,

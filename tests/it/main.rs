@@ -24,3 +24,4 @@ mod bad_input;
 mod doctor;
 mod kubectl;
 mod line;
+mod tried;

@@ -57,7 +57,24 @@ impl Denied {
 
     /// The way out.
     pub fn hint(&self) -> String {
+        if self.file.as_os_str().is_empty() {
+            return self.way_out_on_a_laptop();
+        }
         format!("ask the platform team to change {} in {}", self.rule, self.file.display())
+    }
+
+    /// Nobody can change dyno's own policy, but a policy of one's own can be given.
+    fn way_out_on_a_laptop(&self) -> String {
+        let below = self.rule.split_once("].").map_or(self.rule.as_str(), |(_, below)| below);
+        match below.split('.').next().unwrap_or_default() {
+            "sources" => "give `--policy FILE` with `sources:` (their addresses and tokens), and \
+                          name them in its profile"
+                .to_owned(),
+            "clusters" => "set KUBECONFIG for a cluster `default`, or give `--policy FILE` with \
+                           `clusters:`, and name them in its profile"
+                .to_owned(),
+            _ => format!("give `--policy FILE` with a profile whose `{below}` allows it"),
+        }
     }
 }
 
@@ -86,4 +103,42 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
         return "nothing".to_owned();
     }
     items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_out_is_the_platform_teams_or_on_a_laptop_a_policy_of_ones_own() {
+        for (rule, file, expected) in [
+            (
+                "sources",
+                "/etc/dyno/dyno.yaml",
+                "ask the platform team to change profiles[0].sources in /etc/dyno/dyno.yaml",
+            ),
+            (
+                "sources",
+                "",
+                "give `--policy FILE` with `sources:` (their addresses and tokens), and name them \
+                 in its profile",
+            ),
+            (
+                "clusters.default.kinds",
+                "",
+                "set KUBECONFIG for a cluster `default`, or give `--policy FILE` with `clusters:`, \
+                 and name them in its profile",
+            ),
+            ("load.users", "", "give `--policy FILE` with a profile whose `load.users` allows it"),
+        ] {
+            let denied = Denied {
+                profile: "p".to_owned(),
+                asked: "x".to_owned(),
+                rule: format!("profiles[0].{rule}"),
+                allowed: String::new(),
+                file: PathBuf::from(file),
+            };
+            assert_eq!(denied.hint(), expected);
+        }
+    }
 }

@@ -31,6 +31,19 @@ impl Try {
         Self { lab: Arc::clone(lab), arguments }.project("group/project")
     }
 
+    /// A project without a policy: the one for a laptop applies.
+    pub fn on_a_laptop(lab: &Arc<Lab>, pipeline: &str) -> Self {
+        lab.file("project/.gitlab-ci.yml", pipeline);
+        Self { lab: Arc::clone(lab), arguments: Vec::new() }
+    }
+
+    /// Runs these jobs only.
+    #[must_use]
+    pub fn jobs(mut self, names: &[&str]) -> Self {
+        self.arguments.extend(names.iter().map(|name| (*name).to_owned()));
+        self
+    }
+
     fn folder(&self) -> PathBuf {
         self.lab.folder().join("project")
     }
@@ -83,6 +96,7 @@ impl Try {
             .args(&self.arguments)
             .current_dir(self.folder())
             .env("HOME", self.lab.folder())
+            .env_remove("KUBECONFIG")
             .stdin(Stdio::null())
             .output()
             .unwrap();
