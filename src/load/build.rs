@@ -8,7 +8,7 @@ use crate::load::error::{Error, Mistakes, suggest};
 use crate::load::feed::{self, Feed};
 use crate::load::file::{AuthFile, FeedFile, JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
-use crate::load::model::{Model, ONCE, RUN};
+use crate::load::model::{Model, RUN};
 use crate::load::plan::{
     Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Overrides, Plan, Request, Scheme,
     Status, Step, Target, Written,
@@ -22,6 +22,8 @@ use crate::secret::Secret;
 use crate::unit::Span;
 
 const MAX_STEPS: usize = 1000;
+/// Each limit is looked at each second.
+pub const MAX_LIMITS: usize = 100;
 /// Rounds of a `while` without `repeat`.
 const MAX_ROUNDS: u32 = 1000;
 const TIMEOUT: Span = Span::seconds(30);
@@ -65,7 +67,7 @@ impl Plan {
             pins: BTreeMap::new(),
         };
         if plan.is_once {
-            ONCE.clone_into(&mut plan.model.words);
+            plan.model = plan.model.once();
             plan.limits.clear();
         }
         let script = Script::compile(&plan, &mut mistakes);
@@ -152,6 +154,9 @@ fn limits(
             Ok(limit) => limits.push((limit_key(n, file.len()), limit)),
             Err(error) => mistakes.add(limit_key(n, file.len()), error.to_string()),
         }
+    }
+    if limits.len() > MAX_LIMITS {
+        mistakes.add("limits", format!("more than {MAX_LIMITS} limits"));
     }
     for (key, limit) in &limits {
         if let Some(name) = &limit.during

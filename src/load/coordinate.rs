@@ -9,6 +9,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::load::build::MAX_LIMITS;
 use crate::load::collect::{Books, latency};
 use crate::load::error::Error;
 use crate::load::event::{Event, Phase};
@@ -18,6 +19,7 @@ use crate::load::pace::Share;
 use crate::load::plan::Plan;
 use crate::load::protocol::{self, Order, Report};
 use crate::load::result::{End, summarise};
+use crate::load::shape::MAX_STAGES;
 use crate::load::summary::{Generator, Summary};
 use crate::unit::float;
 
@@ -109,6 +111,11 @@ pub async fn conduct(
     emit: &mut (dyn FnMut(Event) + Send),
     cancel: &CancellationToken,
 ) -> Result<Summary, Error> {
+    // The plan may have come over a socket: what costs the coordinator is bounded again here. A
+    // stage as written may be two, and a preset adds limits.
+    if plan.limits.len() > 3 * MAX_LIMITS || plan.model.stages.len() > 2 * MAX_STAGES {
+        return Err(Error::Worker("the plan has too many limits or stages".to_owned()));
+    }
     // Reading a frame must not be cut in the middle, so it has a task of its own.
     let (sender, mut frames) = mpsc::channel(16);
     let read = async move {

@@ -82,6 +82,16 @@ impl FromStr for Preset {
 }
 
 impl Model {
+    /// Returns the model of a walk: one user, for as long as the load would last at most.
+    pub fn once(&self) -> Self {
+        Self {
+            kind: Kind::Users,
+            stages: vec![Stage::hold("walk", self.duration().0, 1.0)],
+            preset: None,
+            words: ONCE.to_owned(),
+        }
+    }
+
     /// Returns how long the load lasts.
     pub fn duration(&self) -> Span {
         Span(stages::duration(&self.stages))

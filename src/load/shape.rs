@@ -13,7 +13,8 @@ use crate::unit::{Rate, Span, whole};
 const MAX_USERS: u32 = 1_000_000;
 const MAX_RATE: f64 = 1_000_000.0;
 const MAX_DURATION: Duration = Duration::from_hours(7 * 24);
-const MAX_STAGES: usize = 100;
+/// A plan has no more stages.
+pub const MAX_STAGES: usize = 100;
 
 /// Steps of a stress test when the plan does not say.
 const STEPS: u32 = 20;

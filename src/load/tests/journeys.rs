@@ -423,7 +423,7 @@ async fn a_walk_shows_each_request_and_answer_once() {
     })
     .await;
     let yaml = "target: http://127.0.0.1:$PORT\n\
-        load: { users: 50, duration: 10m, think: 1m }\nlimits: ['rate > 100/s']\njourneys:\n  \
+        load: { preset: stress, users: 50, duration: 10m, think: 1m }\nlimits: ['rate > 100/s']\njourneys:\n  \
         - { name: a, weight: 9, steps: [{ get: /list, save: { ids: '$.ids[*]' }, \
         auth: { bearer: '{{ env.API_TOKEN }}' } }, { post: '/{{ pick(ids) }}', json: { a: '{{ env.API_TOKEN }}' } }] }\n  \
         - { name: b, steps: [{ get: /b, check: { contains: [yes] }, save: { x: cookie c } }, { get: '/{{ x }}' }] }";

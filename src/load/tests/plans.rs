@@ -2,8 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
 use super::support::written;
+use crate::load::import::{Source, import};
+use crate::load::limit::Limit;
 use crate::load::model::Kind;
+use crate::load::take::Take;
+use crate::load::template::{Condition, Names, Template};
 use crate::load::{Error, Overrides, Plan, Written};
 use crate::unit::{Rate, Span};
 
@@ -183,4 +189,31 @@ fn limits_are_aimed_at_stages_tags_and_presets_that_there_are() {
         [tagged("shop"), tagged("read"), tagged("write")],
         ["GET /a GET /b", "GET /a", "GET /b"]
     );
+}
+
+proptest! {
+    #[test]
+    fn no_text_of_a_plan_is_a_panic(text in "[a-z0-9<>=%$./ \"'(){}\\[\\]*é#:,-]{0,40}") {
+        drop(text.parse::<Limit>());
+        drop(Take::parse(&text));
+        drop(crate::load::check::regex(&text));
+        let names = Names::new(["ids".to_owned()].into_iter());
+        drop(Condition::parse(&text, &names));
+        drop(Template::parse(&format!("x {{{{ {text} }}}} y"), &names));
+        drop(crate::load::feed::rows("a.csv", &text));
+        for source in [Source::Har, Source::Urls, Source::Curl, Source::OpenApi] {
+            drop(import(source, "x", &text, Some("http://a")));
+        }
+        drop(import(Source::Curl, "x", &format!("curl {text}"), None));
+        drop(import(Source::Urls, "x", &format!("http://a/{text}"), None));
+    }
+
+    #[test]
+    fn what_is_imported_is_a_plan_whatever_was_in_it(path in "[a-z0-9{}%?=&\"'$<>-]{0,20}", body in "[a-z{}\"':,\n]{0,20}") {
+        let line = format!("curl 'http://a.example/{}' -d '{}'", path.replace('\'', ""), body.replace('\'', ""));
+        if let Ok(yaml) = import(Source::Curl, "x", &line, None) {
+            let built = build(&yaml, &Overrides::default());
+            prop_assert!(built.is_ok(), "{built:?}\n{yaml}");
+        }
+    }
 }

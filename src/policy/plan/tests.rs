@@ -112,3 +112,21 @@ fn feeds_are_read_from_beside_their_plan() {
     let error = build(&files).unwrap_err();
     assert!(error.contains("account.file: `sub/a.csv` has 2 fields in line 2"), "{error}");
 }
+
+#[test]
+fn the_plan_in_the_documentation_is_right() {
+    let page = include_str!("../../../docs/plans.md");
+    let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let accounts = "name,password\neric,x\n";
+    let sheet = sheet(&[("plan.yaml", yaml), ("accounts.csv", accounts)]).unwrap();
+    let vars = BTreeMap::from([
+        ("SHOP".to_owned(), "shop.example".to_owned()),
+        ("API_TOKEN".to_owned(), "secret".to_owned()),
+    ]);
+    let overrides = load::Overrides::default();
+    let plan = load::Plan::build(&sheet.written("plan".to_owned()), &overrides, &vars);
+    match plan.map_err(|error| sheet.locate(error).to_string()) {
+        Ok(plan) => assert_eq!((plan.journeys.len(), plan.limits.len()), (1, 5)),
+        Err(error) => panic!("{error}"),
+    }
+}

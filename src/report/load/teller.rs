@@ -101,7 +101,8 @@ impl Teller {
         if std::mem::take(&mut self.is_open) {
             end_section(to, self.place, SECTION, summary.window.end / 1000)?;
         }
-        to.write_all(table::block(summary).as_bytes())
+        let block = if self.is_walk { walk::end(summary) } else { table::block(summary) };
+        to.write_all(block.as_bytes())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::load::{Exchange, Traced, millis};
+use crate::load::{Exchange, Summary, Traced, millis};
 use crate::report::joblog::printable;
 
 /// Tells something of the walk; every line ends.
@@ -12,6 +12,17 @@ pub fn walk(traced: &Traced) -> String {
         Traced::LeftOut(why) => format!("! left out: {}\n", printable(why)),
         Traced::Exchange(exchange) => told(exchange),
     }
+}
+
+/// Tells the end of a walk.
+pub fn end(summary: &Summary) -> String {
+    let (count, failed) = (summary.requests.count, summary.requests.failed);
+    let mut text = format!("=== {count} requests, {failed} failed ===\n");
+    for reason in &summary.reasons {
+        let _ = writeln!(text, "note: {}", printable(reason));
+    }
+    let _ = writeln!(text, "load {}", summary.verdict);
+    text
 }
 
 fn told(exchange: &Exchange) -> String {
