@@ -84,7 +84,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
 }
 
 fn plan(args: &Args, folder: &Folder, vars: &dyn Vars) -> Result<Plan> {
-    let file = policy::plan::read(&args.plan).map_err(Error::job)?.file;
+    let file = policy::plan::read_checks(&args.plan).map_err(Error::job)?.file;
     let overrides = Overrides {
         window: args.last.map(WindowChoice::Last),
         settle: args.settle,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::problem::Problems;
 use crate::{gate, load};
 
-pub use sheet::{read, read_by};
+pub use sheet::{read, read_by, read_checks};
 
 /// A plan as written.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

@@ -45,6 +45,14 @@ pub fn read(path: &Path) -> Result<Sheet, Error> {
     read_by(path, &|path| std::fs::read_to_string(path))
 }
 
+/// As [`read`], without the files of feeds: what a gate wants to know is not in them.
+///
+/// # Errors
+/// As there.
+pub fn read_checks(path: &Path) -> Result<Sheet, Error> {
+    gather(path, &|path| std::fs::read_to_string(path), Feeds::Left)
+}
+
 /// As [`read`], by another way to read a file.
 ///
 /// # Errors
@@ -53,9 +61,25 @@ pub fn read_by(
     path: &Path,
     read_file: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Result<Sheet, Error> {
+    gather(path, read_file, Feeds::Read)
+}
+
+/// What becomes of the files that feeds name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Feeds {
+    Read,
+    Left,
+}
+
+fn gather(
+    path: &Path,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+    feeds: Feeds,
+) -> Result<Sheet, Error> {
     let text = read_file(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let mut reader = Reader {
         read_file,
+        feeds,
         sheet: Sheet { file: PlanFile::default(), files: BTreeMap::new(), parts: Vec::new() },
         problems: Vec::new(),
         done: Vec::new(),
@@ -71,6 +95,7 @@ pub fn read_by(
 
 struct Reader<'a> {
     read_file: &'a dyn Fn(&Path) -> io::Result<String>,
+    feeds: Feeds,
     sheet: Sheet,
     problems: Vec<Problem>,
     /// Files that are there already: included twice they count once.
@@ -111,7 +136,7 @@ impl Reader<'_> {
     fn feed(&mut self, plan: &Path, feed: &mut load::FeedFile) -> Result<(), String> {
         let path = plan.with_file_name("").join(&feed.file);
         feed.file = path.display().to_string();
-        if self.sheet.files.contains_key(&feed.file) {
+        if self.feeds == Feeds::Left || self.sheet.files.contains_key(&feed.file) {
             return Ok(());
         }
         let text = (self.read_file)(&path)
