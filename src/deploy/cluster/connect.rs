@@ -155,6 +155,7 @@ fn own_kubeconfig(own: &OwnCluster, file: &str) -> Result<Kubeconfig, Error> {
         "client-certificate-data": own.certificate.as_deref().map(base64),
         "client-key-data": own.key.as_ref().map(|key| base64(key.reveal())),
         "as": own.impersonate,
+        "as-uid": own.impersonate_uid,
         "as-groups": groups,
     });
     for part in [&mut cluster, &mut user] {
@@ -176,7 +177,7 @@ fn own_kubeconfig(own: &OwnCluster, file: &str) -> Result<Kubeconfig, Error> {
 fn client(config: Config) -> Result<kube::Client, kube::Error> {
     // The first to install one wins; all of dyno installs the same.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let mut http = HttpConnector::new_with_resolver(Resolver::default());
+    let mut http = HttpConnector::new_with_resolver(Resolver);
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT));
     http.set_nodelay(true);

@@ -3,16 +3,15 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::proto::rr::RecordType;
 use hyper_util::client::legacy::connect::dns::Name;
 
-/// A resolver for hyper's connector; made at the first name, since most clusters need none.
+use crate::job::resolve::{self, Error};
+
+/// A resolver for hyper's connector.
 #[derive(Clone, Default)]
-pub struct Resolver(Arc<tokio::sync::OnceCell<TokioResolver>>);
+pub struct Resolver;
 
 /// A name that has no address, in Go's words.
 #[derive(Debug, thiserror::Error)]
@@ -34,30 +33,20 @@ impl tower::Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let cell = self.0.clone();
         Box::pin(async move {
             let name = name.as_str().to_owned();
-            look_up(&cell, &name).await.map_err(|problem| NoAddress { name, problem })
+            match resolve::resolve_socket(&name, 0).await {
+                Ok(addresses) => Ok(addresses.into_iter()),
+                Err(error) => Err(NoAddress { name, problem: problem(&error) }),
+            }
         })
     }
 }
 
-async fn look_up(
-    cell: &tokio::sync::OnceCell<TokioResolver>,
-    name: &str,
-) -> Result<Addresses, String> {
-    let resolver = cell
-        .get_or_try_init(async || {
-            TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build)
-        })
-        .await
-        .map_err(|error| error.to_string())?;
-    let found = resolver.lookup_ip(name).await.map_err(|error| {
-        if error.is_no_records_found() { "no such host".to_owned() } else { error.to_string() }
-    })?;
-    let addresses: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
-    if addresses.is_empty() {
-        return Err(format!("no such host ({})", RecordType::A));
+fn problem(error: &Error) -> String {
+    match error {
+        Error::NoSuchHost { .. } => "no such host".to_owned(),
+        Error::Silent { .. } => "i/o timeout".to_owned(),
+        Error::Failed { why, .. } => why.clone(),
     }
-    Ok(addresses.into_iter())
 }

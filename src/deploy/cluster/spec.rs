@@ -80,6 +80,8 @@ pub struct OwnCluster {
     pub password: Option<Secret>,
     /// Whom the kubeconfig acts as.
     pub impersonate: Option<String>,
+    /// The uid it acts with.
+    pub impersonate_uid: Option<String>,
     /// The groups it acts as.
     pub impersonate_groups: Vec<String>,
     /// The context's namespace.

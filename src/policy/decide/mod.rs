@@ -42,6 +42,8 @@ pub struct Denied {
     pub allowed: String,
     /// The policy.
     pub file: PathBuf,
+    /// True where no change of the policy would allow it.
+    pub is_always: bool,
 }
 
 impl Denied {
@@ -52,15 +54,24 @@ impl Denied {
             rule: format!("{}.{rule}", profile.key),
             allowed,
             file: profile.file.clone(),
+            is_always: false,
         }
     }
 
-    /// The way out.
-    pub fn hint(&self) -> String {
-        if self.file.as_os_str().is_empty() {
-            return self.way_out_on_a_laptop();
+    /// A refusal that no policy can lift.
+    fn always(self) -> Self {
+        Self { is_always: true, ..self }
+    }
+
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        if self.is_always {
+            return None;
         }
-        format!("ask the platform team to change {} in {}", self.rule, self.file.display())
+        if self.file.as_os_str().is_empty() {
+            return Some(self.way_out_on_a_laptop());
+        }
+        Some(format!("ask the platform team to change {} in {}", self.rule, self.file.display()))
     }
 
     /// Nobody can change dyno's own policy, but a policy of one's own can be given.
@@ -93,7 +104,11 @@ impl std::error::Error for Denied {}
 impl From<Denied> for crate::error::Error {
     fn from(denied: Denied) -> Self {
         let hint = denied.hint();
-        Self::refused(denied).hint(hint)
+        let refused = Self::refused(denied);
+        match hint {
+            Some(hint) => refused.hint(hint),
+            None => refused,
+        }
     }
 }
 

@@ -38,7 +38,7 @@ impl Profile {
             if let Some(named) = named.filter(|named| is_system(named)) {
                 let asked = format!("{} in namespace `{named}`", act(touch));
                 let allowed = "system namespaces are always refused".to_owned();
-                return Err(Denied::new(self, "kubeconfig-servers", asked, allowed));
+                return Err(Denied::new(self, "kubeconfig-servers", asked, allowed).always());
             }
         }
         Ok(KubectlGrant {

@@ -138,11 +138,45 @@ pub fn choose(flags: &Parsed, from: &dyn Files) -> Result<ClusterChoice, Usage> 
         (None, Some(asked)) if explicit => Err(Usage(format!(
             "Error in configuration: context was not found for specified context: {asked}"
         ))),
-        (None, Some(asked)) => Ok(ClusterChoice::Named(asked)),
+        (None, Some(asked)) => platforms(flags).map(|()| ClusterChoice::Named(asked)),
         (None, None) if !name.is_empty() => Err(Usage(format!(
             "Error in configuration: context was not found for specified context: {name}"
         ))),
-        (None, None) => Ok(ClusterChoice::Default),
+        (None, None) => platforms(flags).map(|()| ClusterChoice::Default),
+    }
+}
+
+/// The flags that say where a cluster is and who asks it.
+const WHERE_AND_WHO: [&str; 13] = [
+    "as",
+    "as-group",
+    "as-uid",
+    "certificate-authority",
+    "client-certificate",
+    "client-key",
+    "cluster",
+    "insecure-skip-tls-verify",
+    "password",
+    "tls-server-name",
+    "token",
+    "user",
+    "username",
+];
+
+/// On a cluster of the platform's the policy says where it is and who asks: a flag that says
+/// otherwise is refused, since without it the command would act as somebody else than it says.
+fn platforms(flags: &Parsed) -> Result<(), Usage> {
+    let says = |flag: &&str| match *flag {
+        "insecure-skip-tls-verify" => flags.is(flag, false),
+        flag => flags.filled(flag).is_some(),
+    };
+    match WHERE_AND_WHO.iter().find(|flag| says(flag)) {
+        None => Ok(()),
+        Some(flag) => Err(mistake(format!(
+            "--{flag} is not taken for a cluster of the platform: the policy decides where it is \
+             and who acts there\n\
+             leave --{flag} out, or use a kubeconfig of your own with a context in it"
+        ))),
     }
 }
 
@@ -212,6 +246,7 @@ fn own(
         username: flags.filled("username").or_else(|| filled("username")),
         password: flags.filled("password").or_else(|| filled("password")).map(Secret::new),
         impersonate: flags.filled("as").or_else(|| filled("as")),
+        impersonate_uid: flags.filled("as-uid").or_else(|| filled("as-uid")),
         impersonate_groups: groups,
         namespace: Some(text(context.get("namespace"))).filter(|name| !name.is_empty()),
     })
@@ -288,5 +323,53 @@ contexts: [{name: group/agents:prod, context: {cluster: gitlab, user: agent:7, n
         )])
         .kubeconfig("config");
         assert!(choice("", &tree).unwrap_err().0.contains("does not run"));
+    }
+
+    #[test]
+    fn on_a_platforms_cluster_nobody_says_who_he_is() {
+        let tree = Tree::new(&[("config", AGENT)]).kubeconfig("config");
+        for flag in [
+            "--as=admin",
+            "--as-group=system:masters",
+            "--as-uid=7",
+            "--certificate-authority=ca",
+            "--client-certificate=c",
+            "--client-key=k",
+            "--cluster=x",
+            "--insecure-skip-tls-verify",
+            "--password=p",
+            "--tls-server-name=n",
+            "--token=t",
+            "--user=u",
+            "--username=u",
+        ] {
+            let name = flag.split('=').next().unwrap();
+            for context in ["", "--context staging"] {
+                let error = choice(&format!("{context} {flag}"), &tree).unwrap_err().0;
+                let told = format!("error: {name} is not taken for a cluster of the platform");
+                assert!(error.starts_with(&told), "{error}");
+                assert!(error.contains(&format!("leave {name} out")), "{error}");
+            }
+        }
+        for flag in ["--token=", "--insecure-skip-tls-verify=false", "--request-timeout=5s"] {
+            assert_eq!(choice(flag, &tree).unwrap(), ClusterChoice::Default, "{flag}");
+        }
+    }
+
+    #[test]
+    fn with_an_own_kubeconfig_the_flags_hold() {
+        let tree = Tree::new(&[("config", AGENT), ("c.pem", "CERT")]).kubeconfig("config");
+        let line = "--context group/agents:prod --as a --as-uid 7 --as-group g --token t \
+                    --tls-server-name n --insecure-skip-tls-verify --client-certificate c.pem";
+        let ClusterChoice::Own(own) = choice(line, &tree).unwrap() else {
+            panic!("not the own cluster");
+        };
+        assert_eq!(own.impersonate.as_deref(), Some("a"));
+        assert_eq!(own.impersonate_uid.as_deref(), Some("7"));
+        assert_eq!(own.impersonate_groups, ["g"]);
+        assert_eq!(own.token.unwrap().reveal(), "t");
+        assert_eq!(own.tls_server_name.as_deref(), Some("n"));
+        assert_eq!(own.certificate.as_deref(), Some("CERT"));
+        assert!(own.insecure);
     }
 }

@@ -205,9 +205,11 @@ impl Desk<'_> {
             return Ok(());
         }
         let asked = format!("{} in namespace `{namespace}`", act(touch));
-        let allowed = if is_system(namespace) {
-            "system namespaces are always refused".to_owned()
-        } else if namespace == "default" {
+        if is_system(namespace) {
+            let allowed = "system namespaces are always refused";
+            return Err(self.denied("namespaces", &asked, allowed).always());
+        }
+        let allowed = if namespace == "default" {
             format!("`default` must be named in full; {}", self.granted.told())
         } else {
             self.granted.told()

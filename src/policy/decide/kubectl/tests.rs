@@ -216,6 +216,7 @@ fn a_jobs_own_cluster_is_where_the_profile_says() {
         username: None,
         password: None,
         impersonate: None,
+        impersonate_uid: None,
         impersonate_groups: Vec::new(),
         namespace: Some("theirs".to_owned()),
     };
