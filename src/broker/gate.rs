@@ -66,7 +66,15 @@ pub(super) async fn perform(
     if cancel.is_cancelled() {
         return Ok(Outcome::Interrupted);
     }
-    Ok(summary.verdict.into())
+    Ok(outcome(&summary))
+}
+
+/// A query that its source cannot read is bad input, as a plan that cannot be read is.
+fn outcome(summary: &Summary) -> Outcome {
+    match summary.verdict {
+        Verdict::Error if !summary.is_platforms_fault => Outcome::Usage,
+        verdict => verdict.into(),
+    }
 }
 
 /// Without a window there is nothing to judge, and that is never a pass.

@@ -33,7 +33,7 @@ pub(super) async fn perform(
         Rights::Own(_) => None,
     };
     let note = |standing| granted.map_or(Ok(()), |granted| record(granted, standing));
-    note(Standing::Running { pid: std::process::id() })?;
+    note(Standing::running())?;
     let ran = load::run(&plan, &desk.worker, &mut |event| emit(Event::Load(event)), cancel).await;
     note(ran.as_ref().map_or(Standing::Broken, standing))?;
     // A generator that failed itself is never a pass, and not the script's doing.

@@ -7,15 +7,15 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::Window;
-use crate::job::{Job, JobId};
+use crate::job::{Job, JobId, process};
 
 /// How a load stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     /// It runs, driven by this process.
     Running {
-        /// The driver's process id, to tell a dead load from a slow one.
-        pid: u32,
+        /// The driver as [`process::identity`] writes it, to tell a dead load from a slow one.
+        driver: String,
     },
     /// It ended, having been steady in this window.
     Ended {
@@ -97,9 +97,17 @@ impl Records {
     }
 }
 
+impl Standing {
+    /// A load that this process drives from now on.
+    pub fn running() -> Self {
+        let driver = process::identity(std::process::id()).unwrap_or_default();
+        Self::Running { driver }
+    }
+}
+
 fn settle_dead(mut record: Record) -> Record {
-    if let Standing::Running { pid } = record.standing
-        && !Path::new(&format!("/proc/{pid}")).exists()
+    if let Standing::Running { driver } = &record.standing
+        && !process::lives(driver)
     {
         record.standing = Standing::Broken;
     }
@@ -145,9 +153,9 @@ pub fn choose(records: &[Record], job: JobId) -> Choice {
         return Choice::None;
     };
     let of = record.name.clone();
-    match record.standing {
+    match &record.standing {
         Standing::Running { .. } => Choice::WaitForEnd { of },
-        Standing::Ended { steady } => Choice::Judge { window: steady, of },
+        Standing::Ended { steady } => Choice::Judge { window: *steady, of },
         Standing::Broken => Choice::Broken { of },
     }
 }
@@ -180,16 +188,16 @@ mod tests {
 
     #[test]
     fn the_own_load_wins_then_a_running_one_then_the_latest() {
-        let running = Standing::Running { pid: std::process::id() };
+        let running = Standing::running;
         let judge = |end_ms: i64, job: u64| Choice::Judge {
             window: Window { start_ms: end_ms - 1000, end_ms },
             of: format!("job {job}"),
         };
         for (records, expected) in [
             (vec![], Choice::None),
-            (vec![record(7, ended(5000)), record(9, running)], judge(5000, 7)),
+            (vec![record(7, ended(5000)), record(9, running())], judge(5000, 7)),
             (
-                vec![record(1, ended(5000)), record(9, running)],
+                vec![record(1, ended(5000)), record(9, running())],
                 Choice::WaitForEnd { of: "job 9".to_owned() },
             ),
             (vec![record(1, ended(9000)), record(2, ended(5000))], judge(9000, 1)),
@@ -208,9 +216,29 @@ mod tests {
     fn a_load_whose_driver_died_reads_as_broken() {
         let folder = tempfile::tempdir().unwrap();
         let records = Records { folder: folder.path().join("1-2") };
+        let running = |driver: &str| Standing::Running { driver: driver.to_owned() };
+        // Its end is not waited for until the test's: meanwhile it is a zombie.
+        let mut zombie = std::process::Command::new("true").spawn().unwrap();
+        let dying = process::identity(zombie.id());
+        while process::identity(zombie.id()).is_some() {
+            std::thread::yield_now();
+        }
+        assert!(Path::new(&format!("/proc/{}", zombie.id())).exists());
+        let own = process::identity(std::process::id()).unwrap();
+        let (pid, start) = own.split_once(' ').unwrap();
+        let earlier = format!("{pid} {}", start.parse::<u64>().unwrap() - 1);
+        let dying = dying.unwrap_or_else(|| format!("{} 1", zombie.id()));
         // Process ids end at 2^22.
-        records.write(&record(3, Standing::Running { pid: 1 << 23 })).unwrap();
-        records.write(&record(4, ended(5000))).unwrap();
-        assert_eq!(records.read(), [record(3, Standing::Broken), record(4, ended(5000))]);
+        for (n, driver) in [(1, "8388608 1"), (2, dying.as_str()), (3, &earlier), (4, "")] {
+            records.write(&record(n, running(driver))).unwrap();
+        }
+        records.write(&record(5, running(&own))).unwrap();
+        records.write(&record(6, ended(5000))).unwrap();
+        let read: Vec<Standing> =
+            records.read().into_iter().map(|record| record.standing).collect();
+        let mut expected = vec![Standing::Broken; 4];
+        expected.extend([running(&own), ended(5000)]);
+        assert_eq!(read, expected);
+        zombie.wait().unwrap();
     }
 }

@@ -24,7 +24,7 @@ use crate::verdict::Verdict;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 passed, 99 a check failed, 98 inconclusive, 97 a source could not be asked,\n\
-                        96 refused by policy, 2 wrong plan or usage, 130 interrupted."
+                        96 refused by policy, 2 wrong plan, query or usage, 130 interrupted."
 )]
 pub struct Args {
     /// Plan file (YAML) with `checks:`

@@ -1,7 +1,7 @@
 //! The gate at work: ask, wait for late data, judge, and tell. Whatever goes wrong is a verdict.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,9 @@ use crate::verdict::Verdict;
 
 /// The live sources by name, in the policy's words.
 pub type Sources = BTreeMap<String, Box<dyn MetricSource>>;
+
+/// How often a wait is told again: GitLab learns of a cancel from new output.
+const TELL: Duration = Duration::from_secs(10);
 
 type Emit<'a> = dyn FnMut(Event) + Send + 'a;
 
@@ -113,9 +116,10 @@ impl<'a> Gate<'a> {
             url: source.url(&query),
         });
         let mut before = None;
-        let mut told = None;
+        let mut told = Told::default();
         loop {
-            let answer = match source.query(&query).await {
+            let answered = self.patiently(check, source.query(&query), emit).await;
+            let answer = match answered {
                 Ok(answer) => answer,
                 Err(error) => return Err(self.unanswered(check, name, &error, emit)),
             };
@@ -132,17 +136,32 @@ impl<'a> Gate<'a> {
                     return Ok(answer);
                 }
                 Next::Again { pause, at_most, why } => {
-                    if told.as_ref() != Some(&why) {
-                        emit(Event::Settling {
-                            check: check.name.clone(),
-                            why: why.clone(),
-                            at_most_ms: u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX),
-                        });
-                        told = Some(why);
+                    if told.is_due(&why, Instant::now()) {
+                        emit(settling(check, why, at_most));
                     }
                     // A look before the window's end says nothing of what comes at its end.
                     before = (now_ms >= window.end_ms).then_some(look);
                     tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for one answer, and tells that it does.
+    async fn patiently<T>(
+        &self,
+        check: &Check,
+        answer: impl Future<Output = T>,
+        emit: &mut Emit<'_>,
+    ) -> T {
+        let asked = Instant::now();
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = tokio::time::sleep(TELL) => {
+                    let left = source::LONGEST.saturating_sub(asked.elapsed());
+                    emit(settling(check, "no answer yet".to_owned(), left));
                 }
             }
         }
@@ -169,8 +188,55 @@ impl<'a> Gate<'a> {
     }
 }
 
+fn settling(check: &Check, why: String, at_most: Duration) -> Event {
+    let at_most_ms = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
+    Event::Settling { check: check.name.clone(), why, at_most_ms }
+}
+
+/// What was told last of a wait, and when.
+#[derive(Debug, Default)]
+struct Told(Option<(String, Instant)>);
+
+impl Told {
+    /// True when a reason is to be told: it is a new one, or was told some time ago.
+    fn is_due(&mut self, why: &str, now: Instant) -> bool {
+        let is_fresh = self
+            .0
+            .as_ref()
+            .is_some_and(|(told, at)| told == why && now.saturating_duration_since(*at) < TELL);
+        if !is_fresh {
+            self.0 = Some((why.to_owned(), now));
+        }
+        !is_fresh
+    }
+}
+
 /// Milliseconds since 1970. A clock before that is a clock nobody can judge by: then 0.
 fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_at_once_when_its_reason_changes_and_every_ten_seconds() {
+        let start = Instant::now();
+        let mut told = Told::default();
+        for (seconds, why, expected) in [
+            (0, "no sample yet", true),
+            (5, "no sample yet", false),
+            (9, "no sample yet", false),
+            (10, "no sample yet", true),
+            (15, "no sample yet", false),
+            (16, "samples may still come in", true),
+            (25, "samples may still come in", false),
+            (26, "samples may still come in", true),
+        ] {
+            let now = start + Duration::from_secs(seconds);
+            assert_eq!(told.is_due(why, now), expected, "{seconds}");
+        }
+    }
 }

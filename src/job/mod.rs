@@ -5,6 +5,7 @@ mod stage;
 mod response;
 pub mod http;
 pub mod resolve;
+pub mod process;
 pub mod gitlab;
 #[cfg(test)]
 pub mod standin;

@@ -76,9 +76,19 @@ fn a_metric_without_an_answer_never_passes() {
 fn a_query_that_the_source_cannot_read_is_the_plans_fault() {
     let station = Station::new(0.5);
     station.wavefront.behave(Behaviour::QueryFails);
-    let job = station.runner().script([&write_plan("mean < 1"), "dyno gate plan.yaml"]).run();
-    assert_ne!(job.ending, Ending::Success, "{}", job.log);
-    assert!(job.log.contains("the query could not be executed"), "{}", job.log);
+    let job = station
+        .runner()
+        .script([
+            &write_plan("mean < 1"),
+            "dyno gate plan.yaml --variable abc || { code=$?; grep verdict dyno-report/gate.json; exit $code; }",
+        ])
+        .after_script(["echo \"later: $abc\""])
+        .run();
+    jobs_fault(
+        &job,
+        2,
+        &["the query could not be executed", r#""verdict": "error""#, "later: failed"],
+    );
 }
 
 #[test]

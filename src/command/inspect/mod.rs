@@ -368,11 +368,14 @@ pub fn value(summary: &Summary, told: Option<&Told>) -> Value {
 }
 
 /// An alert ends with 0, as the original's did: the script looks at the variable. Without a verdict,
-/// or with a variable that could not be written, it ends with 98 or 97.
+/// or with a variable that could not be written, it ends with 98 or 97, and with 2 where the query is
+/// wrong.
 fn outcome(summary: &Summary, told: &Told) -> Outcome {
     match (summary.verdict, told) {
         (Verdict::Inconclusive, _) => Outcome::Inconclusive,
-        (Verdict::Error, _) | (_, Told::Refused { .. }) => Outcome::Unreachable,
+        (_, Told::Refused { .. }) => Outcome::Unreachable,
+        (Verdict::Error, _) if !summary.is_platforms_fault => Outcome::Usage,
+        (Verdict::Error, _) => Outcome::Unreachable,
         (Verdict::Passed | Verdict::Warned | Verdict::Failed, _) => Outcome::Passed,
     }
 }

@@ -130,11 +130,13 @@ fn an_alert_sets_the_variable_makes_the_file_and_ends_with_0() {
 
 #[test]
 fn without_a_verdict_the_variable_is_failed_and_the_code_tells_why() {
-    for (verdict, outcome) in
-        [(Verdict::Inconclusive, Outcome::Inconclusive), (Verdict::Error, Outcome::Unreachable)]
-    {
-        let printed =
-            print(&asked_and_answered(), &summary(verdict, None), &written(Value::Failed));
+    for (verdict, is_platforms_fault, outcome) in [
+        (Verdict::Inconclusive, false, Outcome::Inconclusive),
+        (Verdict::Error, true, Outcome::Unreachable),
+        (Verdict::Error, false, Outcome::Usage),
+    ] {
+        let summary = Summary { is_platforms_fault, ..summary(verdict, None) };
+        let printed = print(&asked_and_answered(), &summary, &written(Value::Failed));
         assert!(printed.out.contains("Setting abc to failed \n"), "{}", printed.out);
         assert!(!printed.out.contains("No worries"), "{}", printed.out);
         assert!(printed.err.contains("error: "), "{}", printed.err);

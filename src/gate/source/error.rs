@@ -41,8 +41,8 @@ pub enum Error {
         /// What it says of the reason.
         message: String,
     },
-    /// An error inside an answer that looks well.
-    #[error("`{url}` could not answer the query: {message}")]
+    /// The source's word that the query is wrong.
+    #[error("`{url}` could not answer the query: {message} ({status})")]
     Query {
         /// Who.
         url: String,
@@ -104,14 +104,14 @@ impl Error {
         }
     }
 
-    /// False where the query is wrong: the job's own fault.
+    /// False where the query is wrong, or asks for too much: the job's own fault.
     pub fn is_platforms_fault(&self) -> bool {
         match self {
-            Self::Status { code, .. } => !matches!(code, 400 | 422),
             Self::Query { .. } | Self::TooLarge { .. } => false,
             Self::Spec { .. }
             | Self::Client { .. }
             | Self::Unreachable { .. }
+            | Self::Status { .. }
             | Self::Malformed { .. } => true,
         }
     }

@@ -185,16 +185,23 @@ impl Exchange {
         }
     }
 
-    /// Returns the answer as an error, with the source's own words.
-    pub fn refusal(&self, url: &Url, reply: &Reply, message: Option<String>) -> Error {
+    /// Returns the answer as an error, with the source's own words. Where those are about the query
+    /// and the status does not say otherwise, the query is wrong, and not the source.
+    pub fn refusal(
+        &self,
+        url: &Url,
+        reply: &Reply,
+        message: Option<String>,
+        is_query: bool,
+    ) -> Error {
         let message = message.unwrap_or_else(|| String::from_utf8_lossy(&reply.body).into_owned());
         let message = self.told(&message);
-        Error::Status {
-            url: shown(url),
-            status: reply.status.clone(),
-            code: reply.code.as_u16(),
-            message: if message.is_empty() { "no reason given".to_owned() } else { message },
+        let message = if message.is_empty() { "no reason given".to_owned() } else { message };
+        let (url, status, code) = (shown(url), reply.status.clone(), reply.code.as_u16());
+        if is_query && matches!(code, 200..=299 | 400 | 422) {
+            return Error::Query { url, status, message };
         }
+        Error::Status { url, status, code, message }
     }
 }
 

@@ -17,6 +17,9 @@ pub use error::{Error, told};
 use super::series::{Answer, Query, Window};
 use crate::secret::Secret;
 
+/// The longest that one question takes, all tries in.
+pub const LONGEST: std::time::Duration = exchange::Patience::LIVE.in_all;
+
 /// The kinds of sources there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

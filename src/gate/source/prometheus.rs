@@ -124,8 +124,10 @@ impl Prometheus {
         let (shown, status) = (shown(url), reply.status.clone());
         let envelope: Result<EnvelopeFile, _> = serde_json::from_slice(&reply.body);
         if !reply.code.is_success() {
-            let message = envelope.ok().and_then(|envelope| envelope.message());
-            return Err(self.exchange.refusal(url, reply, message));
+            let envelope = envelope.ok();
+            let is_query = envelope.as_ref().is_some_and(EnvelopeFile::is_about_the_query);
+            let message = envelope.and_then(|envelope| envelope.message());
+            return Err(self.exchange.refusal(url, reply, message, is_query));
         }
         let malformed = |why: String| {
             let why = self.exchange.told(&why);
@@ -133,8 +135,8 @@ impl Prometheus {
         };
         let envelope = envelope.map_err(|error| malformed(error.to_string()))?;
         if let Some(message) = envelope.message() {
-            let message = self.exchange.told(&message);
-            return Err(Error::Query { url: shown, status, message });
+            let is_query = envelope.is_about_the_query();
+            return Err(self.exchange.refusal(url, reply, Some(message), is_query));
         }
         if envelope.status.as_deref() != Some("success") {
             return Err(malformed("`status` is not `success`".to_owned()));
@@ -159,6 +161,13 @@ impl Prometheus {
 }
 
 impl EnvelopeFile {
+    /// True when the server says what is wrong, and it is not the server itself.
+    fn is_about_the_query(&self) -> bool {
+        const OWN: [&str; 4] = ["timeout", "canceled", "internal", "unavailable"];
+        let kind = self.error_type.as_deref().unwrap_or_default();
+        self.message().is_some() && !OWN.contains(&kind)
+    }
+
     fn message(&self) -> Option<String> {
         if self.status.as_deref() != Some("error") && self.error.is_none() {
             return None;

@@ -102,7 +102,8 @@ impl Wavefront {
         let chart: Result<ChartFile, _> = serde_json::from_slice(&reply.body);
         if !reply.code.is_success() {
             let message = chart.ok().and_then(|chart| chart.message());
-            return Err(self.exchange.refusal(url, reply, message));
+            let is_query = message.is_some();
+            return Err(self.exchange.refusal(url, reply, message, is_query));
         }
         let malformed = |why: String| {
             let why = self.exchange.told(&why);
@@ -110,8 +111,7 @@ impl Wavefront {
         };
         let chart = chart.map_err(|error| malformed(error.to_string()))?;
         if let Some(message) = chart.message() {
-            let message = self.exchange.told(&message);
-            return Err(Error::Query { url: shown, status, message });
+            return Err(self.exchange.refusal(url, reply, Some(message), true));
         }
         let warnings = chart.warnings.into_iter().filter(|text| !text.trim().is_empty());
         let warnings: Vec<String> = warnings.map(|text| self.exchange.told(&text)).collect();

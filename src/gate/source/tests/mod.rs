@@ -439,6 +439,31 @@ async fn a_wrong_query_is_the_jobs_fault() {
 }
 
 #[tokio::test]
+async fn only_a_source_that_says_so_makes_it_the_querys_fault() {
+    let prometheus =
+        |kind: &str| format!(r#"{{"status":"error","errorType":"{kind}","error":"e"}}"#);
+    let chart = r#"{"errorType":"QuerySyntaxError","errorMessage":"e"}"#.to_owned();
+    let html = "<html>The plain HTTP request was sent to HTTPS port</html>".to_owned();
+    for (kind, status, body, is_platforms) in [
+        (Kind::Prometheus, "400 Bad Request", prometheus("bad_data"), false),
+        (Kind::Prometheus, "422 Unprocessable Entity", prometheus("execution"), false),
+        (Kind::Prometheus, "200 OK", prometheus("bad_data"), false),
+        (Kind::Prometheus, "200 OK", prometheus("timeout"), true),
+        (Kind::Prometheus, "422 Unprocessable Entity", prometheus("internal"), true),
+        (Kind::Prometheus, "400 Bad Request", html.clone(), true),
+        (Kind::Prometheus, "403 Forbidden", prometheus("bad_data"), true),
+        (Kind::Wavefront, "400 Bad Request", chart.clone(), false),
+        (Kind::Wavefront, "200 OK", chart.clone(), false),
+        (Kind::Wavefront, "401 Unauthorized", chart, true),
+        (Kind::Wavefront, "400 Bad Request", html, true),
+    ] {
+        let ran = gate(kind, "mean < 1", PATIENT, vec![Act::json(status, &body)]).await;
+        assert_eq!(ran.summary.verdict, Verdict::Error, "{kind} {status} {body}");
+        assert_eq!(ran.summary.is_platforms_fault, is_platforms, "{kind} {status} {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_is_not_granted_is_an_error() {
     let plan = plan(Kind::Wavefront, "mean < 1");
     let sources = Sources::new();
