@@ -152,8 +152,9 @@ mod tests {
                 rule: format!("profiles[0].{rule}"),
                 allowed: String::new(),
                 file: PathBuf::from(file),
+                is_always: false,
             };
-            assert_eq!(denied.hint(), expected);
+            assert_eq!(denied.hint().as_deref(), Some(expected));
         }
     }
 }
