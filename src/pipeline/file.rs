@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::pipeline::yaml::{self, Entry, Node, Place, Remark, Value};
+use crate::pipeline::inputs;
+use crate::pipeline::yaml::{self, Document, Entry, Node, Place, Remark, Value};
 
 /// Keys at the top that are no jobs.
 const GLOBAL: &[&str] = &[
@@ -75,7 +76,7 @@ pub struct Merged {
 pub fn read(file: &Path, folder: &Path) -> Result<Merged, Error> {
     let mut includes = Includes { folder, n_files: 0, open: Vec::new(), warnings: Vec::new() };
     let shown = file.strip_prefix(folder).unwrap_or(file);
-    let root = includes.read(file, shown, 0)?;
+    let root = includes.read(file, shown, None)?;
     let mut warnings = includes.warnings;
     let mut wrong = Vec::new();
     let Value::Map(entries) = &root.value else {
@@ -129,16 +130,25 @@ struct Includes<'a> {
 }
 
 impl Includes<'_> {
-    /// Reads a file and what it includes; its own word wins over theirs.
-    fn read(&mut self, file: &Path, shown: &Path, depth: usize) -> Result<Node, Error> {
+    /// Reads a file with the inputs that it is given, and what it includes; its own word wins over
+    /// theirs.
+    fn read(&mut self, file: &Path, shown: &Path, given: Option<&Node>) -> Result<Node, Error> {
         let text = std::fs::read_to_string(file)
             .map_err(|source| Error::Read { path: file.to_owned(), source })?;
-        let (own, remarks) = yaml::read(&shown.display().to_string(), &text)
+        let Document { header, root, remarks } = yaml::read(&shown.display().to_string(), &text)
             .map_err(|remark| Error::Wrong(vec![remark]))?;
         self.warnings.extend(remarks);
+        let own = match (&header, given) {
+            (Some(header), _) => inputs::apply(header, given, &root).map_err(Error::Wrong)?,
+            (None, Some(given)) => {
+                let text = format!("`{}` has no `spec:` that takes inputs", shown.display());
+                return Err(Error::Wrong(vec![Remark::new(&given.place, text)]));
+            }
+            (None, None) => root,
+        };
         self.n_files += 1;
         let Some(include) = own.get("include").cloned() else { return Ok(own) };
-        if depth >= MAX_DEPTH || self.n_files > MAX_INCLUDES {
+        if self.open.len() >= MAX_DEPTH || self.n_files > MAX_INCLUDES {
             let text = "includes nest too deeply or are too many";
             return Err(Error::Wrong(vec![Remark::new(&include.place, text)]));
         }
@@ -153,7 +163,7 @@ impl Includes<'_> {
         for item in &items {
             for path in self.local(item)? {
                 let shown = path.strip_prefix(self.folder).unwrap_or(&path).to_owned();
-                let below = self.read(&path, &shown, depth + 1)?;
+                let below = self.read(&path, &shown, item.get("inputs"))?;
                 merged = Some(match merged {
                     Some(above) => deep_merge(above, below),
                     None => below,

@@ -2,6 +2,7 @@
 
 mod folder;
 mod yaml;
+mod inputs;
 mod file;
 mod plan;
 mod response;

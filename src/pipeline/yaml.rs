@@ -125,20 +125,28 @@ impl Node {
     }
 }
 
+/// A text that was read.
+#[derive(Debug)]
+pub struct Document {
+    /// The document before it, where that is a `spec:`.
+    pub header: Option<Node>,
+    /// Its tree.
+    pub root: Node,
+    /// What its author should know.
+    pub remarks: Vec<Remark>,
+}
+
 /// Reads a text. Several documents are an error unless the first is a `spec:` header.
-pub fn read(file: &str, text: &str) -> Result<(Node, Vec<Remark>), Remark> {
+pub fn read(file: &str, text: &str) -> Result<Document, Remark> {
     let mut reader =
         Reader { file: Arc::from(file), anchors: HashMap::new(), n_nodes: 0, remarks: Vec::new() };
     let mut documents = reader.documents(text)?;
-    if documents.len() > 1 && documents.first().is_some_and(|first| first.get("spec").is_some()) {
-        let header = documents.remove(0);
-        reader
-            .remarks
-            .push(Remark::new(&header.place, "`spec:` (inputs) is not supported: ignored"));
-    }
+    let is_spec = documents.first().is_some_and(|first| first.get("spec").is_some());
+    let header = (documents.len() > 1 && is_spec).then(|| documents.remove(0));
+    let nothing = Node { place: reader.place(1), value: Value::Null };
     match documents.len() {
-        0 => Ok((Node { place: reader.place(1), value: Value::Null }, reader.remarks)),
-        1 => Ok((documents.remove(0), reader.remarks)),
+        0 => Ok(Document { header, root: nothing, remarks: reader.remarks }),
+        1 => Ok(Document { header, root: documents.remove(0), remarks: reader.remarks }),
         _ => Err(Remark::new(
             &documents.swap_remove(1).place,
             "a second document in one file; only a `spec:` header may come first",
@@ -335,7 +343,7 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> Node {
-        read("f.yml", text).unwrap().0
+        read("f.yml", text).unwrap().root
     }
 
     #[test]

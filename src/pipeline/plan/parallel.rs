@@ -58,7 +58,7 @@ fn number(reader: &mut Reader, node: &Node) -> usize {
     if reader.wrong.len() > before {
         return 1;
     }
-    if number < 1 || MAX < number {
+    if !(1..=MAX).contains(&number) {
         let text = format!("`parallel:` is {number}, GitLab allows 1 to {MAX}");
         reader.wrong(&node.place, text);
     }

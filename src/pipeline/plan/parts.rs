@@ -229,10 +229,16 @@ pub fn artifacts(reader: &mut Reader, node: &Node) -> Vec<Artifact> {
     if !archive.paths.is_empty() || archive.untracked {
         out.push(archive);
     }
-    if let Some(reports) = node.get("reports") {
-        reader.is_map(reports, "`reports:`");
+    if let Some(node) = node.get("reports")
+        && reader.is_map(node, "`reports:`")
+    {
+        reports(reader, node, expire_in.as_deref(), &mut out);
     }
-    for report in node.get("reports").map(Node::entries).unwrap_or_default() {
+    out
+}
+
+fn reports(reader: &mut Reader, node: &Node, expire_in: Option<&str>, out: &mut Vec<Artifact>) {
+    for report in node.entries() {
         let (kind, paths) = if report.key == "coverage_report" {
             ("cobertura", report.node.get("path").unwrap_or(&report.node))
         } else {
@@ -254,11 +260,10 @@ pub fn artifacts(reader: &mut Reader, node: &Node) -> Vec<Artifact> {
             when: "always".to_owned(),
             artifact_type: kind.to_owned(),
             artifact_format: format.to_owned(),
-            expire_in: expire_in.clone(),
+            expire_in: expire_in.map(str::to_owned),
             ..Artifact::default()
         });
     }
-    out
 }
 
 /// `cache:`: one or a list.
