@@ -21,6 +21,7 @@ mod artifacts;
 mod policy;
 mod guest;
 mod bad_input;
+mod plans;
 mod doctor;
 mod kubectl;
 mod line;
