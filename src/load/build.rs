@@ -8,7 +8,7 @@ use crate::load::error::{Error, Mistakes, suggest};
 use crate::load::feed::{self, Feed};
 use crate::load::file::{AuthFile, FeedFile, JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
-use crate::load::model::{Model, RUN};
+use crate::load::model::{Model, Preset, RUN};
 use crate::load::plan::{
     Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Overrides, Plan, Request, Scheme,
     Status, Step, Target, Written,
@@ -165,6 +165,9 @@ fn limits(
             let stages = model.stages.iter().map(|stage| stage.name.as_str());
             let known: Vec<&str> = stages.filter(|name| !name.is_empty()).chain([RUN]).collect();
             mistakes.add(key, format!("no stage is named `{name}`: {}", suggest(name, &known)));
+        }
+        if limit.over.is_some() && model.preset == Some(Preset::Stress) {
+            mistakes.add(key, "a stress test looks at each step as a whole: leave `over` out");
         }
         if limit.metric.preset().is_some() && model.preset != limit.metric.preset() {
             mistakes.add(

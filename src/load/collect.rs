@@ -176,6 +176,8 @@ pub struct Books {
     pub stages: Vec<StageTally>,
     /// The seconds of the last stage, when it is one in which the target recovers.
     pub after: Vec<Second>,
+    /// Rounds of journeys that were finished.
+    pub rounds: u64,
     /// How often a feed had no row any more, and how often one was used again.
     pub used_up: [u64; 2],
     /// How often each check held and failed.
@@ -272,6 +274,7 @@ impl Books {
             gauges: plan.limits.iter().map(gauge).collect(),
             stages: plan.model.stages.iter().zip(ends).map(stage).collect(),
             after: Vec::new(),
+            rounds: 0,
             used_up: [0; 2],
             checks: vec![[0; 2]; plan.checks.len()],
             capacity: Capacity::default(),
@@ -329,6 +332,7 @@ impl Books {
             sum[0] += own[0];
             sum[1] += own[1];
         }
+        self.rounds += snapshot.rounds;
         self.used_up[0] += snapshot.used_up[0];
         self.used_up[1] += snapshot.used_up[1];
         snapshot.lag.add_to(&mut self.lag)?;

@@ -64,6 +64,7 @@ pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) ->
             first_byte: latency(&steady.first_byte),
         },
         requests: whole.requests(all),
+        rounds: books.rounds,
         latency: latency(&whole.response),
         service_time: latency(&whole.service),
         first_byte: latency(&whole.first_byte),
@@ -231,6 +232,10 @@ fn judge_gauge(gauge: &Gauge, books: &Books, found: &Found, end: u64) -> LimitRe
         Some(Preset::Soak) => gauge::judge(limit, found.drift, "too few points for a trend"),
         // A stress test breaks limits: that is how it finds the capacity.
         None if books.is_stress() => {
+            let whole = gauge.judge(end);
+            if whole.value.is_none() {
+                return whole;
+            }
             let bad = books.capacity.bad.as_ref();
             let text = format!("{}: ", limit.condition());
             let why =
@@ -239,7 +244,7 @@ fn judge_gauge(gauge: &Gauge, books: &Books, found: &Found, end: u64) -> LimitRe
                 || "held in every step".to_owned(),
                 |why| format!("held until the last step: {why}"),
             );
-            LimitResult { verdict: Verdict::Passed, reason, ..gauge.judge(end) }
+            LimitResult { verdict: Verdict::Passed, reason, ..whole }
         }
         Some(Preset::Smoke | Preset::Load) | None => gauge.judge(end),
     }

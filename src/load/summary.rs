@@ -31,6 +31,9 @@ pub struct Summary {
     pub steady: Steady,
     /// Counts over the whole run.
     pub requests: Requests,
+    /// How many rounds of journeys were finished.
+    #[serde(default)]
+    pub rounds: u64,
     /// Response time from the meant start, over the whole run.
     pub latency: Latency,
     /// From the write of the request to the last byte of the answer.

@@ -183,6 +183,9 @@ fn limits_are_aimed_at_stages_tags_and_presets_that_there_are() {
             "limits[3]: no step has the tag `raed`: did you mean `read`?",
         ]
     );
+    let stress = "target: http://a\nload: { preset: stress, users: 50, duration: 10m }\n\
+        limits: [p95 < 1s over 10s]";
+    assert!(mistakes(stress, &Overrides::default())[0].1.contains("leave `over` out"));
     let plan = build(yaml.split("limits").next().unwrap(), &Overrides::default()).unwrap();
     let tagged = |tag: &str| plan.tags[tag].join(" ");
     assert_eq!(

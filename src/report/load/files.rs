@@ -156,6 +156,9 @@ fn performance(summary: &Summary) -> Value {
         (received + endpoint.bytes.received, sent + endpoint.bytes.sent)
     });
     let users = summary.series.iter().map(|point| point.users).max().unwrap_or(0);
+    let seconds = summary.window.end.saturating_sub(summary.window.start);
+    let seconds = float(u64::try_from(seconds).unwrap_or(0)) / 1000.0;
+    let of_run = |count: u64| if seconds > 0.0 { float(count) / seconds } else { 0.0 };
     let mut checks = serde_json::Map::new();
     let mut metrics = json!({
         "http_reqs": { "count": requests.count, "rate": rounded(requests.rate) },
@@ -165,6 +168,7 @@ fn performance(summary: &Summary) -> Value {
         "http_req_failed": {
             "passes": requests.failed, "fails": good, "value": requests.failed_share(),
         },
+        "iterations": { "count": summary.rounds, "rate": rounded(of_run(summary.rounds)) },
         "vus": { "value": users, "min": 0, "max": users },
         "vus_max": { "value": users, "min": users, "max": users },
         "data_sent": { "count": sent },
@@ -303,6 +307,7 @@ mod tests {
             ("/metrics/http_reqs/rate", json!(17.0)),
             ("/metrics/http_req_waiting/p(90)", json!(100.0)),
             ("/metrics/http_req_waiting/p(95)", json!(120.0)),
+            ("/metrics/iterations/count", json!(40)),
             ("/metrics/checks/passes", json!(997)),
             ("/metrics/checks/fails", json!(3)),
         ] {

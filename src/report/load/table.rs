@@ -247,6 +247,7 @@ pub mod tests {
                 first_byte: latency,
             },
             requests,
+            rounds: 40,
             latency,
             service_time: latency,
             first_byte: latency,
