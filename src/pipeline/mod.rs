@@ -12,6 +12,7 @@ mod build;
 mod dotenv;
 mod snapshot;
 mod changed;
+mod submodules;
 mod coordinator;
 mod describe;
 mod schedule;
@@ -113,6 +114,7 @@ pub struct Ready {
     plan: Plan,
     pipeline: Pipeline,
     git: Git,
+    submodules: BTreeMap<String, PathBuf>,
 }
 
 /// Reads the file, takes the snapshot into `temp`, decides the rules.
@@ -149,8 +151,9 @@ pub async fn read(options: &Options, temp: &Path, vars: &dyn Vars) -> Result<Rea
         changed,
         project: options.variables.iter().map(|given| given.variable.clone()).collect(),
     };
+    let submodules = submodules::served(&git, &setting.folder, &pipeline.project.path).await;
     let plan = plan::read(&merged, &setting).map_err(file::Error::Wrong)?;
-    let ready = Ready { plan, pipeline, git };
+    let ready = Ready { plan, pipeline, git, submodules };
     ready.check_names(&options.jobs)?;
     Ok(ready)
 }
@@ -284,6 +287,7 @@ impl Ready {
         Store {
             project: self.pipeline.project.clone(),
             user: self.pipeline.user.clone(),
+            submodules: self.submodules.clone(),
             folder: temp.join("uploads"),
             api_tokens: tokens,
             variables,

@@ -76,6 +76,27 @@ fn a_refusal_names_the_users_own_policy_and_the_whole_question() {
 }
 
 #[test]
+fn a_submodule_with_a_relative_url_is_fetched_from_beside_the_project() {
+    let lab = lab();
+    let pipeline = "variables: { GIT_SUBMODULE_STRATEGY: normal }\n\
+                    a: { script: cat lib/greeting }\n";
+    let tried = Try::on_a_laptop(&lab, pipeline).project("group/project");
+    let prepare = "git init -q -b main lib && cd lib && echo hello from the library > greeting
+        git add . && git -c user.name=t -c user.email=t@example.com commit -qm lib && cd ../project
+        git init -q -b main && git -c protocol.file.allow=always submodule -q add ../lib lib
+        git config -f .gitmodules submodule.lib.url ../lib.git";
+    let status = std::process::Command::new("bash")
+        .args(["-ec", prepare])
+        .current_dir(lab.folder())
+        .env("HOME", lab.folder())
+        .status();
+    assert!(status.unwrap().success());
+    let tried = tried.run();
+    assert_eq!(tried.code, Some(0), "{}", tried.log);
+    told(&tried.log, &["hello from the library"]);
+}
+
+#[test]
 fn git_settings_that_a_runner_refuses_fail_the_job_with_their_name() {
     for (key, value, expected) in [
         ("GIT_STRATEGY", "pull", "unknown GIT_STRATEGY pull"),

@@ -1,5 +1,7 @@
-//! git over smart HTTP: `git upload-pack` on the snapshot, nothing can be pushed.
+//! git over smart HTTP: `git upload-pack` on the snapshot and on submodules beside it, nothing can
+//! be pushed.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use base64::Engine;
@@ -16,12 +18,9 @@ use crate::pipeline::coordinator::{Answer, Shared, collect, header, text};
 
 /// Answers a request below `/<project>.git`.
 pub async fn answer(shared: &Shared, path: &str, request: Request<Incoming>) -> Answer {
-    let project = shared.store().project.path.clone();
-    let below = path
-        .trim_start_matches('/')
-        .strip_prefix(&project)
-        .map(|rest| rest.strip_prefix(".git").unwrap_or(rest));
-    let Some(below) = below else { return text(StatusCode::NOT_FOUND, "not found\n") };
+    let Some((repository, below)) = find(shared, path.trim_start_matches('/')) else {
+        return text(StatusCode::NOT_FOUND, "not found\n");
+    };
     if !is_known(shared, &request) {
         let mut answer = text(StatusCode::UNAUTHORIZED, "HTTP Basic: Access denied\n");
         let asks = hyper::header::HeaderValue::from_static("Basic realm=\"GitLab\"");
@@ -32,10 +31,25 @@ pub async fn answer(shared: &Shared, path: &str, request: Request<Incoming>) -> 
     let service = query.get("service").map(String::as_str);
     let protocol = header(&request, "Git-Protocol").to_owned();
     match (request.method().clone(), below, service) {
-        (Method::GET, "/info/refs", Some("git-upload-pack")) => advertise(shared, &protocol).await,
-        (Method::POST, "/git-upload-pack", _) => upload_pack(shared, &protocol, request).await,
+        (Method::GET, "/info/refs", Some("git-upload-pack")) => {
+            advertise(shared, &repository, &protocol).await
+        }
+        (Method::POST, "/git-upload-pack", _) => {
+            upload_pack(shared, &repository, &protocol, request).await
+        }
         _ => text(StatusCode::FORBIDDEN, "only fetching is possible\n"),
     }
+}
+
+/// The repository that a path lies in, and the rest of the path.
+fn find<'a>(shared: &Shared, path: &'a str) -> Option<(PathBuf, &'a str)> {
+    let store = shared.store();
+    let own = (&store.project.path, &shared.repository);
+    std::iter::once(own).chain(&store.submodules).find_map(|(project, repository)| {
+        let rest = path.strip_prefix(project.as_str())?;
+        let rest = rest.strip_prefix(".git").unwrap_or(rest);
+        rest.starts_with('/').then(|| (repository.clone(), rest))
+    })
 }
 
 /// Basic credentials with the token of a job.
@@ -47,8 +61,13 @@ fn is_known(shared: &Shared, request: &Request<Incoming>) -> bool {
     shared.store().job_by_token(token).is_some_and(|job| job.running)
 }
 
-fn command(shared: &Shared, protocol: &str, arguments: &[&str]) -> tokio::process::Command {
-    let repository = shared.repository.to_string_lossy().into_owned();
+fn command(
+    shared: &Shared,
+    repository: &Path,
+    protocol: &str,
+    arguments: &[&str],
+) -> tokio::process::Command {
+    let repository = repository.to_string_lossy().into_owned();
     let mut command =
         shared.git.command(&[&["upload-pack"], arguments, &[repository.as_str()]].concat());
     command.stderr(Stdio::null());
@@ -58,8 +77,10 @@ fn command(shared: &Shared, protocol: &str, arguments: &[&str]) -> tokio::proces
     command
 }
 
-async fn advertise(shared: &Shared, protocol: &str) -> Answer {
-    let output = command(shared, protocol, &["--stateless-rpc", "--advertise-refs"]).output().await;
+async fn advertise(shared: &Shared, repository: &Path, protocol: &str) -> Answer {
+    let output = command(shared, repository, protocol, &["--stateless-rpc", "--advertise-refs"])
+        .output()
+        .await;
     match output {
         Ok(output) if output.status.success() => {
             let mut body = b"001e# service=git-upload-pack\n0000".to_vec();
@@ -70,13 +91,19 @@ async fn advertise(shared: &Shared, protocol: &str) -> Answer {
     }
 }
 
-async fn upload_pack(shared: &Shared, protocol: &str, request: Request<Incoming>) -> Answer {
+async fn upload_pack(
+    shared: &Shared,
+    repository: &Path,
+    protocol: &str,
+    request: Request<Incoming>,
+) -> Answer {
     let zipped = header(&request, "Content-Encoding") == "gzip";
     let Some(body) = collect(request.into_body()).await else {
         return text(StatusCode::PAYLOAD_TOO_LARGE, "too large\n");
     };
     let body = if zipped { unzipped(&body) } else { body };
-    let started = command(shared, protocol, &["--stateless-rpc"]).stdin(Stdio::piped()).spawn();
+    let started =
+        command(shared, repository, protocol, &["--stateless-rpc"]).stdin(Stdio::piped()).spawn();
     let failed = || text(StatusCode::INTERNAL_SERVER_ERROR, "git upload-pack failed\n");
     let Ok(mut child) = started else { return failed() };
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {

@@ -96,6 +96,8 @@ pub struct Store {
     pub project: Project,
     /// The user.
     pub user: User,
+    /// Repositories of other projects, by their paths, which a job may fetch as well.
+    pub submodules: BTreeMap<String, PathBuf>,
     /// Folder for uploads.
     pub folder: PathBuf,
     /// Values that are good as `PRIVATE-TOKEN`.

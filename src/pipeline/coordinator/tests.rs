@@ -37,6 +37,7 @@ fn store(folder: &std::path::Path) -> Store {
             name: "Dev".to_owned(),
             email: "dev@example.com".to_owned(),
         },
+        submodules: BTreeMap::new(),
         folder: folder.join("uploads"),
         api_tokens: vec!["glpat-x".to_owned()],
         variables: vec![ProjectVariable {

@@ -46,7 +46,7 @@ pub fn get(shell: &mut Shell, build: &Build) {
     } else {
         shell.notice("Skipping Git checkout");
     }
-    submodules(shell, &build.job_variable("GIT_SUBMODULE_STRATEGY"));
+    submodules(shell, build);
     own(shell, build, &project);
 }
 
@@ -169,15 +169,18 @@ fn check_out(shell: &mut Shell, build: &Build) {
     );
 }
 
-fn submodules(shell: &mut Shell, strategy: &str) {
-    match strategy {
+fn submodules(shell: &mut Shell, build: &Build) {
+    // The rewrite with the token holds for the clones too, which have a configuration of their own.
+    let include = format!("include.path={}", build.temp_file(".gitlab-runner.ext.conf"));
+    let update = ["-c", include.as_str(), "submodule", "update", "--init"];
+    match build.job_variable("GIT_SUBMODULE_STRATEGY").as_str() {
         "normal" => {
             shell.notice("Updating/initializing submodules...");
-            shell.command("git", &["submodule", "update", "--init"]);
+            shell.command("git", &update);
         }
         "recursive" => {
             shell.notice("Updating/initializing submodules recursively...");
-            shell.command("git", &["submodule", "update", "--init", "--recursive"]);
+            shell.command("git", &[update.as_slice(), &["--recursive"]].concat());
         }
         _ => shell.notice("Skipping Git submodules setup"),
     }
