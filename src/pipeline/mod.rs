@@ -209,8 +209,13 @@ impl Ready {
             std::iter::once(head).chain(self.plan.jobs.iter().map(row)).collect();
         let mut lines = vec![format!("stages: {}", self.plan.stages.join(", "))];
         lines.extend(summary::aligned(&rows));
+        let held = self.plan.jobs.iter().filter_map(|job| Some((&job.name, job.held.as_ref()?)));
+        lines.extend(held.map(|(name, why)| format!("held back: {name}: {why}")));
         if !self.plan.left_out.is_empty() {
-            lines.push(format!("left out by their rules: {}", self.plan.left_out.join(", ")));
+            lines.push(format!(
+                "left out by `rules:`, `only:` or `except:`: {}",
+                self.plan.left_out.join(", ")
+            ));
         }
         lines
     }
