@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::support::{Ending, Lab, Runner, policy};
+use crate::support::{Ending, Lab, Place, Runner, policy};
 
 /// A bare repository with one commit on `main`; its id.
 fn repository(lab: &Lab) -> String {
@@ -25,14 +25,13 @@ fn repository(lab: &Lab) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-#[test]
-fn a_job_without_network_gets_its_sources_and_reaches_nothing_else() {
+fn a_job_without_network_gets_its_sources_and_reaches_nothing_else(place: Place) {
     let lab = Arc::new(Lab::new());
     let sha = repository(&lab);
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string().replace(':', "/");
     let gitlab = lab.gitlab_url().replace("http://", "").replace(':', "/");
-    let job = Runner::within(&lab, &policy(""))
+    let job = place.runner_in(&lab)
         .variable("GIT_STRATEGY", "fetch")
         .response(|response| {
             response["git_info"]["sha"] = json!(sha);
@@ -63,9 +62,8 @@ fn with_report(runner: Runner, dotenv: &str) -> Runner {
         .script([&write])
 }
 
-#[test]
-fn artifacts_go_up_with_the_runners_own_program() {
-    let (runner, lab) = with_report(Runner::new(&policy("")), "abc=failed").begin_as_process();
+fn artifacts_go_up_with_the_runners_own_program(place: Place) {
+    let (runner, lab) = with_report(place.runner(), "abc=failed").begin_as_process();
     let job = runner.end();
     assert_eq!(job.ending, Ending::Success, "{}", job.log);
     let uploads = lab.gitlab().uploads();
@@ -76,18 +74,23 @@ fn artifacts_go_up_with_the_runners_own_program() {
     assert_eq!(uploads[1].text(), "abc=failed\n");
 }
 
-#[test]
-fn artifacts_go_up_where_no_runner_program_is_to_be_had() {
-    let (job, lab) = with_report(Runner::new(&policy("")), "abc=failed").begin();
+fn artifacts_go_up_where_no_runner_program_is_to_be_had(place: Place) {
+    let (job, lab) = with_report(place.runner(), "abc=failed").begin();
     let job = job.end();
     assert_eq!(job.ending, Ending::Success, "{}", job.log);
     let dotenv = lab.gitlab().uploads().into_iter().find(|upload| upload.kind == "dotenv");
     assert_eq!(dotenv.map(|upload| upload.text()).as_deref(), Some("abc=failed\n"));
 }
 
-#[test]
-fn declared_artifacts_that_did_not_go_up_fail_the_job() {
+fn declared_artifacts_that_did_not_go_up_fail_the_job(place: Place) {
     // GitLab refuses a dotenv report with a comment in it.
-    let job = with_report(Runner::new(&policy("")), "# a comment").run();
+    let job = with_report(place.runner(), "# a comment").run();
     assert_eq!(job.ending, Ending::ScriptFailure, "{}", job.log);
+}
+
+in_each_environment! {
+    a_job_without_network_gets_its_sources_and_reaches_nothing_else,
+    artifacts_go_up_with_the_runners_own_program,
+    artifacts_go_up_where_no_runner_program_is_to_be_had,
+    declared_artifacts_that_did_not_go_up_fail_the_job,
 }

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::support::{Ending, Lab, Marker, Runner, eventually, policy, skip};
+use crate::support::{Ending, Lab, Marker, Place, Runner, eventually, policy, skip};
 
 const NOBODY: u32 = 65534;
 
-#[test]
-fn a_background_process_is_gone_when_its_stage_ends() {
+fn a_background_process_is_gone_when_its_stage_ends(place: Place) {
     let (open, closed) = (Marker::new(), Marker::new());
     let (with_pipe, without) = (open.command(), closed.command());
-    let job = Runner::new(&policy(""))
+    let job = place.runner()
         // One holds the log's pipe open, which would hold the stage; one is a session of its own.
         .script([
             &format!("{with_pipe} &"),
@@ -23,20 +22,18 @@ fn a_background_process_is_gone_when_its_stage_ends() {
     assert!(!open.lives() && !closed.lives());
 }
 
-#[test]
-fn files_stay_between_the_stages_of_a_job_and_go_with_it() {
+fn files_stay_between_the_stages_of_a_job_and_go_with_it(place: Place) {
     let lab = Arc::new(Lab::new());
-    let job = Runner::within(&lab, &policy(""))
+    let job = place.runner_in(&lab)
         .script(["echo kept > file"])
         .after_script(["cat file"])
         .run();
     assert!(job.log.contains("\nkept\n"), "{}", job.log);
-    assert!(lab.has_no_job_left());
+    assert!(place.has_no_job_left(&lab));
 }
 
-#[test]
-fn prepare_can_be_repeated_and_removes_what_an_earlier_attempt_left() {
-    let verbs = Runner::new(&policy("")).by_hand();
+fn prepare_can_be_repeated_and_removes_what_an_earlier_attempt_left(place: Place) {
+    let verbs = place.runner().by_hand();
     for verb in ["config", "prepare"] {
         assert!(verbs.call(verb).status.success());
     }
@@ -50,12 +47,11 @@ fn prepare_can_be_repeated_and_removes_what_an_earlier_attempt_left() {
     let output = verbs.run("ls -A /builds/group/project 2>/dev/null; exit 0", "build_script");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     assert!(verbs.call("cleanup").status.success());
-    assert!(verbs.lab().has_no_job_left());
+    assert!(place.has_no_job_left(verbs.lab()));
 }
 
-#[test]
-fn cleanup_can_be_repeated_and_needs_no_prepare() {
-    let verbs = Runner::new(&policy("")).by_hand();
+fn cleanup_can_be_repeated_and_needs_no_prepare(place: Place) {
+    let verbs = place.runner().by_hand();
     for _ in 0..2 {
         let output = verbs.call("cleanup");
         assert!(output.status.success(), "{output:?}");
@@ -95,33 +91,31 @@ fn cleanup_masks_the_jobs_secrets_in_what_it_prints() {
     assert!(!told.contains(secret) && told.contains("[MASKED]"), "{told}");
 }
 
-#[test]
-fn nothing_of_a_job_survives_its_runner() {
+fn nothing_of_a_job_survives_its_runner(place: Place) {
     let marker = Marker::new();
     let command = marker.command();
-    let (runner, lab) = Runner::new(&policy(""))
+    let (runner, lab) = place.runner()
         .script(["echo started", &format!("setsid {command} & {command}")])
         .begin_as_process();
     runner.until_log_has("\nstarted\n");
     eventually("the script runs", || marker.lives());
     runner.kill();
     eventually("nothing of the script is left", || !marker.lives());
-    eventually("the job's folder is gone", || lab.has_no_job_left());
+    eventually("the job's folder is gone", || place.has_no_job_left(&lab));
 }
 
-#[test]
-fn what_a_killed_driver_left_is_gone_after_the_next_prepare() {
+fn what_a_killed_driver_left_is_gone_after_the_next_prepare(place: Place) {
     let marker = Marker::new();
     let command = marker.command();
     let (runner, lab) =
-        Runner::new(&policy("")).script(["echo started", &command]).begin_as_process();
+        place.runner().script(["echo started", &command]).begin_as_process();
     runner.until_log_has("\nstarted\n");
     runner.kill_with_its_driver();
     eventually("nothing of the script is left", || !marker.lives());
-    assert!(!lab.has_no_job_left(), "nobody was left to remove the job's folder");
-    let job = Runner::within(&lab, &policy("")).script(["true"]).run();
+    assert!(!place.has_no_job_left(&lab), "nobody was left to remove the job's folder");
+    let job = place.runner_in(&lab).script(["true"]).run();
     assert_eq!(job.ending, Ending::Success, "{}", job.log);
-    assert!(lab.has_no_job_left());
+    assert!(place.has_no_job_left(&lab));
 }
 
 #[test]
@@ -139,4 +133,13 @@ fn a_runner_without_root_runs_jobs_too_and_leaves_nothing() {
     assert!(!shown.contains("as 0"), "{shown}");
     assert!(verbs.call("cleanup").status.success());
     assert!(!verbs.job_folder().exists());
+}
+
+in_each_environment! {
+    a_background_process_is_gone_when_its_stage_ends,
+    files_stay_between_the_stages_of_a_job_and_go_with_it,
+    prepare_can_be_repeated_and_removes_what_an_earlier_attempt_left,
+    cleanup_can_be_repeated_and_needs_no_prepare,
+    nothing_of_a_job_survives_its_runner,
+    what_a_killed_driver_left_is_gone_after_the_next_prepare,
 }

@@ -12,6 +12,7 @@
 
 #[path = "../standins/mod.rs"]
 mod standins;
+#[macro_use]
 mod support;
 
 mod protocol;

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::{Ending, Exit, Lab, Runner, Stop, policy};
+use crate::support::{Ending, Exit, Lab, Place, Runner, Stop, policy};
 
-#[test]
-fn config_names_the_driver_and_a_build_directory_of_the_jobs_own() {
-    let job = Runner::new(&policy("")).script(["true"]).run();
+fn config_names_the_driver_and_a_build_directory_of_the_jobs_own(place: Place) {
+    let job = place.runner().script(["true"]).run();
     let answer: Value = serde_json::from_str(&job.call("config").stdout).unwrap();
     assert_eq!(answer["driver"]["name"], "dyno");
     assert_eq!(answer["driver"]["version"], env!("CARGO_PKG_VERSION"));
@@ -18,9 +17,8 @@ fn config_names_the_driver_and_a_build_directory_of_the_jobs_own() {
     assert!(job.log.contains("Using Custom executor with driver dyno"), "{}", job.log);
 }
 
-#[test]
-fn a_job_goes_through_its_stages_and_is_green() {
-    let job = Runner::new(&policy(""))
+fn a_job_goes_through_its_stages_and_is_green(place: Place) {
+    let job = place.runner()
         .script(["echo \"here: $PWD\"", "touch made && ls"])
         .after_script(["echo after, status $CI_JOB_STATUS"])
         .run();
@@ -43,10 +41,9 @@ fn a_job_goes_through_its_stages_and_is_green() {
     assert!(job.log.contains("after, status success"), "{}", job.log);
 }
 
-#[test]
-fn old_new_and_unknown_stage_names_run_the_script() {
+fn old_new_and_unknown_stage_names_run_the_script(place: Place) {
     for name in ["build_script", "step_script", "never_heard_of"] {
-        let job = Runner::new(&policy(""))
+        let job = place.runner()
             .runner(|runner| name.clone_into(&mut runner.script_stage))
             .script(["echo ran under $CI_JOB_NAME"])
             .step("release", &["echo released"])
@@ -57,9 +54,8 @@ fn old_new_and_unknown_stage_names_run_the_script() {
     }
 }
 
-#[test]
-fn the_scripts_own_exit_code_reaches_gitlab() {
-    let job = Runner::new(&policy("")).script(["echo before", "exit 42", "echo never"]).run();
+fn the_scripts_own_exit_code_reaches_gitlab(place: Place) {
+    let job = place.runner().script(["echo before", "exit 42", "echo never"]).run();
     assert_eq!(
         (job.ending.clone(), job.exit_code),
         (Ending::ScriptFailure, Some(42)),
@@ -70,19 +66,17 @@ fn the_scripts_own_exit_code_reaches_gitlab() {
     assert!(!job.log.contains("\nnever"), "{}", job.log);
 }
 
-#[test]
-fn the_first_failing_command_ends_the_script_also_inside_a_line_and_a_pipe() {
+fn the_first_failing_command_ends_the_script_also_inside_a_line_and_a_pipe(place: Place) {
     for (line, code) in
         [("true; (exit 5); echo no", 5), ("(exit 6) | cat", 6), ("kill -9 $BASHPID", 137)]
     {
-        let job = Runner::new(&policy("")).script([line, "echo never"]).run();
+        let job = place.runner().script([line, "echo never"]).run();
         assert_eq!(job.exit_code, Some(code), "{line}\n{}", job.log);
     }
 }
 
-#[test]
-fn the_code_file_is_written_anew_before_every_failure() {
-    let job = Runner::new(&policy("")).script(["exit 42"]).after_script(["exit 7"]).run();
+fn the_code_file_is_written_anew_before_every_failure(place: Place) {
+    let job = place.runner().script(["exit 42"]).after_script(["exit 7"]).run();
     assert_eq!(job.exit_code, Some(42), "{}", job.log);
     assert_eq!(job.call("build_script").code_file.as_deref().map(str::trim), Some("42"));
     assert_eq!(job.call("after_script").code_file.as_deref().map(str::trim), Some("7"));
@@ -103,12 +97,11 @@ fn the_two_exit_codes_are_read_from_the_environment() {
     assert_eq!(job.ending, Ending::SystemFailure);
 }
 
-#[test]
-fn a_platform_fault_in_prepare_is_tried_three_times_with_cleanup_after_each() {
+fn a_platform_fault_in_prepare_is_tried_three_times_with_cleanup_after_each(place: Place) {
     let lab = Arc::new(Lab::new());
     // The driver's own folder cannot be made: a file stands in its place.
     lab.file("state", "in the way");
-    let job = Runner::within(&lab, &policy("")).script(["true"]).run();
+    let job = place.runner_in(&lab).script(["true"]).run();
     assert_eq!(job.ending, Ending::SystemFailure, "{}", job.log);
     assert_eq!(job.stages(), ["config", "prepare", "cleanup"].repeat(3));
     assert!(job.log.contains("state"), "the log names the folder:\n{}", job.log);
@@ -148,18 +141,16 @@ fn a_malformed_job_response_is_told_with_its_place() {
     }
 }
 
-#[test]
-fn a_job_with_the_run_keyword_is_refused_and_told_why() {
-    let job = Runner::new(&policy(""))
+fn a_job_with_the_run_keyword_is_refused_and_told_why(place: Place) {
+    let job = place.runner()
         .response(|response| response["run"] = json!([{ "name": "hello", "script": "echo hello" }]))
         .run();
     assert_eq!(job.ending, Ending::ScriptFailure, "{}", job.log);
     assert!(job.log.contains("`run:`") && job.log.contains("`script:`"), "{}", job.log);
 }
 
-#[test]
-fn sources_are_tried_again_whatever_the_class_of_the_failure() {
-    let job = Runner::new(&policy(""))
+fn sources_are_tried_again_whatever_the_class_of_the_failure(place: Place) {
+    let job = place.runner()
         .variable("GIT_STRATEGY", "fetch")
         .variable("GET_SOURCES_ATTEMPTS", "2")
         .script(["true"])
@@ -181,9 +172,8 @@ fn sources_are_tried_again_whatever_the_class_of_the_failure() {
     assert_eq!(job.ending, Ending::ScriptFailure, "{}", job.log);
 }
 
-#[test]
-fn nothing_of_the_runners_environment_reaches_the_script() {
-    let job = Runner::new(&policy(""))
+fn nothing_of_the_runners_environment_reaches_the_script(place: Place) {
+    let job = place.runner()
         .host("AWS_SECRET_ACCESS_KEY", "of-the-host")
         .host("LD_PRELOAD", "/tmp/evil.so")
         .host("BASH_FUNC_ls%%", "() { echo stolen; }")
@@ -208,9 +198,8 @@ fn nothing_of_the_runners_environment_reaches_the_script() {
     }
 }
 
-#[test]
-fn variables_arrive_as_the_runner_writes_them() {
-    let job = Runner::new(&policy(""))
+fn variables_arrive_as_the_runner_writes_them(place: Place) {
+    let job = place.runner()
         .variable("GREETING", "it's \"hello\" $HOME `w` \\ ünder\nline two")
         .file("SETTINGS", "key: value\n")
         .masked("TOKEN", "s3cr3t-of-the-project")
@@ -228,15 +217,14 @@ fn variables_arrive_as_the_runner_writes_them() {
     assert!(job.log.contains("later: from the script"), "{}", job.log);
 }
 
-#[test]
-fn two_jobs_of_one_project_do_not_see_each_other() {
+fn two_jobs_of_one_project_do_not_see_each_other(place: Place) {
     let lab = Arc::new(Lab::new());
-    let (first, _) = Runner::within(&lab, &policy(""))
+    let (first, _) = place.runner_in(&lab)
         .script(["touch mine /tmp/mine", "echo first is there", "sleep 10000"])
         .after_script(["ls -A . /tmp"])
         .begin();
     first.until_log_has("\nfirst is there\n");
-    let second = Runner::within(&lab, &policy(""))
+    let second = place.runner_in(&lab)
         .script(["ls -A . /tmp", "touch theirs /tmp/theirs"])
         .run();
     first.stop(Stop::Cancel);
@@ -244,4 +232,19 @@ fn two_jobs_of_one_project_do_not_see_each_other() {
     assert_eq!(second.ending, Ending::Success, "{}", second.log);
     assert!(!second.log.contains("\nmine\n"), "{}", second.log);
     assert!(first.log.contains("\nmine\n") && !first.log.contains("theirs"), "{}", first.log);
+}
+
+in_each_environment! {
+    config_names_the_driver_and_a_build_directory_of_the_jobs_own,
+    a_job_goes_through_its_stages_and_is_green,
+    old_new_and_unknown_stage_names_run_the_script,
+    the_scripts_own_exit_code_reaches_gitlab,
+    the_first_failing_command_ends_the_script_also_inside_a_line_and_a_pipe,
+    the_code_file_is_written_anew_before_every_failure,
+    a_platform_fault_in_prepare_is_tried_three_times_with_cleanup_after_each,
+    a_job_with_the_run_keyword_is_refused_and_told_why,
+    sources_are_tried_again_whatever_the_class_of_the_failure,
+    nothing_of_the_runners_environment_reaches_the_script,
+    variables_arrive_as_the_runner_writes_them,
+    two_jobs_of_one_project_do_not_see_each_other,
 }

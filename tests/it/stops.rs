@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use crate::support::{Ending, Exit, Marker, Runner, Stop, eventually, policy};
+use crate::support::{Ending, Exit, Marker, Place, Runner, Stop, eventually, policy};
 
 /// Ends by itself long after every test's patience is over.
 const FOREVER: &str = "for i in $(seq 100000); do sleep 0.1; done";
 
-#[test]
-fn a_cancel_fires_the_scripts_trap_and_after_script_still_runs() {
-    let (job, _lab) = Runner::new(&policy(""))
+fn a_cancel_fires_the_scripts_trap_and_after_script_still_runs(place: Place) {
+    let (job, _lab) = place.runner()
         .script(["trap 'echo the trap fired; exit 3' TERM", "echo started", FOREVER])
         .after_script(["echo after, status $CI_JOB_STATUS"])
         .begin();
@@ -27,11 +26,10 @@ fn a_cancel_fires_the_scripts_trap_and_after_script_still_runs() {
     assert_eq!(job.stages().last(), Some(&"cleanup"));
 }
 
-#[test]
-fn a_script_that_does_not_listen_is_killed_by_the_driver_before_the_runner_has_to() {
+fn a_script_that_does_not_listen_is_killed_by_the_driver_before_the_runner_has_to(place: Place) {
     let marker = Marker::new();
     let command = marker.command();
-    let (job, _lab) = Runner::new(&policy(""))
+    let (job, _lab) = place.runner()
         .script(["trap '' TERM", "echo started", &command])
         .after_script(["echo after"])
         .begin();
@@ -46,12 +44,11 @@ fn a_script_that_does_not_listen_is_killed_by_the_driver_before_the_runner_has_t
     assert!(job.log.contains("\nafter\n"), "{}", job.log);
 }
 
-#[test]
-fn a_second_signal_ends_the_driver_at_once() {
+fn a_second_signal_ends_the_driver_at_once(place: Place) {
     let marker = Marker::new();
     let command = marker.command();
     // The grace is longer than any patience: only the second signal can end this.
-    let patient = policy("").replace("grace: 1s", "grace: 10m");
+    let patient = place.policy().replace("grace: 1s", "grace: 10m");
     let (job, _lab) = Runner::new(&patient)
         .runner(|runner| runner.graceful_kill = Duration::from_mins(10))
         .script([
@@ -67,14 +64,13 @@ fn a_second_signal_ends_the_driver_at_once() {
     eventually("nothing of the script is left", || !marker.lives());
 }
 
-#[test]
-fn a_forced_cancel_and_a_runner_that_is_told_to_end_call_cleanup_only() {
+fn a_forced_cancel_and_a_runner_that_is_told_to_end_call_cleanup_only(place: Place) {
     for (stop, ending) in
         [(Stop::ForceCancel, Ending::Canceled), (Stop::Shutdown, Ending::SystemFailure)]
     {
         let marker = Marker::new();
         let command = marker.command();
-        let (job, lab) = Runner::new(&policy(""))
+        let (job, lab) = place.runner()
             .script(["echo started", &command])
             .after_script(["echo after"])
             .begin();
@@ -83,13 +79,12 @@ fn a_forced_cancel_and_a_runner_that_is_told_to_end_call_cleanup_only() {
         assert_eq!(job.ending, ending, "{}", job.log);
         assert_eq!(job.stages()[4..], ["build_script", "cleanup"]);
         assert!(!marker.lives());
-        assert!(lab.has_no_job_left());
+        assert!(place.has_no_job_left(&lab));
     }
 }
 
-#[test]
-fn a_job_that_is_too_late_is_over_with_cleanup_only() {
-    let job = Runner::new(&policy(""))
+fn a_job_that_is_too_late_is_over_with_cleanup_only(place: Place) {
+    let job = place.runner()
         .runner(|runner| runner.job_timeout = Some(Duration::from_secs(3)))
         .script(["echo started", FOREVER])
         .after_script(["echo after"])
@@ -98,9 +93,8 @@ fn a_job_that_is_too_late_is_over_with_cleanup_only() {
     assert_eq!(job.stages()[4..], ["build_script", "cleanup"], "{}", job.log);
 }
 
-#[test]
-fn a_script_that_is_too_late_still_has_its_after_script() {
-    let job = Runner::new(&policy(""))
+fn a_script_that_is_too_late_still_has_its_after_script(place: Place) {
+    let job = place.runner()
         .runner(|runner| runner.script_timeout = Some(Duration::from_secs(1)))
         .script(["echo started", FOREVER])
         .after_script(["echo after, status $CI_JOB_STATUS"])
@@ -125,4 +119,13 @@ fn a_cancel_while_gitlab_does_not_answer_ends_config() {
     drop(connection);
     assert_eq!(job.ending, Ending::Canceled, "{}", job.log);
     assert_eq!(job.stages(), ["config", "cleanup"]);
+}
+
+in_each_environment! {
+    a_cancel_fires_the_scripts_trap_and_after_script_still_runs,
+    a_script_that_does_not_listen_is_killed_by_the_driver_before_the_runner_has_to,
+    a_second_signal_ends_the_driver_at_once,
+    a_forced_cancel_and_a_runner_that_is_told_to_end_call_cleanup_only,
+    a_job_that_is_too_late_is_over_with_cleanup_only,
+    a_script_that_is_too_late_still_has_its_after_script,
 }

@@ -3,6 +3,8 @@
 mod cluster;
 mod lab;
 mod namespaces;
+#[macro_use]
+mod place;
 mod processes;
 mod runner;
 mod station;
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 pub use cluster::Cluster;
 pub use lab::{Lab, policy};
 pub use namespaces::NoNamespaces;
+pub use place::{Place, docker};
 pub use processes::{Marker, eventually};
 pub use runner::Runner;
 pub use station::{Station, write_plan};

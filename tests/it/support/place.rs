@@ -1,0 +1,96 @@
+//! The environments in which the contract holds.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use super::{Lab, Runner, policy, setting};
+
+/// An environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// bubblewrap on this host.
+    Sandbox,
+    /// Containers of the tests' own daemon.
+    Docker,
+}
+
+/// Writes a test for each environment, in a module of its name.
+#[macro_export]
+macro_rules! in_each_environment {
+    ($($name:ident),+ $(,)?) => {
+        mod sandbox {
+            $(#[test] fn $name() { super::$name($crate::support::Place::Sandbox); })+
+        }
+        mod docker {
+            $(#[test] fn $name() { super::$name($crate::support::Place::Docker); })+
+        }
+    };
+}
+
+/// The socket of the tests' own daemon.
+#[track_caller]
+pub fn daemon() -> String {
+    setting("DYNO_TEST_DOCKER").unwrap_or_else(|| {
+        panic!("DYNO_TEST_DOCKER is not set: this test needs a Docker daemon, run scripts/test")
+    })
+}
+
+/// Calls the daemon by its own command line; what it says.
+#[track_caller]
+pub fn docker(arguments: &[&str]) -> String {
+    let host = format!("unix://{}", daemon());
+    let output = Command::new("docker").args(["-H", &host]).args(arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+impl Place {
+    /// A policy with one profile for the tag `Dedicated`.
+    pub fn policy(self) -> String {
+        match self {
+            Self::Sandbox => policy(""),
+            Self::Docker => self.policy_with("pull: [never]"),
+        }
+    }
+
+    /// The same with other keys for the containers.
+    pub fn policy_with(self, keys: &str) -> String {
+        let rule = format!(
+            "docker: {{ socket: {}, images: [\"**\"], services: [\"**\"], grace: 1s, {keys} }}",
+            daemon()
+        );
+        policy("").replace("sandbox: { network: none, grace: 1s }", &rule)
+    }
+
+    /// A runner with a job, in a lab of its own.
+    pub fn runner(self) -> Runner {
+        self.runner_in(&Arc::new(Lab::new()))
+    }
+
+    /// A runner with a job.
+    pub fn runner_in(self, lab: &Arc<Lab>) -> Runner {
+        let runner = Runner::within(lab, &self.policy());
+        match self {
+            Self::Sandbox => runner,
+            Self::Docker => runner.image("dyno-test/bash:1"),
+        }
+    }
+
+    /// True when nothing of any job is left.
+    pub fn has_no_job_left(self, lab: &Lab) -> bool {
+        lab.has_no_job_left()
+            && match self {
+                Self::Sandbox => true,
+                Self::Docker => has_nothing_left(&lab.state()),
+            }
+    }
+}
+
+fn has_nothing_left(state: &Path) -> bool {
+    let filter = format!("label=dyno.state={}", state.display());
+    [&["ps", "-aq"][..], &["network", "ls", "-q"], &["volume", "ls", "-q"]]
+        .into_iter()
+        .all(|list| docker(&[list, &["--filter", &filter]].concat()).is_empty())
+}
