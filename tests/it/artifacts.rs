@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::support::{Ending, Lab, Place, Runner, policy};
+use crate::support::{Ending, Lab, Place, Runner};
 
 /// A bare repository with one commit on `main`; its id.
 fn repository(lab: &Lab) -> String {
@@ -31,7 +31,8 @@ fn a_job_without_network_gets_its_sources_and_reaches_nothing_else(place: Place)
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string().replace(':', "/");
     let gitlab = lab.gitlab_url().replace("http://", "").replace(':', "/");
-    let job = place.runner_in(&lab)
+    let job = place
+        .runner_in(&lab)
         .variable("GIT_STRATEGY", "fetch")
         .response(|response| {
             response["git_info"]["sha"] = json!(sha);

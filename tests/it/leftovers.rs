@@ -9,7 +9,8 @@ const NOBODY: u32 = 65534;
 fn a_background_process_is_gone_when_its_stage_ends(place: Place) {
     let (open, closed) = (Marker::new(), Marker::new());
     let (with_pipe, without) = (open.command(), closed.command());
-    let job = place.runner()
+    let job = place
+        .runner()
         // One holds the log's pipe open, which would hold the stage; one is a session of its own.
         .script([
             &format!("{with_pipe} &"),
@@ -24,10 +25,7 @@ fn a_background_process_is_gone_when_its_stage_ends(place: Place) {
 
 fn files_stay_between_the_stages_of_a_job_and_go_with_it(place: Place) {
     let lab = Arc::new(Lab::new());
-    let job = place.runner_in(&lab)
-        .script(["echo kept > file"])
-        .after_script(["cat file"])
-        .run();
+    let job = place.runner_in(&lab).script(["echo kept > file"]).after_script(["cat file"]).run();
     assert!(job.log.contains("\nkept\n"), "{}", job.log);
     assert!(place.has_no_job_left(&lab));
 }
@@ -94,7 +92,8 @@ fn cleanup_masks_the_jobs_secrets_in_what_it_prints() {
 fn nothing_of_a_job_survives_its_runner(place: Place) {
     let marker = Marker::new();
     let command = marker.command();
-    let (runner, lab) = place.runner()
+    let (runner, lab) = place
+        .runner()
         .script(["echo started", &format!("setsid {command} & {command}")])
         .begin_as_process();
     runner.until_log_has("\nstarted\n");
@@ -107,8 +106,7 @@ fn nothing_of_a_job_survives_its_runner(place: Place) {
 fn what_a_killed_driver_left_is_gone_after_the_next_prepare(place: Place) {
     let marker = Marker::new();
     let command = marker.command();
-    let (runner, lab) =
-        place.runner().script(["echo started", &command]).begin_as_process();
+    let (runner, lab) = place.runner().script(["echo started", &command]).begin_as_process();
     runner.until_log_has("\nstarted\n");
     runner.kill_with_its_driver();
     eventually("nothing of the script is left", || !marker.lives());

@@ -19,6 +19,8 @@ mod protocol;
 mod stops;
 mod leftovers;
 mod artifacts;
+mod hardships;
+mod docker;
 mod policy;
 mod guest;
 mod bad_input;

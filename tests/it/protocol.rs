@@ -18,7 +18,8 @@ fn config_names_the_driver_and_a_build_directory_of_the_jobs_own(place: Place) {
 }
 
 fn a_job_goes_through_its_stages_and_is_green(place: Place) {
-    let job = place.runner()
+    let job = place
+        .runner()
         .script(["echo \"here: $PWD\"", "touch made && ls"])
         .after_script(["echo after, status $CI_JOB_STATUS"])
         .run();
@@ -43,7 +44,8 @@ fn a_job_goes_through_its_stages_and_is_green(place: Place) {
 
 fn old_new_and_unknown_stage_names_run_the_script(place: Place) {
     for name in ["build_script", "step_script", "never_heard_of"] {
-        let job = place.runner()
+        let job = place
+            .runner()
             .runner(|runner| name.clone_into(&mut runner.script_stage))
             .script(["echo ran under $CI_JOB_NAME"])
             .step("release", &["echo released"])
@@ -142,7 +144,8 @@ fn a_malformed_job_response_is_told_with_its_place() {
 }
 
 fn a_job_with_the_run_keyword_is_refused_and_told_why(place: Place) {
-    let job = place.runner()
+    let job = place
+        .runner()
         .response(|response| response["run"] = json!([{ "name": "hello", "script": "echo hello" }]))
         .run();
     assert_eq!(job.ending, Ending::ScriptFailure, "{}", job.log);
@@ -150,7 +153,8 @@ fn a_job_with_the_run_keyword_is_refused_and_told_why(place: Place) {
 }
 
 fn sources_are_tried_again_whatever_the_class_of_the_failure(place: Place) {
-    let job = place.runner()
+    let job = place
+        .runner()
         .variable("GIT_STRATEGY", "fetch")
         .variable("GET_SOURCES_ATTEMPTS", "2")
         .script(["true"])
@@ -173,7 +177,8 @@ fn sources_are_tried_again_whatever_the_class_of_the_failure(place: Place) {
 }
 
 fn nothing_of_the_runners_environment_reaches_the_script(place: Place) {
-    let job = place.runner()
+    let job = place
+        .runner()
         .host("AWS_SECRET_ACCESS_KEY", "of-the-host")
         .host("LD_PRELOAD", "/tmp/evil.so")
         .host("BASH_FUNC_ls%%", "() { echo stolen; }")
@@ -199,7 +204,8 @@ fn nothing_of_the_runners_environment_reaches_the_script(place: Place) {
 }
 
 fn variables_arrive_as_the_runner_writes_them(place: Place) {
-    let job = place.runner()
+    let job = place
+        .runner()
         .variable("GREETING", "it's \"hello\" $HOME `w` \\ ünder\nline two")
         .file("SETTINGS", "key: value\n")
         .masked("TOKEN", "s3cr3t-of-the-project")
@@ -219,14 +225,13 @@ fn variables_arrive_as_the_runner_writes_them(place: Place) {
 
 fn two_jobs_of_one_project_do_not_see_each_other(place: Place) {
     let lab = Arc::new(Lab::new());
-    let (first, _) = place.runner_in(&lab)
+    let (first, _) = place
+        .runner_in(&lab)
         .script(["touch mine /tmp/mine", "echo first is there", "sleep 10000"])
         .after_script(["ls -A . /tmp"])
         .begin();
     first.until_log_has("\nfirst is there\n");
-    let second = place.runner_in(&lab)
-        .script(["ls -A . /tmp", "touch theirs /tmp/theirs"])
-        .run();
+    let second = place.runner_in(&lab).script(["ls -A . /tmp", "touch theirs /tmp/theirs"]).run();
     first.stop(Stop::Cancel);
     let first = first.end();
     assert_eq!(second.ending, Ending::Success, "{}", second.log);

@@ -1,15 +1,17 @@
 //! Signals and time: SIGTERM within a budget, the second signal at once, cancel with `after_script`,
 //! timeouts, a script that does not listen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Ending, Exit, Marker, Place, Runner, Stop, eventually, policy};
+use crate::support::{Ending, Exit, Lab, Marker, Place, Runner, Stop, eventually, policy};
 
 /// Ends by itself long after every test's patience is over.
 const FOREVER: &str = "for i in $(seq 100000); do sleep 0.1; done";
 
 fn a_cancel_fires_the_scripts_trap_and_after_script_still_runs(place: Place) {
-    let (job, _lab) = place.runner()
+    let (job, _lab) = place
+        .runner()
         .script(["trap 'echo the trap fired; exit 3' TERM", "echo started", FOREVER])
         .after_script(["echo after, status $CI_JOB_STATUS"])
         .begin();
@@ -29,7 +31,8 @@ fn a_cancel_fires_the_scripts_trap_and_after_script_still_runs(place: Place) {
 fn a_script_that_does_not_listen_is_killed_by_the_driver_before_the_runner_has_to(place: Place) {
     let marker = Marker::new();
     let command = marker.command();
-    let (job, _lab) = place.runner()
+    let (job, _lab) = place
+        .runner()
         .script(["trap '' TERM", "echo started", &command])
         .after_script(["echo after"])
         .begin();
@@ -49,7 +52,8 @@ fn a_second_signal_ends_the_driver_at_once(place: Place) {
     let command = marker.command();
     // The grace is longer than any patience: only the second signal can end this.
     let patient = place.policy().replace("grace: 1s", "grace: 10m");
-    let (job, _lab) = Runner::new(&patient)
+    let (job, _lab) = place
+        .runner_of(&Arc::new(Lab::new()), &patient)
         .runner(|runner| runner.graceful_kill = Duration::from_mins(10))
         .script([
             "trap 'echo not yet' TERM",
@@ -70,10 +74,8 @@ fn a_forced_cancel_and_a_runner_that_is_told_to_end_call_cleanup_only(place: Pla
     {
         let marker = Marker::new();
         let command = marker.command();
-        let (job, lab) = place.runner()
-            .script(["echo started", &command])
-            .after_script(["echo after"])
-            .begin();
+        let (job, lab) =
+            place.runner().script(["echo started", &command]).after_script(["echo after"]).begin();
         job.until_log_has("\nstarted\n").stop(stop);
         let job = job.end();
         assert_eq!(job.ending, ending, "{}", job.log);
@@ -84,7 +86,8 @@ fn a_forced_cancel_and_a_runner_that_is_told_to_end_call_cleanup_only(place: Pla
 }
 
 fn a_job_that_is_too_late_is_over_with_cleanup_only(place: Place) {
-    let job = place.runner()
+    let job = place
+        .runner()
         .runner(|runner| runner.job_timeout = Some(Duration::from_secs(3)))
         .script(["echo started", FOREVER])
         .after_script(["echo after"])
@@ -94,7 +97,8 @@ fn a_job_that_is_too_late_is_over_with_cleanup_only(place: Place) {
 }
 
 fn a_script_that_is_too_late_still_has_its_after_script(place: Place) {
-    let job = place.runner()
+    let job = place
+        .runner()
         .runner(|runner| runner.script_timeout = Some(Duration::from_secs(1)))
         .script(["echo started", FOREVER])
         .after_script(["echo after, status $CI_JOB_STATUS"])

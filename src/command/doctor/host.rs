@@ -1,5 +1,6 @@
 //! The host itself: programs, the sandbox, uids, docker.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,7 +33,28 @@ pub(super) async fn look(path: &str, policy: Option<&Policy>) -> Vec<Finding> {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         findings.push(uids(users, &read("/etc/passwd"), &read("/etc/subuid")));
     }
-    findings.push(docker(Path::new(DOCKER)).await);
+    let used: BTreeSet<&Path> = policy
+        .into_iter()
+        .flat_map(|policy| &policy.profiles)
+        .filter_map(|profile| Some(profile.environment.docker.as_ref()?.socket.as_path()))
+        .collect();
+    if used.is_empty() {
+        let what = format!(
+            "no profile needs it; it {}",
+            ping(Path::new(DOCKER)).await.unwrap_or_else(|it| it)
+        );
+        findings.push(Finding::ok("docker", what));
+    }
+    for socket in used {
+        findings.push(match ping(socket).await {
+            Ok(what) => Finding::ok("docker", format!("{} {what}", socket.display())),
+            Err(what) => Finding::fail(
+                "docker",
+                format!("{} {what}", socket.display()),
+                "start it, or let the runner's user use its socket (group `docker`)",
+            ),
+        });
+    }
     findings
 }
 
@@ -79,8 +101,8 @@ fn uids(users: UidRange, passwd: &str, subuid: &str) -> Finding {
     }
 }
 
-/// Only told: no environment of today needs it.
-async fn docker(socket: &Path) -> Finding {
+/// Asks a daemon whether it is there; in words either way.
+async fn ping(socket: &Path) -> Result<String, String> {
     let asked = tokio::time::timeout(LONGEST, async {
         let mut stream = UnixStream::connect(socket).await?;
         stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n").await?;
@@ -89,13 +111,12 @@ async fn docker(socket: &Path) -> Finding {
         Ok::<_, std::io::Error>(answer)
     })
     .await;
-    let what = match asked {
-        Ok(Ok(answer)) if answer.starts_with(b"HTTP/1") => "answers; the sandbox does not need it",
-        Ok(Ok(_)) => "its socket does not speak HTTP; the sandbox does not need it",
-        Ok(Err(_)) => "not there; the sandbox does not need it",
-        Err(_) => "its socket does not answer; the sandbox does not need it",
-    };
-    Finding::ok("docker", what)
+    match asked {
+        Ok(Ok(answer)) if answer.starts_with(b"HTTP/1") => Ok("answers".to_owned()),
+        Ok(Ok(_)) => Err("does not speak HTTP".to_owned()),
+        Ok(Err(error)) => Err(format!("is not there: {error}")),
+        Err(_) => Err("does not answer".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -119,9 +140,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn docker_is_told_and_never_fails() {
+    async fn a_daemon_that_is_not_there_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let finding = docker(&folder.path().join("none.sock")).await;
-        assert_eq!((finding.level, finding.mend.as_str()), (Level::Ok, ""));
+        let told = ping(&folder.path().join("none.sock")).await.unwrap_err();
+        assert!(told.starts_with("is not there"), "{told}");
     }
 }

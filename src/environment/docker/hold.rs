@@ -137,15 +137,15 @@ fn accompany(stream: &UnixStream, shell: u32, grace_ms: u64, spared: &BTreeSet<i
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // Any byte, and the end as well: a driver that died cancels.
-            let _n_read = (&*stream).read(&mut [0]);
-            if is_over.load(Ordering::Acquire) {
-                return;
-            }
-            terminate(spared);
-            let end = Instant::now() + Duration::from_millis(grace_ms);
-            while Instant::now() < end && !is_over.load(Ordering::Acquire) {
-                std::thread::sleep(SOON);
+            let is_cancelled = matches!((&*stream).read(&mut [0]), Ok(1));
+            if is_cancelled && !is_over.load(Ordering::Acquire) {
+                terminate(spared);
+                // Until the grace is over, the script is, or the driver has gone after all: its
+                // output must not stay open for a runner that waits for its end.
+                let grace = Duration::from_millis(grace_ms.max(1));
+                if stream.set_read_timeout(Some(grace)).is_ok() {
+                    let _n_read = (&*stream).read(&mut [0]);
+                }
             }
             if !is_over.load(Ordering::Acquire) {
                 kill_all(spared);

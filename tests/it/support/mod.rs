@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub use cluster::Cluster;
 pub use lab::{Lab, policy};
 pub use namespaces::NoNamespaces;
-pub use place::{Place, docker};
+pub use place::Place;
 pub use processes::{Marker, eventually};
 pub use runner::Runner;
 pub use station::{Station, write_plan};

@@ -38,7 +38,7 @@ pub fn daemon() -> String {
 
 /// Calls the daemon by its own command line; what it says.
 #[track_caller]
-pub fn docker(arguments: &[&str]) -> String {
+fn docker(arguments: &[&str]) -> String {
     let host = format!("unix://{}", daemon());
     let output = Command::new("docker").args(["-H", &host]).args(arguments).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -71,7 +71,12 @@ impl Place {
 
     /// A runner with a job.
     pub fn runner_in(self, lab: &Arc<Lab>) -> Runner {
-        let runner = Runner::within(lab, &self.policy());
+        self.runner_of(lab, &self.policy())
+    }
+
+    /// A runner with a job and another policy.
+    pub fn runner_of(self, lab: &Arc<Lab>, policy: &str) -> Runner {
+        let runner = Runner::within(lab, policy);
         match self {
             Self::Sandbox => runner,
             Self::Docker => runner.image("dyno-test/bash:1"),

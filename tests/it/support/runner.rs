@@ -362,7 +362,19 @@ impl Verbs {
         self.command("run", &[file.as_path(), Path::new(stage)])
     }
 
+    /// Calls a verb with the variables that `config` handed on.
+    #[track_caller]
+    pub fn call_with(&self, verb: &str, more: &serde_json::Map<String, Value>) -> Output {
+        let mut command = self.prepared(verb, &[]);
+        command.envs(more.iter().map(|(key, value)| (key, value.as_str().unwrap())));
+        command.output().unwrap()
+    }
+
     fn command(&self, verb: &str, more: &[&Path]) -> Output {
+        self.prepared(verb, more).output().unwrap()
+    }
+
+    fn prepared(&self, verb: &str, more: &[&Path]) -> Command {
         let path = |name: &str| self.folder.join(name);
         let mut command = Command::new(&self.spec.driver);
         if let Some(user) = self.user {
@@ -380,8 +392,7 @@ impl Verbs {
             .env("BUILD_FAILURE_EXIT_CODE", self.spec.build_failure.to_string())
             .env("SYSTEM_FAILURE_EXIT_CODE", self.spec.system_failure.to_string())
             .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
     }
 }
