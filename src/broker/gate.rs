@@ -73,7 +73,11 @@ pub(super) async fn perform(
 fn outcome(summary: &Summary) -> Outcome {
     match summary.verdict {
         Verdict::Error if !summary.is_platforms_fault => Outcome::Usage,
-        verdict => verdict.into(),
+        verdict @ (Verdict::Passed
+        | Verdict::Warned
+        | Verdict::Inconclusive
+        | Verdict::Error
+        | Verdict::Failed) => verdict.into(),
     }
 }
 

@@ -127,7 +127,7 @@ fn a_service_is_reached_by_its_images_name_and_by_its_aliases() {
 
 #[test]
 fn a_service_that_dies_or_never_listens_is_told_with_its_last_words() {
-    let policy = Place::Docker.policy_with("pull: [never], wait-for-services: 2s");
+    let policy = Place::policy_with("pull: [never], wait-for-services: 2s");
     for (image, told) in [
         ("dyno-test/dead:1", &["ended with code 3", "no database here"][..]),
         ("dyno-test/silent:1", &["none of the ports that its image exposes is open"]),

@@ -50,7 +50,7 @@ fn jobs_of_one_project_at_the_same_time_keep_their_cache(place: Place) {
 fn a_script_that_bears_a_memory_kill_keeps_its_own_exit_code(place: Place) {
     let policy = match place {
         Place::Sandbox => place.policy().replace("grace: 1s", "grace: 1s, memory: 64MiB"),
-        Place::Docker => place.policy_with("pull: [never], memory: 64MiB"),
+        Place::Docker => Place::policy_with("pull: [never], memory: 64MiB"),
     };
     let greedy = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}";
     let run = |script: &str| place.runner_of(&Arc::new(Lab::new()), &policy).script([script]).run();
@@ -167,7 +167,7 @@ fn processes_beyond_the_limit_are_refused_and_gone(place: Place) {
     let lab = Arc::new(Lab::new());
     let policy = match place {
         Place::Sandbox => place.policy().replace("grace: 1s", "grace: 1s, processes: 40"),
-        Place::Docker => place.policy_with("pull: [never], processes: 40"),
+        Place::Docker => Place::policy_with("pull: [never], processes: 40"),
     };
     let job = place
         .runner_of(&lab, &policy)

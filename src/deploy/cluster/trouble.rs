@@ -41,7 +41,21 @@ impl<'a> Called<'a> {
                 let what = if is_yaml { "kubeconfig" } else { "valid YAML" };
                 Error::Malformed { file, what, at }
             }
-            error => Error::Unusable { file, why: unloaded(&error) },
+            error @ (KubeconfigError::CurrentContextNotSet
+            | KubeconfigError::KindMismatch
+            | KubeconfigError::ApiVersionMismatch
+            | KubeconfigError::LoadContext(_)
+            | KubeconfigError::LoadClusterOfContext(_)
+            | KubeconfigError::FindPath
+            | KubeconfigError::MissingClusterUrl
+            | KubeconfigError::ParseClusterUrl(_)
+            | KubeconfigError::ParseProxyUrl(_)
+            | KubeconfigError::LoadCertificateAuthority(_)
+            | KubeconfigError::LoadClientCertificate(_)
+            | KubeconfigError::LoadClientKey(_)
+            | KubeconfigError::ParseCertificates(_)) => {
+                Error::Unusable { file, why: unloaded(&error) }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ mod namespaces;
 mod own;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ pub struct Denied {
     /// What the rule allows, or why it does not apply.
     pub allowed: String,
     /// The policy.
-    pub file: PathBuf,
+    pub file: Box<Path>,
     /// True where no change of the policy would allow it.
     pub is_always: bool,
 }
@@ -53,7 +53,7 @@ impl Denied {
             asked,
             rule: format!("{}.{rule}", profile.key),
             allowed,
-            file: profile.file.clone(),
+            file: profile.file.as_path().into(),
             is_always: false,
         }
     }
@@ -151,7 +151,7 @@ mod tests {
                 asked: "x".to_owned(),
                 rule: format!("profiles[0].{rule}"),
                 allowed: String::new(),
-                file: PathBuf::from(file),
+                file: Path::new(file).into(),
                 is_always: false,
             };
             assert_eq!(denied.hint().as_deref(), Some(expected));

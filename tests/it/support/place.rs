@@ -51,12 +51,12 @@ impl Place {
     pub fn policy(self) -> String {
         match self {
             Self::Sandbox => policy(""),
-            Self::Docker => self.policy_with("pull: [never]"),
+            Self::Docker => Self::policy_with("pull: [never]"),
         }
     }
 
     /// The same with other keys for the containers.
-    pub fn policy_with(self, keys: &str) -> String {
+    pub fn policy_with(keys: &str) -> String {
         let rule = format!(
             "docker: {{ socket: {}, images: [\"**\"], services: [\"**\"], grace: 1s, {keys} }}",
             daemon()
