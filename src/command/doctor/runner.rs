@@ -72,7 +72,14 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 fn configuration(text: &str, args: &Args, policy: Option<&Policy>) -> Vec<Finding> {
-    let all = entries(text);
+    let all = match entries(text) {
+        Ok(all) => all,
+        Err(broken) => {
+            let what = format!("{} {broken}", args.runner_config.display());
+            let mend = "mend it: gitlab-runner cannot read it either";
+            return vec![Finding::fail("runner", what, mend)];
+        }
+    };
     let ours: Vec<&Entry> = all.iter().filter(|entry| is_ours(entry)).collect();
     if ours.is_empty() {
         let what = format!("no `[[runners]]` of {} calls dyno", args.runner_config.display());
@@ -294,7 +301,7 @@ mod tests {
             .filter(|finding| !finding.what.contains("cannot be run"))
             .collect();
         assert!(wrong.is_empty(), "{wrong:#?}");
-        assert_eq!(entries(toml).len(), policy.profiles.len());
+        assert_eq!(entries(toml).unwrap().len(), policy.profiles.len());
     }
 
     #[test]
@@ -340,6 +347,17 @@ mod tests {
                 .iter()
                 .any(|finding| finding.what.contains("calls dyno"))
         );
+    }
+
+    #[test]
+    fn a_broken_configuration_is_told_as_broken() {
+        let (_folder, text) =
+            entry(|text| text.replace("executor = \"custom\"", "executor = \"custom"));
+        let told = told(&text);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let (level, what) = &told[0];
+        assert_eq!(*level, Level::Fail);
+        assert!(what.starts_with("config.toml is no valid TOML (line 3, column "), "{what}");
     }
 
     #[test]

@@ -1,16 +1,27 @@
-//! As much TOML as gitlab-runner's own configuration has: tables, texts, lists of texts, numbers.
+//! The `[[runners]]` entries of gitlab-runner's configuration, however they are written in TOML.
 
 use std::collections::BTreeMap;
+
+use toml_edit::{Document, Item, TableLike, Value};
 
 /// One `[[runners]]` entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// Line of its `[[runners]]`, from 1.
+    /// The line that it starts on, from 1.
     pub line: usize,
     /// Its own keys.
     pub keys: BTreeMap<String, Vec<String>>,
     /// Those of `[runners.custom]`.
     pub custom: BTreeMap<String, Vec<String>>,
+}
+
+/// A configuration that is no TOML; nothing of its content, which holds tokens, is in the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is no valid TOML (line {line}, column {column}): {problem}")]
+pub struct Broken {
+    line: usize,
+    column: usize,
+    problem: String,
 }
 
 impl Entry {
@@ -29,113 +40,57 @@ fn first<'a>(keys: &'a BTreeMap<String, Vec<String>>, key: &str) -> &'a str {
     keys.get(key).and_then(|values| values.first()).map_or("", String::as_str)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Table {
-    Entry,
-    Custom,
-    Other,
+/// Reads the `[[runners]]` entries of a configuration.
+pub fn entries(text: &str) -> Result<Vec<Entry>, Broken> {
+    let document = Document::parse(text).map_err(|error| {
+        let (line, column) = place(text, error.span().map_or(0, |span| span.start));
+        let problem = error.message().lines().next().unwrap_or_default().to_owned();
+        Broken { line, column, problem }
+    })?;
+    let line =
+        |span: Option<std::ops::Range<usize>>| place(text, span.map_or(0, |span| span.start)).0;
+    Ok(match document.as_table().get("runners") {
+        Some(Item::ArrayOfTables(tables)) => {
+            tables.iter().map(|table| entry(line(table.span()), table)).collect()
+        }
+        Some(Item::Value(Value::Array(tables))) => tables
+            .iter()
+            .filter_map(|value| Some(entry(line(value.span()), value.as_inline_table()?)))
+            .collect(),
+        Some(Item::None | Item::Value(_) | Item::Table(_)) | None => Vec::new(),
+    })
 }
 
-/// Reads the `[[runners]]` entries of a configuration; what is not understood is passed over.
-pub fn entries(text: &str) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut table = Table::Other;
-    for (line, statement) in statements(text) {
-        let statement = statement.trim();
-        if statement.starts_with('[') {
-            let header: String = statement.chars().filter(|c| !c.is_whitespace()).collect();
-            table = match header.as_str() {
-                "[[runners]]" => {
-                    entries.push(Entry { line, ..Entry::default() });
-                    Table::Entry
-                }
-                "[runners.custom]" => Table::Custom,
-                _ => Table::Other,
-            };
-            continue;
-        }
-        let (Some((key, value)), Some(entry)) = (statement.split_once('='), entries.last_mut())
-        else {
-            continue;
-        };
-        let key = key.trim().trim_matches(['"', '\'']).to_owned();
-        match table {
-            Table::Entry => entry.keys.insert(key, values(value)),
-            Table::Custom => entry.custom.insert(key, values(value)),
-            Table::Other => None,
-        };
-    }
-    entries
+fn entry(line: usize, table: &dyn TableLike) -> Entry {
+    let custom = table.get("custom").and_then(Item::as_table_like);
+    Entry { line, keys: keys(table), custom: custom.map(keys).unwrap_or_default() }
 }
 
-/// Splits into statements, with the line that each starts on: a list may go over several lines.
-fn statements(text: &str) -> Vec<(usize, String)> {
-    let mut statements = Vec::new();
-    let mut open = String::new();
-    let (mut start, mut line, mut depth) = (1, 1, 0_usize);
-    let mut quote: Option<char> = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some('"'), '\\') => {
-                open.push(c);
-                open.extend(chars.next());
-                continue;
-            }
-            (Some(mark), _) if mark == c => quote = None,
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '#') => {
-                chars.by_ref().find(|c| *c == '\n');
-                line += 1;
-                if depth == 0 {
-                    statements.push((start, std::mem::take(&mut open)));
-                    start = line;
-                }
-                continue;
-            }
-            (None, '[') => depth += 1,
-            (None, ']') => depth = depth.saturating_sub(1),
-            (_, '\n') => {
-                line += 1;
-                quote = None;
-                if depth == 0 {
-                    statements.push((start, std::mem::take(&mut open)));
-                    start = line;
-                    continue;
-                }
-            }
-            (Some(_) | None, _) => {}
-        }
-        open.push(c);
-    }
-    statements.push((start, open));
-    statements.retain(|(_, statement)| !statement.trim().is_empty());
-    statements
+/// The keys that hold texts, lists of them, numbers or truth values.
+fn keys(table: &dyn TableLike) -> BTreeMap<String, Vec<String>> {
+    table
+        .iter()
+        .filter_map(|(key, item)| Some((key.to_owned(), values(item.as_value()?))))
+        .collect()
 }
 
-/// The texts in a value; a number or a truth value is its own text.
-fn values(value: &str) -> Vec<String> {
-    let value = value.trim();
-    let mut found = Vec::new();
-    let mut chars = value.chars();
-    while let Some(mark) = chars.next() {
-        if mark != '"' && mark != '\'' {
-            continue;
-        }
-        let mut text = String::new();
-        while let Some(c) = chars.next() {
-            match c {
-                c if c == mark => break,
-                '\\' if mark == '"' => text.extend(chars.next()),
-                c => text.push(c),
-            }
-        }
-        found.push(text);
+fn values(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.value().clone()],
+        Value::Integer(number) => vec![number.value().to_string()],
+        Value::Float(number) => vec![number.value().to_string()],
+        Value::Boolean(truth) => vec![truth.value().to_string()],
+        Value::Datetime(moment) => vec![moment.value().to_string()],
+        Value::Array(list) => list.iter().flat_map(values).collect(),
+        Value::InlineTable(_) => Vec::new(),
     }
-    if found.is_empty() && !value.starts_with('[') {
-        found.push(value.to_owned());
-    }
-    found
+}
+
+/// Line and column of a place in a text, both from 1.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
 #[cfg(test)]
@@ -164,7 +119,7 @@ concurrent = 4   # at the same time
   name = "say \"two\""
   executor = "shell"
 "#;
-        let entries = entries(text);
+        let entries = entries(text).unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[0].line, 6);
         assert_eq!(entries[0].text("name"), "perf # one");
@@ -176,5 +131,39 @@ concurrent = 4   # at the same time
         assert_eq!(entries[0].custom("graceful_kill_timeout"), "45");
         assert_eq!(entries[1].text("name"), "say \"two\"");
         assert_eq!(entries[1].custom("config_exec"), "");
+    }
+
+    #[test]
+    fn an_entry_is_found_however_it_is_written() {
+        let dotted = "[[runners]]\nname = 'a'\ncustom.config_exec = \"/bin/dyno\"\n\
+                      custom.config_args = ['config']\n";
+        let inline = "[[runners]]\nname = \"\"\"\na\"\"\"\n\
+                      custom = { config_exec = '''/bin/dyno''', config_args = [\"config\"] }\n";
+        let quoted = "[[\"runners\"]]\nname = \"\\u0061\"\n[\"runners\".custom]\n\
+                      \"config_exec\" = \"/bin/dyno\"\nconfig_args = [\n'config', # [x]\n]\n";
+        let list = "runners = [{ name = 'a', custom = { config_exec = '/bin/dyno', \
+                    config_args = ['config'] } }]\n";
+        for text in [dotted, inline, quoted, list] {
+            let entries = entries(text).unwrap();
+            assert_eq!(entries.len(), 1, "{text}");
+            assert_eq!((entries[0].line, entries[0].text("name")), (1, "a"), "{text}");
+            assert_eq!(entries[0].custom("config_exec"), "/bin/dyno", "{text}");
+            assert_eq!(entries[0].custom["config_args"], ["config"], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_its_place_and_without_its_content() {
+        for (text, line) in [
+            ("[[runners]]\n  token = \"SUPERSECRET\n", 2),
+            ("concurrent = 4\n[[runners]\n", 2),
+            ("[[runners]]\ntoken = 'SUPERSECRET'\ntoken = 'SUPERSECRET'\n", 3),
+            ("[[runners]]\ntoken = SUPERSECRET\n", 2),
+        ] {
+            let error = entries(text).unwrap_err();
+            let told = format!("{error} {error:?}");
+            assert!(told.starts_with(&format!("is no valid TOML (line {line}, ")), "{told}");
+            assert!(!told.contains("SUPERSECRET"), "{told}");
+        }
     }
 }
