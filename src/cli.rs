@@ -186,7 +186,9 @@ async fn perform(verb: Verb) -> u8 {
 /// Tells an error on stderr and returns its exit code.
 fn told(error: &Error) -> u8 {
     // Nobody is left to tell when stderr is gone.
-    drop(writeln!(std::io::stderr(), "{error}"));
+    if error.as_outcome() != command::NO_READER {
+        drop(writeln!(std::io::stderr(), "{error}"));
+    }
     error.as_outcome().code()
 }
 

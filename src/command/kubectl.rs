@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Event;
-use crate::command::Streams;
 use crate::command::guest::Guest;
+use crate::command::{self, Streams};
 use crate::deploy::kubectl::{self, Fetched, Files, Parsed};
 use crate::error::{Error, Result};
 use crate::job::Vars;
 use crate::outcome::Outcome;
 use crate::policy::Task;
 use crate::shutdown::Signals;
+
+const STDOUT: &str = "stdout";
+const STDERR: &str = "stderr";
 
 /// Runs a command line (without `kubectl` itself).
 ///
@@ -29,27 +32,29 @@ pub async fn run(
 ) -> Result<Outcome> {
     let request = match kubectl::parse(argv, &Disk { vars }, stdin) {
         Ok(Parsed::Local { stdout, stderr, code }) => {
-            put(&mut streams.out, &stdout)?;
-            put(&mut streams.err, &stderr)?;
+            put((&mut streams.out, STDOUT), &stdout)?;
+            put((&mut streams.err, STDERR), &stderr)?;
             return Ok(Outcome::Code(code));
         }
         Ok(Parsed::Remote(request)) => request,
         Err(usage) => {
-            put(&mut streams.err, &format!("{usage}\n"))?;
+            put((&mut streams.err, STDERR), &format!("{usage}\n"))?;
             return Ok(Outcome::Code(1));
         }
     };
     let guest = Guest::find(None, vars)?;
     let signals = Signals::listen().map_err(Error::system)?;
     let mut broken = None;
-    let outcome = guest
+    let performed = guest
         .perform(
             Task::Kubectl(request),
             &mut |event| {
                 let put = match event {
-                    Event::Kubectl(kubectl::Event::Stdout(text)) => put(&mut streams.out, &text),
+                    Event::Kubectl(kubectl::Event::Stdout(text)) => {
+                        put((&mut streams.out, STDOUT), &text)
+                    }
                     Event::Kubectl(kubectl::Event::Stderr(text)) | Event::Said(text) => {
-                        put(&mut streams.err, &text)
+                        put((&mut streams.err, STDERR), &text)
                     }
                     Event::Load(_) | Event::Gate(_) | Event::Variable(_) => Ok(()),
                 };
@@ -60,12 +65,11 @@ pub async fn run(
             },
             signals.cancel(),
         )
-        .await
-        // Called as kubectl, a refusal ends as kubectl's own do.
-        .map_err(|error| error.outcome(Outcome::Code(1)))?;
+        .await;
     match broken {
         Some(error) => Err(error),
-        None => Ok(outcome),
+        // Called as kubectl, a refusal ends as kubectl's own do.
+        None => performed.map_err(|error| error.outcome(Outcome::Code(1))),
     }
 }
 
@@ -109,15 +113,21 @@ fn told(text: &str) -> String {
     text.strip_prefix("error: ").unwrap_or(text).to_owned()
 }
 
+/// Writes as kubectl does: a stream that takes nothing is its error, whoever performed the request.
 /// A reader that went away is no error of ours.
-fn put(to: &mut Box<dyn Write + Send>, text: &str) -> Result<()> {
-    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-            Err(Error::job("nobody reads the output").outcome(Outcome::Code(141)))
-        }
-        Err(error) => Err(Error::system(error)),
+fn put((to, name): (&mut Box<dyn Write + Send>, &str), text: &str) -> Result<()> {
+    let Err(error) = to.write_all(text.as_bytes()).and_then(|()| to.flush()) else {
+        return Ok(());
+    };
+    if error.kind() == ErrorKind::BrokenPipe {
+        return command::put(Err(error));
     }
+    let why = if error.kind() == ErrorKind::StorageFull {
+        "no space left on device".to_owned()
+    } else {
+        error.to_string()
+    };
+    Err(Error::job(format!("write /dev/{name}: {why}")).outcome(Outcome::Code(1)))
 }
 
 /// The files and variables of whoever runs the command.

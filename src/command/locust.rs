@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::broker::Event;
-use crate::command::Streams;
 use crate::command::guest::Guest;
+use crate::command::{Streams, put};
 use crate::error::{Error, Result};
 use crate::job::Vars;
 use crate::load::locust::{Ask, LocustArgs, parse};
@@ -51,12 +51,12 @@ pub async fn run(argv: &[OsString], vars: &dyn Vars, streams: &mut Streams) -> R
             Ask::Help => format!("{USAGE}\n\nAnswered by dyno; a plan of dyno's is named by -f."),
             Ask::Version => format!("locust, answered by dyno {}", env!("CARGO_PKG_VERSION")),
         };
-        writeln!(streams.out, "{text}").map_err(Error::system)?;
+        put(writeln!(streams.out, "{text}"))?;
         return Ok(Outcome::Passed);
     }
     let (plan, style) = plan(args, vars, &|path| std::fs::read_to_string(path))?;
     for note in &style.notes {
-        writeln!(streams.err, "locust: {note}").map_err(Error::system)?;
+        put(writeln!(streams.err, "locust: {note}"))?;
     }
     drive(plan, &style, vars, streams).await
 }
@@ -183,11 +183,6 @@ async fn drive(
 }
 
 fn write(summary: &Summary, style: &LocustStyle, streams: &mut Streams) -> Result<()> {
-    writeln!(streams.out, "{}", locust::tables(summary)).map_err(Error::system)?;
-    for reason in &summary.reasons {
-        writeln!(streams.out, "note: {}", report::joblog::printable(reason))
-            .map_err(Error::system)?;
-    }
     // A gate after it, and the merge request, find the load as they find one of `dyno load`.
     let folder = Folder::create(Path::new(Folder::DEFAULT)).map_err(Error::job)?;
     report::load::write(&folder, summary).map_err(Error::job)?;
@@ -201,7 +196,12 @@ fn write(summary: &Summary, style: &LocustStyle, streams: &mut Streams) -> Resul
             })?;
         }
     }
-    Ok(())
+    // Last, since nobody may read it any more.
+    put(writeln!(streams.out, "{}", locust::tables(summary)))?;
+    for reason in &summary.reasons {
+        put(writeln!(streams.out, "note: {}", report::joblog::printable(reason)))?;
+    }
+    put(streams.out.flush())
 }
 
 /// The original's exit code: 1 when a request failed. Nothing sent is no success either.

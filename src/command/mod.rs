@@ -19,9 +19,28 @@ pub mod helper;
 pub mod driver;
 mod guest;
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+
+/// The end of a tool whose output nobody reads any more (`| head`), as a shell tells it of one that
+/// SIGPIPE ended. It is quiet.
+pub const NO_READER: Outcome = Outcome::Code(141);
+
+/// Judges a write to one of the [`Streams`].
+///
+/// # Errors
+/// When it failed; [`NO_READER`] is its outcome where nobody reads.
+pub fn put(written: std::io::Result<()>) -> Result<()> {
+    written.map_err(|error| {
+        if error.kind() == ErrorKind::BrokenPipe {
+            Error::job("nobody reads the output").outcome(NO_READER)
+        } else {
+            Error::system(error)
+        }
+    })
+}
 
 /// Where a verb writes: handed in, so that tests can look.
 pub struct Streams {

@@ -21,6 +21,7 @@ mod leftovers;
 mod artifacts;
 mod hardships;
 mod docker;
+mod pipes;
 mod policy;
 mod guest;
 mod bad_input;
