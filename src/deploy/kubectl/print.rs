@@ -84,7 +84,17 @@ const ORDER: &[&str] = &[
     "type",
     "spec",
     "status",
+    "replicas",
+    "selector",
+    "template",
+    "strategy",
     "name",
+    "image",
+    "command",
+    "args",
+    "ports",
+    "env",
+    "resources",
     "generateName",
     "server",
     "tls-server-name",
@@ -149,6 +159,8 @@ fn typed(value: &Value, depth: Option<usize>, keys: Keys, text: &mut String) {
     match value {
         Value::Object(map) if !map.is_empty() => {
             text.push('{');
+            let is_map =
+                ["data", "stringData", "binaryData", "labels", "matchLabels", "annotations"];
             for (n, (key, value)) in ordered(map, keys).into_iter().enumerate() {
                 if n > 0 {
                     text.push(',');
@@ -156,7 +168,6 @@ fn typed(value: &Value, depth: Option<usize>, keys: Keys, text: &mut String) {
                 new_line(inner, text);
                 text.push_str(&manifest::compact(&Value::String(key.clone())));
                 text.push_str(if inner.is_some() { ": " } else { ":" });
-                let is_map = ["data", "stringData", "binaryData", "labels", "annotations"];
                 let keys = if is_map.contains(&key.as_str()) { Keys::Map } else { keys };
                 typed(value, inner, keys, text);
             }

@@ -158,6 +158,8 @@ pub struct Apply {
 pub struct Create {
     /// The objects, in order.
     pub items: Vec<Item>,
+    /// `create job --from`: the one item, a Job, takes its content from this cron job.
+    pub from: Option<Named>,
     /// True when `-n` was given.
     pub enforce_namespace: bool,
     /// True for `create namespace|secret|configmap …`: errors are worded for those.

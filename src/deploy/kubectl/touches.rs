@@ -53,7 +53,12 @@ impl Request {
         let mut list = List { home, touches: Vec::new() };
         match &self.operation {
             Operation::Apply(apply) => list.items(&apply.items, apply_verbs(apply)),
-            Operation::Create(create) => list.items(&create.items, create_verbs(create)),
+            Operation::Create(create) => {
+                if let Some(from) = &create.from {
+                    list.word("get", &from.resource, Some(&from.name), false);
+                }
+                list.items(&create.items, create_verbs(create));
+            }
             Operation::Replace(create) => list.items(&create.items, replace_verbs(create)),
             Operation::Get(get) => list.selection(&get.selection, &["get"], &["list"]),
             Operation::Delete(delete) if delete.dry_run == DryRun::Client => {
@@ -317,6 +322,10 @@ mod tests {
                 "list ReplicaSet.apps [a] *",
                 "list ControllerRevision.apps [a] *",
             ]
+        );
+        assert_eq!(
+            touches("create job j --from=cj/c -n a", ""),
+            ["get CronJob.batch [a] c", "create Job.batch [a] j"]
         );
         assert_eq!(touches("get all", "").len(), 11);
         assert!(touches("version", "").is_empty());

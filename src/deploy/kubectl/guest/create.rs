@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, input, mistake, misuse, options, secret};
+use super::{Context, input, mistake, misuse, options, secret, workloads};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::print::{annotate, print_object};
 use crate::deploy::kubectl::{
-    Create, DryRun, Item, Manifest, Operation, Output, Parsed, Usage, Validate,
+    Create, DryRun, Item, Manifest, Named, Operation, Output, Parsed, Usage, Validate,
 };
 
 /// The flags of every `create`.
@@ -23,25 +23,27 @@ const SHARED: [Flag; 8] = [
 
 /// Reads `kubectl create …`.
 pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
-    // The kind is the first word; flags may stand before it.
-    let words: Vec<&str> =
-        context.argv.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
+    // The kind is the first word; flags may stand before it. Behind `--` is a container's command.
+    let own = || context.argv.iter().take_while(|arg| *arg != "--");
+    let words: Vec<&str> = own().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
     let kind = words.iter().find_map(|word| match *word {
         "namespace" | "ns" => Some("namespace"),
         "configmap" | "cm" => Some("configmap"),
         "secret" => Some("secret"),
         "serviceaccount" | "sa" => Some("serviceaccount"),
+        "deployment" | "deploy" => Some("deployment"),
+        "job" => Some("job"),
         _ => None,
     });
-    let from_files = context
-        .argv
-        .iter()
+    let from_files = own()
         .any(|arg| arg.starts_with("-f") || arg.starts_with("--filename") || arg.starts_with("-k"));
     match kind {
         Some("namespace") if !from_files => namespace(&context),
         Some("serviceaccount") if !from_files => service_account(&context),
         Some("configmap") if !from_files => secret::config_map(&context),
         Some("secret") if !from_files => secret::parse(&context),
+        Some("deployment") if !from_files => workloads::deployment(&context),
+        Some("job") if !from_files => workloads::job(&context),
         Some(_) | None => files(context, "create"),
     }
 }
@@ -86,6 +88,7 @@ fn files(mut context: Context<'_>, verb: &str) -> Result<Parsed, Usage> {
     let manager = if verb == "create" { "kubectl-create" } else { "kubectl-replace" };
     let create = Create {
         items,
+        from: None,
         enforce_namespace: flags.filled("namespace").is_some(),
         generated: false,
         save_config: flags.is("save-config", false),
@@ -104,10 +107,7 @@ const GENERATORS: &[&str] = &[
     "clusterrole",
     "clusterrolebinding",
     "cronjob",
-    "deployment",
-    "deploy",
     "ingress",
-    "job",
     "pdb",
     "poddisruptionbudget",
     "priorityclass",
@@ -145,7 +145,9 @@ pub fn with_shared(own: &[Flag]) -> Vec<Flag> {
 
 /// The one NAME of a generator.
 pub fn name(flags: &flags::Parsed, n_words: usize, command: &str) -> Result<String, Usage> {
-    let names = flags.args.get(n_words..).unwrap_or_default();
+    // What stands behind `--` is a command.
+    let n_own = flags.args.len() - flags.n_after_dashes;
+    let names = flags.args.get(n_words..n_own).unwrap_or_default();
     match names {
         [name] => Ok(name.clone()),
         _ => Err(misuse(&format!("exactly one NAME is required, got {}", names.len()), command)),
@@ -159,21 +161,31 @@ pub fn finish(
     common: Common,
     mut object: Value,
 ) -> Result<Parsed, Usage> {
-    let save_config = flags.is("save-config", false);
     if common.dry_run == DryRun::Client {
-        if save_config {
+        if flags.is("save-config", false) {
             annotate(&mut object, true);
         }
         let stdout =
             print_object(&object, &common.output, "created (dry run)", true).map_err(mistake)?;
         return Ok(Parsed::Local { stdout, stderr: common.notes.concat(), code: 0 });
     }
+    request(context, flags, common, (object, None))
+}
+
+/// The request of a generator: for its object, with the content of a cron job where one is named.
+pub fn request(
+    context: &Context<'_>,
+    flags: &flags::Parsed,
+    common: Common,
+    (object, from): (Value, Option<Named>),
+) -> Result<Parsed, Usage> {
     let manifest = Manifest { source: String::new(), listed: false, object };
     let create = Create {
         items: vec![Item::Object(manifest)],
+        from,
         enforce_namespace: flags.filled("namespace").is_some(),
         generated: true,
-        save_config,
+        save_config: flags.is("save-config", false),
         force: false,
         field_manager: flags.text("field-manager").unwrap_or("kubectl-create").to_owned(),
         dry_run: common.dry_run,

@@ -7,6 +7,7 @@ mod options;
 mod apply;
 mod create;
 mod secret;
+mod workloads;
 mod get;
 mod delete;
 mod rollout;

@@ -8,15 +8,18 @@ use super::Outcome;
 use super::apply::{Info, infos, operation, options};
 use super::session::Session;
 use super::trouble::Trouble;
-use crate::deploy::cluster::{Failure, Method};
+use crate::deploy::cluster::{Failure, Method, Target};
 use crate::deploy::kubectl::print::{LAST_APPLIED, annotate, print_object};
-use crate::deploy::kubectl::request::{Create, DryRun};
+use crate::deploy::kubectl::request::{Create, DryRun, Named};
 use crate::deploy::manifest;
 
 /// Runs `kubectl create`.
 pub async fn run(session: &mut Session<'_>, create: &Create) -> Outcome {
     session.discover().await?;
-    let (infos, mut troubles) = infos(session, &create.items, create.enforce_namespace);
+    let (mut infos, mut troubles) = infos(session, &create.items, create.enforce_namespace);
+    if let (Some(from), Some(info)) = (&create.from, infos.first_mut()) {
+        from_cron_job(session, create, (from, info)).await?;
+    }
     let mut printed = 0_u32;
     for info in infos {
         match one(session, create, &info).await {
@@ -29,6 +32,61 @@ pub async fn run(session: &mut Session<'_>, create: &Create) -> Outcome {
         }
     }
     Trouble::all(troubles)
+}
+
+/// Gives a Job what a cron job would give it at its time.
+async fn from_cron_job(
+    session: &mut Session<'_>,
+    create: &Create,
+    (from, info): (&Named, &mut Info),
+) -> Outcome {
+    let mapping = session.by_word(&from.resource)?;
+    let namespace = super::select::home(session, &mapping);
+    let target =
+        Target { mapping: &mapping, namespace: &namespace, name: &from.name, subresource: "" };
+    let cron_job = session.get(&target).await?;
+    if mapping.group != "batch" || mapping.kind != "CronJob" {
+        let kind = &mapping.kind;
+        return Err(Trouble::text(format!(
+            "unknown object type {kind}: only CronJob is supported"
+        )));
+    }
+    if info.mapping.group != "batch" || info.mapping.kind != "Job" {
+        return Err(Trouble::text("only a Job is made of a CronJob"));
+    }
+    let part = |pointer: &str| cron_job.pointer(pointer).cloned();
+    let mut annotations = json!({ "cronjob.kubernetes.io/instantiate": "manual" });
+    if let (Value::Object(annotations), Some(Value::Object(more))) =
+        (&mut annotations, part("/spec/jobTemplate/metadata/annotations"))
+    {
+        annotations.extend(more);
+    }
+    let owner = json!({
+        "apiVersion": "batch/v1",
+        "controller": true,
+        "kind": "CronJob",
+        "name": part("/metadata/name"),
+        "uid": part("/metadata/uid"),
+    });
+    let mut metadata = json!({
+        "annotations": annotations,
+        "name": info.name,
+        "ownerReferences": [owner],
+    });
+    if let Value::Object(metadata) = &mut metadata {
+        if let Some(labels) = part("/spec/jobTemplate/metadata/labels") {
+            metadata.insert("labels".to_owned(), labels);
+        }
+        // A dry run shows a namespace only where one was asked for.
+        if create.dry_run != DryRun::Client || create.enforce_namespace {
+            metadata.insert("namespace".to_owned(), Value::String(info.namespace.clone()));
+        }
+    }
+    if let Value::Object(job) = &mut info.object {
+        job.insert("metadata".to_owned(), metadata);
+        job.insert("spec".to_owned(), part("/spec/jobTemplate/spec").unwrap_or_default());
+    }
+    Ok(())
 }
 
 /// YAML documents of one output are told apart.
@@ -79,6 +137,10 @@ fn worded(trouble: Trouble, create: &Create, info: &Info) -> Trouble {
         "ServiceAccount" => {
             Trouble::text(format!("failed to create serviceaccount: {}", trouble.message()))
         }
+        "Deployment" => {
+            Trouble::text(format!("failed to create deployment: {}", trouble.message()))
+        }
+        "Job" => Trouble::text(format!("failed to create job: {}", trouble.message())),
         _ => trouble,
     }
 }
