@@ -261,19 +261,22 @@ mod tests {
         )
     }
 
-    #[tokio::test]
-    async fn nothing_of_a_platforms_kubeconfig_is_in_an_error() {
+    /// The base64 of a PEM text that is none.
+    const NOT_PEM: &str =
+        "LS0tLS1CRUdJTiBTVVBFUlNFQ1JFVC0tLS0tClNVUEVSU0VDUkVUCi0tLS0tRU5EIFgtLS0tLQo=";
+
+    /// Kubeconfigs that are wrong, each with what is told of it.
+    fn wrong() -> Vec<(String, &'static str)> {
         let server = "server: 'https://a'";
         let pem = |text: &str| {
             use base64::Engine;
             base64::engine::general_purpose::STANDARD.encode(text)
         };
-        let not_pem = pem("-----BEGIN SUPERSECRET-----\nSUPERSECRET\n-----END X-----\n");
         let key = "-----BEGIN PRIVATE KEY-----\nU1VQRVJTRUNSRVQ=\n-----END PRIVATE KEY-----\n";
         let certificate =
             "-----BEGIN CERTIFICATE-----\nU1VQRVJTRUNSRVQ=\n-----END CERTIFICATE-----\n";
         let data = "client-certificate-data";
-        for (text, told) in [
+        vec![
             (
                 "users:\n- name: u\n  user:\n    token: SUPERSECRET\n   bad: [SUPERSECRET\n"
                     .to_owned(),
@@ -301,7 +304,7 @@ mod tests {
                 "the file of its certificate authority cannot be read (entity not found)",
             ),
             (
-                with(&format!("{server}, certificate-authority-data: {not_pem}"), ""),
+                with(&format!("{server}, certificate-authority-data: {NOT_PEM}"), ""),
                 "its certificate authority is no",
             ),
             (
@@ -309,7 +312,7 @@ mod tests {
                 "its client key is no base64 text",
             ),
             (
-                with(server, &format!("{data}: {}, client-key-data: {not_pem}", pem(certificate))),
+                with(server, &format!("{data}: {}, client-key-data: {NOT_PEM}", pem(certificate))),
                 "its client certificate or its client key is no PEM text",
             ),
             (
@@ -319,10 +322,15 @@ mod tests {
                 ),
                 "its client key is not usable",
             ),
-        ] {
+        ]
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_platforms_kubeconfig_is_in_an_error() {
+        for (text, told) in wrong() {
             let seen = seen(&text).await;
             assert!(seen.contains(told), "`{told}` of\n{text}\nis not in\n{seen}");
-            for secret in ["SUPERSECRET", "U1VQRVJTRUNSRVQ", &not_pem] {
+            for secret in ["SUPERSECRET", "U1VQRVJTRUNSRVQ", NOT_PEM] {
                 assert!(!seen.contains(secret), "{text}\n{seen}");
             }
         }
