@@ -4,6 +4,7 @@ pub mod relay;
 pub mod sandbox;
 pub mod docker;
 mod owner;
+mod output;
 mod error;
 
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::ContainerState;
-use rustix::fs::{FileType, Gid, MemfdFlags, SeekFrom, Uid, fchown, fstat, memfd_create, seek};
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::order::{self, Done, Hello, Order};
 use super::spec::Spec;
 use super::{engine, posix, service};
+use crate::environment::output::{KILLED, adopt};
 use crate::environment::relay::Listen;
 use crate::environment::{Error, Script, ScriptEnd};
 
@@ -27,9 +28,6 @@ const COMING: Duration = Duration::from_secs(20);
 
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// What a shell says of a command that was killed.
-const KILLED: i32 = 137;
 
 /// What is left for the daemon's own stop after the grace.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -258,17 +256,6 @@ fn prepared(file: &Path, hello: &Hello) -> Result<OwnedFd, Error> {
         Ok(file.into())
     };
     memory().map_err(Error::process("write the script"))
-}
-
-/// Lets the container's user open its own output again (`/dev/stderr`): only a pipe's owner can.
-fn adopt(output: &impl AsFd, uid: u32, gid: u32) {
-    let is_pipe =
-        fstat(output).is_ok_and(|file| FileType::from_raw_mode(file.st_mode) == FileType::Fifo);
-    if is_pipe
-        && let Err(error) = fchown(output, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-    {
-        tracing::debug!(%error, "the job cannot open its own output again");
-    }
 }
 
 async fn hand_over(stream: &UnixStream, order: &Order, script: &OwnedFd) -> io::Result<()> {

@@ -10,9 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, MemfdFlags, Uid, chownat, fchown, fstat, memfd_create,
-};
+use rustix::fs::{AtFlags, CWD, Gid, MemfdFlags, Uid, chownat, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
@@ -22,6 +20,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
+use crate::environment::output::{KILLED, adopt};
 use crate::environment::relay::Listen;
 use crate::environment::sandbox::argv::{self, Host, Start};
 use crate::environment::sandbox::cgroup::Groups;
@@ -34,9 +33,6 @@ use crate::environment::{Error, Script, ScriptEnd};
 
 /// How long the kernel may take to clear away a sandbox whose first process was killed.
 const CLEARING: Duration = Duration::from_secs(10);
-
-/// What a shell says of a command that was killed.
-const KILLED: i32 = 137;
 
 /// A process that is started gets every descriptor that is open for it: one start at a time.
 pub static STARTING: Mutex<()> = Mutex::new(());
@@ -83,8 +79,7 @@ fn start(spec: &Spec, script: &Script<'_>, groups: &Groups) -> Result<Live, Erro
             chownat(CWD, socket, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(|error| Error::file("give away", socket)(error.into()))?;
         }
-        adopt(&io::stdout(), user);
-        adopt(&io::stderr(), user);
+        adopt(&io::stdout(), user, user);
     }
     folder::open_parts(spec)?;
     let processes = spec.limits.processes.filter(|_| groups.pids.is_none());
@@ -99,18 +94,6 @@ fn start(spec: &Spec, script: &Script<'_>, groups: &Groups) -> Result<Live, Erro
         command: Vec::new(),
     };
     spawn(spec, entry, arguments, (stdin, start.command(script.shell)))
-}
-
-/// Lets the job open its own output again (`/dev/stderr`): only a pipe's owner can. The runner makes
-/// one for each script.
-fn adopt(output: &impl AsFd, user: u32) {
-    let is_pipe =
-        fstat(output).is_ok_and(|file| FileType::from_raw_mode(file.st_mode) == FileType::Fifo);
-    if is_pipe
-        && let Err(error) = fchown(output, Some(Uid::from_raw(user)), Some(Gid::from_raw(user)))
-    {
-        tracing::debug!(%error, "the job cannot open its own output again");
-    }
 }
 
 fn spawn(
@@ -273,20 +256,6 @@ mod tests {
     use std::io::{Read, Seek};
 
     use super::*;
-
-    #[test]
-    fn a_job_owns_the_pipe_of_its_output_and_no_file() {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: needs root");
-            return;
-        }
-        let (_reader, writer) = io::pipe().unwrap();
-        let file = tempfile::tempfile().unwrap();
-        adopt(&writer, 4321);
-        adopt(&file, 4321);
-        assert_eq!(fstat(&writer).unwrap().st_uid, 4321);
-        assert_eq!(fstat(&file).unwrap().st_uid, 0);
-    }
 
     #[test]
     fn arguments_are_written_with_an_end_each() {

@@ -4,7 +4,7 @@ use super::Builder;
 use crate::policy::file::{DockerFile, DockerNetworkFile, PullFile};
 use crate::policy::glob::Glob;
 use crate::policy::profile::{DockerRule, PullRule};
-use crate::unit::{Size, Span};
+use crate::unit::Span;
 
 impl Builder {
     pub(super) fn docker(&mut self, key: &str, written: DockerFile) -> DockerRule {
@@ -22,19 +22,9 @@ impl Builder {
         if written.pull.is_empty() && self.document.is_whole(&format!("{key}.pull")) {
             self.wrong(&format!("{key}.pull"), "without a way to get images no job can run");
         }
-        if written.memory < Size(16 << 20) {
-            let message =
-                format!("{} is too little to run a shell: 16MiB at least", written.memory);
-            self.wrong(&format!("{key}.memory"), message);
-        }
-        if written.processes < 8 {
-            self.wrong(&format!("{key}.processes"), "must be at least 8: a script needs some");
-        }
+        self.limits(key, written.memory, written.processes, written.grace);
         if written.cpus.is_some_and(|cpus| !(0.01..=1024.0).contains(&cpus)) {
             self.wrong(&format!("{key}.cpus"), "must be between 0.01 and 1024");
-        }
-        if written.grace > Span::seconds(600) {
-            self.wrong(&format!("{key}.grace"), "must be at most 10m: the runner waits no longer");
         }
         if written.wait_for_services > Span::seconds(1800) {
             self.wrong(&format!("{key}.wait-for-services"), "must be at most 30m");

@@ -222,19 +222,9 @@ impl Builder {
     }
 
     fn sandbox(&mut self, key: &str, written: &SandboxFile) -> SandboxRule {
-        if written.memory < Size(16 << 20) {
-            let message =
-                format!("{} is too little to run a shell: 16MiB at least", written.memory);
-            self.wrong(&format!("{key}.memory"), message);
-        }
-        if written.processes < 8 {
-            self.wrong(&format!("{key}.processes"), "must be at least 8: a script needs some");
-        }
+        self.limits(key, written.memory, written.processes, written.grace);
         if written.open_files < 64 {
             self.wrong(&format!("{key}.open-files"), "must be at least 64: a shell needs some");
-        }
-        if written.grace > Span::seconds(600) {
-            self.wrong(&format!("{key}.grace"), "must be at most 10m: the runner waits no longer");
         }
         let mut folders = Vec::new();
         for (n, folder) in written.folders.iter().enumerate() {
@@ -250,6 +240,20 @@ impl Builder {
             open_files: Some(written.open_files),
             folders,
             grace: written.grace,
+        }
+    }
+
+    /// What every environment needs to run a shell.
+    pub(super) fn limits(&mut self, key: &str, memory: Size, processes: u32, grace: Span) {
+        if memory < Size(16 << 20) {
+            let message = format!("{memory} is too little to run a shell: 16MiB at least");
+            self.wrong(&format!("{key}.memory"), message);
+        }
+        if processes < 8 {
+            self.wrong(&format!("{key}.processes"), "must be at least 8: a script needs some");
+        }
+        if grace > Span::seconds(600) {
+            self.wrong(&format!("{key}.grace"), "must be at most 10m: the runner waits no longer");
         }
     }
 
