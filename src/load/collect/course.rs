@@ -1,0 +1,172 @@
+//! What the books tell while the run goes on: the last second, the last stretch of the log, the
+//! course, and the end of a stress test's step.
+
+use std::time::Duration;
+
+use super::{Books, Open, SECOND, Told, millis, percent, rate};
+use crate::load::event::Progress;
+use crate::load::findings::{ACHIEVED, Second};
+use crate::load::gauge::Stretch;
+use crate::load::model::Preset;
+use crate::load::protocol::Snapshot;
+use crate::load::summary::Point;
+use crate::unit::float;
+
+impl Books {
+    /// Puts the threads' parts of an interval together; tells it when the last one is there.
+    pub(super) fn close(
+        &mut self,
+        snapshot: &Snapshot,
+        stretch: &Stretch,
+        gauges: &[Stretch],
+    ) -> Told {
+        let n_threads = self.threads.len();
+        let new = || Open {
+            n_threads: 0,
+            to: 0,
+            dropped: 0,
+            rounds: 0,
+            all: Stretch::new(snapshot.from),
+            gauges: vec![Stretch::new(snapshot.from); gauges.len()],
+        };
+        let open = self.open.entry(snapshot.number).or_insert_with(new);
+        open.n_threads += 1;
+        open.to = open.to.max(snapshot.to);
+        open.dropped += snapshot.dropped;
+        open.rounds += snapshot.rounds;
+        open.all.add(stretch);
+        for (sum, own) in open.gauges.iter_mut().zip(gauges) {
+            sum.add(own);
+        }
+        if open.n_threads < n_threads {
+            return Told::default();
+        }
+        match self.open.remove(&snapshot.number) {
+            Some(open) => self.tell(&open),
+            None => Told::default(),
+        }
+    }
+
+    /// Notes an interval that all threads have closed.
+    fn note(&mut self, open: &Open) {
+        let from = open.all.from;
+        self.interval.add(&open.all);
+        self.point.add(&open.all);
+        for (gauge, seen) in self.gauges.iter_mut().zip(&open.gauges) {
+            gauge.close(open.to, seen);
+        }
+        if let Some(stage) = self.stages.iter_mut().find(|stage| from < stage.end) {
+            stage.seen.add(&open.all);
+            stage.dropped += open.dropped;
+            stage.rounds += open.rounds;
+        }
+        let recovery = self.stages.last().map_or(u64::MAX, |stage| stage.seen.from);
+        if self.preset == Some(Preset::Spike) && recovery <= from && from < self.duration {
+            let p95 = (open.all.count > 0).then(|| open.all.percentile(95.0));
+            self.after.push(Second { from: from - recovery, p95, failed: open.all.failed_share() });
+        }
+    }
+
+    /// Ends a step of a stress test; returns why it is the last one, when it is.
+    fn end_step(&mut self, to: u64) -> Option<String> {
+        let stage = self.stages.iter().find(|stage| stage.end == to)?;
+        let (level, due) = (stage.stage.to, stage.stage.due());
+        let achieved = float(stage.rounds) / due;
+        let mut why = Vec::new();
+        for gauge in self.gauges.iter_mut().filter(|gauge| gauge.limit.metric.preset().is_none()) {
+            let Some(value) = gauge.end_window() else { continue };
+            if !gauge.limit.operator.holds(value, gauge.limit.value) {
+                why.push(format!(
+                    "{}: it was {}",
+                    gauge.limit.condition(),
+                    gauge.limit.show(value)
+                ));
+            }
+        }
+        if stage.seen.count == 0 {
+            why.push("no request was answered".to_owned());
+        }
+        if self.is_open && achieved < ACHIEVED {
+            why.push(format!("only {} % of the journeys were finished in time", percent(achieved)));
+        }
+        if why.is_empty() {
+            self.capacity.good = Some(level);
+            return None;
+        }
+        let why = why.join("; ");
+        self.capacity.bad = Some((level, why.clone()));
+        Some(why)
+    }
+
+    fn tell(&mut self, open: &Open) -> Told {
+        let (to, second) = (open.to, &open.all);
+        self.note(open);
+        let stop = match self.preset {
+            Some(Preset::Stress) => self.end_step(to),
+            Some(Preset::Smoke | Preset::Load | Preset::Spike | Preset::Soak) | None => {
+                self.gauges.iter().find_map(|gauge| gauge.broken(to))
+            }
+        };
+        let mut told = Told { stop, second: Some(self.progress(to, second)), interval: None };
+        // A line every 5 s, every 30 s after 5 min: an hour's log stays short, a cancel prompt.
+        let length = if to <= 300 * SECOND { 5 } else { 30 } * SECOND;
+        if to.is_multiple_of(length) {
+            let interval = std::mem::replace(&mut self.interval, Stretch::new(to));
+            told.interval = Some(self.progress(to, &interval));
+        }
+        if to.is_multiple_of(self.point_seconds * SECOND) {
+            let point = std::mem::replace(&mut self.point, Stretch::new(to));
+            self.push_point(to, &point);
+        }
+        told
+    }
+
+    fn users(&self) -> u32 {
+        self.threads.iter().map(|thread| thread.users).sum()
+    }
+
+    fn progress(&self, to: u64, stretch: &Stretch) -> Progress {
+        let span = Duration::from_micros(to.saturating_sub(stretch.from));
+        Progress {
+            elapsed: to / 1000,
+            duration: self.duration / 1000,
+            users: self.users(),
+            count: stretch.count,
+            failed: stretch.failed,
+            rate: rate(stretch.count, span),
+            p50: millis(stretch.response.value_at_percentile(50.0)),
+            p95: millis(stretch.response.value_at_percentile(95.0)),
+            total: self.total,
+            total_failed: self.total_failed,
+        }
+    }
+
+    fn push_point(&mut self, to: u64, point: &Stretch) {
+        let span = to.saturating_sub(point.from);
+        self.points.push(Point {
+            start: self.at(point.from),
+            span: span / 1000,
+            users: self.users(),
+            rate: rate(point.count, Duration::from_micros(span)),
+            failed: point.failed,
+            p50: millis(point.response.value_at_percentile(50.0)),
+            p95: millis(point.response.value_at_percentile(95.0)),
+        });
+    }
+
+    /// Closes what is open; returns the last stretch of the log, when it holds something.
+    pub fn finish(&mut self) -> Option<Progress> {
+        let mut end = 0;
+        for (_, open) in std::mem::take(&mut self.open) {
+            end = open.to;
+            self.note(&open);
+        }
+        let end = end.max(self.last).max(self.interval.from);
+        if self.point.count > 0 {
+            let point = std::mem::replace(&mut self.point, Stretch::new(end));
+            self.push_point(end, &point);
+        }
+        let interval = std::mem::replace(&mut self.interval, Stretch::new(end));
+        (interval.count > 0).then(|| self.progress(end, &interval))
+    }
+}
