@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::load::collect::{Books, EndpointTally, Tally, latency, rate, round};
 use crate::load::failure::Kind;
-use crate::load::findings::{drift, growth, recovery};
+use crate::load::findings::recovery;
 use crate::load::gauge::{self, Gauge};
 use crate::load::judge::{Evidence, Judgement, judge};
 use crate::load::limit::LimitResult;
@@ -14,6 +14,7 @@ use crate::load::shape::level_text;
 use crate::load::summary::{
     CheckCount, Endpoint, Found, Generator, Point, StageSummary, Steady, Summary, Window,
 };
+use crate::statistics::{drift, growth};
 use crate::unit::float;
 use crate::verdict::Verdict;
 
