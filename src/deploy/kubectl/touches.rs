@@ -52,7 +52,13 @@ impl Request {
         let home = self.namespace.as_deref().unwrap_or_default();
         let mut list = List { home, touches: Vec::new() };
         match &self.operation {
-            Operation::Apply(apply) => list.items(&apply.items, apply_verbs(apply)),
+            Operation::Apply(apply) => {
+                list.items(&apply.items, apply_verbs(apply));
+                // Many objects of a kind are looked at in one list.
+                if !apply.server_side {
+                    list.kinds();
+                }
+            }
             Operation::Create(create) => {
                 if let Some(from) = &create.from {
                     list.word("get", &from.resource, Some(&from.name), false);
@@ -148,6 +154,18 @@ impl List<'_> {
                 self.object(&manifest.object, verbs);
             }
         }
+    }
+
+    /// The kinds of what is read by now, as lists.
+    fn kinds(&mut self) {
+        let mut kinds: Vec<Touch> = Vec::new();
+        for touch in self.touches.iter().filter(|touch| touch.namespace.is_some()) {
+            let kind = Touch { verb: "list", name: None, ..touch.clone() };
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        self.touches.extend(kinds);
     }
 
     fn object(&mut self, object: &Value, verbs: &[&'static str]) {
@@ -305,7 +323,8 @@ mod tests {
             [
                 "get Deployment.apps [] d",
                 "create Deployment.apps [] d",
-                "patch Deployment.apps [] d"
+                "patch Deployment.apps [] d",
+                "list Deployment.apps [] *",
             ]
         );
         assert_eq!(

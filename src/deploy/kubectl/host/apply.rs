@@ -1,13 +1,15 @@
 //! `kubectl apply`: create what is not there, patch what is.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::present::{Known, Present};
 use super::session::Session;
 use super::trouble::Trouble;
-use super::{Outcome, server_side};
-use crate::deploy::cluster::{Failure, Mapping, Method, Patch, Target, is_builtin_group};
+use super::{Outcome, abreast, server_side};
+use crate::deploy::cluster::{Mapping, Method, Patch, Target, is_builtin_group};
 use crate::deploy::kubectl::print::{LAST_APPLIED, annotate, last_applied, print_object};
 use crate::deploy::kubectl::request::{Apply, DryRun, Item, Output, Validate};
 use crate::deploy::{manifest, merge};
@@ -170,14 +172,25 @@ pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
     if infos.is_empty() && troubles.is_empty() {
         return Err(Trouble::text("no objects passed to apply"));
     }
+    let present =
+        if apply.server_side { Present::default() } else { Present::read(session, &infos).await };
+    let present = std::sync::Mutex::new(present);
     let mut applied = Vec::new();
-    for info in infos {
-        match one(session, apply, info).await {
-            Ok(object) => applied.push(object),
-            Err(stop @ Trouble::Network(Failure::Cancelled)) => return Err(stop),
+    let keeps = prints_objects(&apply.output);
+    abreast::each(
+        session,
+        infos,
+        |part, info| {
+            let known = present.lock().unwrap_or_else(PoisonError::into_inner).take(&info);
+            part.run(async move |session| one(session, apply, info, known).await)
+        },
+        |_, result| match result {
+            Ok(object) if keeps => applied.push(object),
+            Ok(_) => {}
             Err(trouble) => troubles.push(trouble),
-        }
-    }
+        },
+    )
+    .await?;
     Trouble::all(troubles)?;
     print_all(session, applied, &apply.output)
 }
@@ -200,7 +213,12 @@ fn print_all(session: &mut Session<'_>, mut objects: Vec<Value>, output: &Output
     Ok(())
 }
 
-async fn one(session: &mut Session<'_>, apply: &Apply, info: Info) -> Result<Value, Trouble> {
+async fn one(
+    session: &mut Session<'_>,
+    apply: &Apply,
+    info: Info,
+    known: Known,
+) -> Result<Value, Trouble> {
     let generate = info.object.pointer("/metadata/generateName").and_then(Value::as_str);
     if let (true, Some(prefix)) = (info.name.is_empty(), generate.filter(|name| !name.is_empty())) {
         return Err(Trouble::text(format!("from {prefix}: cannot use generate name with apply")));
@@ -208,7 +226,7 @@ async fn one(session: &mut Session<'_>, apply: &Apply, info: Info) -> Result<Val
     let (object, done) = if apply.server_side {
         (server_side::apply(session, apply, &info).await?, "serverside-applied")
     } else {
-        client_side(session, apply, &info).await?
+        client_side(session, apply, &info, known).await?
     };
     if object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null()) {
         session.err(format!(
@@ -228,8 +246,20 @@ async fn client_side(
     session: &mut Session<'_>,
     apply: &Apply,
     info: &Info,
+    known: Known,
 ) -> Result<(Value, &'static str), Trouble> {
-    let current = match session.get(&info.target()).await {
+    let found = match known {
+        Known::Is(current) => Ok(current),
+        Known::IsNot => match create(session, apply, info).await {
+            // Somebody was faster since the list was read.
+            Err(Trouble::Status(status)) if status.reason == "AlreadyExists" => {
+                session.get(&info.target()).await
+            }
+            made => return made.map(|object| (object, "created")),
+        },
+        Known::Nothing => session.get(&info.target()).await,
+    };
+    let current = match found {
         Ok(current) => current,
         Err(failure) if failure.is_not_found() => {
             return create(session, apply, info).await.map(|object| (object, "created"));

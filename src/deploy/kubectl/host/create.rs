@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Outcome;
 use super::apply::{Info, infos, operation, options};
 use super::session::Session;
 use super::trouble::Trouble;
+use super::{Outcome, abreast};
 use crate::deploy::cluster::{Failure, Method, Target};
 use crate::deploy::kubectl::print::{LAST_APPLIED, annotate, print_object};
 use crate::deploy::kubectl::request::{Create, DryRun, Named};
@@ -21,16 +21,19 @@ pub async fn run(session: &mut Session<'_>, create: &Create) -> Outcome {
         from_cron_job(session, create, (from, info)).await?;
     }
     let mut printed = 0_u32;
-    for info in infos {
-        match one(session, create, &info).await {
-            Ok(object) => {
+    abreast::each(
+        session,
+        infos,
+        |part, info| part.run(async move |session| one(session, create, &info).await),
+        |session, result| {
+            let told = result.and_then(|object| {
                 separate(session, create, &mut printed);
-                tell(session, create, &object, "created")?;
-            }
-            Err(stop @ Trouble::Network(Failure::Cancelled)) => return Err(stop),
-            Err(trouble) => troubles.push(trouble),
-        }
-    }
+                tell(session, create, &object, "created")
+            });
+            troubles.extend(told.err());
+        },
+    )
+    .await?;
     Trouble::all(troubles)
 }
 

@@ -1,15 +1,16 @@
 //! `kubectl delete`.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Outcome;
 use super::apply::{Info, operation};
 use super::select::{Read, find};
 use super::session::Session;
 use super::trouble::Trouble;
+use super::{Outcome, abreast};
 use crate::deploy::cluster::{Failure, Method};
 use crate::deploy::kubectl::request::{Delete, DryRun, Output};
 use crate::deploy::manifest;
@@ -27,26 +28,34 @@ pub async fn run(session: &mut Session<'_>, delete: &Delete) -> Outcome {
     let mut deleted: Vec<(Info, Option<Value>)> = Vec::new();
     let mut warned = !delete.selection.enforce_namespace || delete.selection.all_namespaces;
     let mut found = 0_u32;
-    for info in infos {
-        found += 1;
-        if !warned && !info.mapping.namespaced {
-            session.err("Warning: deleting cluster-scoped resources, not scoped to the provided namespace\n");
-            warned = true;
-        }
-        match one(session, delete, &info).await {
-            Ok(uid) => deleted.push((info, uid)),
-            Err(stop @ Trouble::Network(_)) => return Err(stop),
-            Err(Trouble::Status(status))
-                if status.reason == "NotFound" && delete.ignore_not_found =>
-            {
-                found -= 1;
+    abreast::each(
+        session,
+        infos,
+        |part, info| {
+            part.run(async move |session| {
+                let uid = one(session, delete, &info).await;
+                Ok((info, uid))
+            })
+        },
+        |session, result| {
+            let Ok((info, uid)) = result else { return };
+            found += 1;
+            if !warned && !info.mapping.namespaced {
+                session.err("Warning: deleting cluster-scoped resources, not scoped to the provided namespace\n");
+                warned = true;
             }
-            Err(trouble) => {
-                let source = info.source.clone();
-                troubles.push(trouble.when("deleting", &source));
+            match uid {
+                Ok(uid) => deleted.push((info, uid)),
+                Err(Trouble::Status(status))
+                    if status.reason == "NotFound" && delete.ignore_not_found =>
+                {
+                    found -= 1;
+                }
+                Err(trouble) => troubles.push(trouble.when("deleting", &info.source)),
             }
-        }
-    }
+        },
+    )
+    .await?;
     Trouble::all(troubles)?;
     let by_type = matches!(delete.selection.what, crate::deploy::kubectl::What::Types(_));
     if found == 0 && (by_type || !delete.ignore_not_found) {
@@ -59,10 +68,23 @@ pub async fn run(session: &mut Session<'_>, delete: &Delete) -> Outcome {
     let limit =
         if delete.timeout_ms == 0 { WEEK } else { Duration::from_millis(delete.timeout_ms) };
     let deadline = Instant::now() + limit;
-    for (info, uid) in deleted {
-        gone(session, &info, uid.as_ref(), deadline).await?;
-    }
-    Ok(())
+    let uids: Vec<Option<Value>> = deleted.iter().map(|(_, uid)| uid.clone()).collect();
+    let infos = deleted.into_iter().map(|(info, _)| info).collect();
+    let mut next = uids.into_iter();
+    let next = std::sync::Mutex::new(&mut next);
+    let mut first = None;
+    abreast::each(
+        session,
+        infos,
+        |part, info| {
+            // Asked for in the order of the objects.
+            let uid = next.lock().unwrap_or_else(PoisonError::into_inner).next().flatten();
+            part.run(async move |session| gone(session, &info, uid.as_ref(), deadline).await)
+        },
+        |_, result| first = first.take().or(result.err()),
+    )
+    .await?;
+    first.map_or(Ok(()), Err)
 }
 
 async fn one(

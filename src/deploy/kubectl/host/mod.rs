@@ -3,6 +3,8 @@
 mod trouble;
 mod session;
 mod select;
+mod abreast;
+mod present;
 mod apply;
 mod server_side;
 mod create;

@@ -1,6 +1,7 @@
 //! One request's way to the server: the fence, warnings told once, discovery kept.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,18 +14,39 @@ use crate::deploy::cluster::{
 use crate::deploy::kubectl::request::{Event, Request};
 use crate::deploy::kubectl::touches::ALL_NAMESPACES;
 
+/// What all that runs for one request shares.
+#[derive(Clone)]
+pub struct Ground<'a> {
+    cluster: &'a Cluster,
+    cancel: &'a CancellationToken,
+    fence: Option<Arc<Fence>>,
+    namespace: Arc<str>,
+    timeout: Duration,
+    discovery: Option<Arc<Discovery>>,
+    /// Namespaces that were seen to be there.
+    there: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl<'a> Ground<'a> {
+    /// A part of the request that runs beside others and tells what it tells elsewhere.
+    pub fn session<'b>(&self, emit: &'b mut (dyn FnMut(Event) + Send)) -> Session<'b>
+    where
+        'a: 'b,
+    {
+        Session { ground: self.clone(), emit, warned: BTreeSet::new(), unreachable: false }
+    }
+}
+
 /// A running request.
 pub struct Session<'a> {
-    cluster: &'a Cluster,
+    ground: Ground<'a>,
     emit: &'a mut (dyn FnMut(Event) + Send),
-    cancel: &'a CancellationToken,
-    fence: Option<Fence>,
-    namespace: String,
-    timeout: Duration,
     warned: BTreeSet<String>,
-    discovery: Option<Discovery>,
     unreachable: bool,
 }
+
+/// How the server's warnings begin.
+const WARNING: &str = "Warning: ";
 
 impl<'a> Session<'a> {
     /// Starts one.
@@ -35,27 +57,50 @@ impl<'a> Session<'a> {
         cancel: &'a CancellationToken,
     ) -> Self {
         let namespace = request.namespace.clone().unwrap_or_else(|| cluster.namespace().to_owned());
-        Self {
+        let ground = Ground {
             cluster,
-            emit,
             cancel,
-            fence: cluster.fenced().then(|| fence(request, &namespace)),
-            namespace,
+            fence: cluster.fenced().then(|| Arc::new(fence(request, &namespace))),
+            namespace: namespace.into(),
             timeout: Duration::from_millis(request.timeout_ms),
-            warned: BTreeSet::new(),
             discovery: None,
-            unreachable: false,
+            there: Arc::default(),
+        };
+        Self { ground, emit, warned: BTreeSet::new(), unreachable: false }
+    }
+
+    /// What parts of the request that run side by side stand on.
+    pub fn ground(&self) -> Ground<'a> {
+        self.ground.clone()
+    }
+
+    /// Tells what a part of the request told elsewhere; a warning that was told before is left out.
+    pub fn tell(&mut self, events: Vec<Event>) {
+        for event in events {
+            if let Event::Stderr(text) = &event
+                && text.starts_with(WARNING)
+                && text.ends_with('\n')
+                && !self.warned.insert(text.clone())
+            {
+                continue;
+            }
+            (self.emit)(event);
         }
+    }
+
+    /// Records that a part of the request found the cluster itself at fault.
+    pub fn note(&mut self, unreachable: bool) {
+        self.unreachable |= unreachable;
     }
 
     /// The namespace of what names none.
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        &self.ground.namespace
     }
 
     /// The server's address.
     pub fn server(&self) -> &str {
-        self.cluster.server()
+        self.ground.cluster.server()
     }
 
     /// True when the cluster itself was at fault.
@@ -82,20 +127,20 @@ impl<'a> Session<'a> {
     /// Waits, unless we are told to stop.
     pub async fn pause(&self, time: Duration) -> Result<(), Failure> {
         tokio::select! {
-            () = self.cancel.cancelled() => Err(Failure::Cancelled),
+            () = self.ground.cancel.cancelled() => Err(Failure::Cancelled),
             () = tokio::time::sleep(time) => Ok(()),
         }
     }
 
     /// Fires when we are to stop.
     pub fn cancel(&self) -> &'a CancellationToken {
-        self.cancel
+        self.ground.cancel
     }
 
     /// Sends a request that is about no object (`/version`).
     pub async fn plain(&mut self, mut call: Call) -> Result<Value, Failure> {
-        call.timeout = self.timeout;
-        let answer = self.cluster.call(&call, self.cancel).await;
+        call.timeout = self.ground.timeout;
+        let answer = self.ground.cluster.call(&call, self.ground.cancel).await;
         self.noted(answer).map(|answer| answer.body)
     }
 
@@ -103,8 +148,9 @@ impl<'a> Session<'a> {
         match answer {
             Ok(answer) => {
                 for warning in &answer.warnings {
-                    if self.warned.insert(warning.clone()) {
-                        (self.emit)(Event::Stderr(format!("Warning: {warning}\n")));
+                    let text = format!("{WARNING}{warning}\n");
+                    if self.warned.insert(text.clone()) {
+                        (self.emit)(Event::Stderr(text));
                     }
                 }
                 Ok(answer)
@@ -119,7 +165,7 @@ impl<'a> Session<'a> {
     /// Prepares a request to a target, when the fence and the name allow it.
     fn call(&self, method: Method, target: &Target<'_>) -> Result<Call, Failure> {
         // What is made has its name in the body: `send` looks there.
-        if let (Some(fence), true) = (&self.fence, method != Method::Post) {
+        if let (Some(fence), true) = (&self.ground.fence, method != Method::Post) {
             fence.check(target, method != Method::Get).map_err(Failure::Fenced)?;
         }
         for (what, name) in [("resource name", target.name), ("namespace", target.namespace)] {
@@ -139,7 +185,7 @@ impl<'a> Session<'a> {
             body: None,
             accept: Accept::Json,
             what: target.what(),
-            timeout: self.timeout,
+            timeout: self.ground.timeout,
         })
     }
 
@@ -151,12 +197,12 @@ impl<'a> Session<'a> {
         query: Vec<(&'static str, String)>,
         body: Option<String>,
     ) -> Result<Answer, Failure> {
-        if let (Some(fence), true) = (&self.fence, method == Method::Post) {
+        if let (Some(fence), true) = (&self.ground.fence, method == Method::Post) {
             let name = made_name(body.as_deref());
             fence.check(&Target { name: &name, ..*target }, true).map_err(Failure::Fenced)?;
         }
         let call = Call { query, body: body.map(String::into_bytes), ..self.call(method, target)? };
-        let answer = self.cluster.call(&call, self.cancel).await;
+        let answer = self.ground.cluster.call(&call, self.ground.cancel).await;
         self.noted(answer)
     }
 
@@ -176,7 +222,7 @@ impl<'a> Session<'a> {
         accept: Accept,
     ) -> Result<Value, Failure> {
         let call = Call { query, accept, ..self.call(Method::Get, target)? };
-        let answer = self.cluster.call(&call, self.cancel).await;
+        let answer = self.ground.cluster.call(&call, self.ground.cancel).await;
         match self.noted(answer) {
             Ok(answer) => Ok(answer.body),
             Err(failure) if failure.is_not_found() && !target.name.is_empty() => {
@@ -190,13 +236,21 @@ impl<'a> Session<'a> {
         if !target.mapping.namespaced || ["", "default"].contains(&target.namespace) {
             return None;
         }
-        let namespace = namespace_mapping();
-        let target =
-            Target { mapping: &namespace, namespace: "", name: target.namespace, subresource: "" };
-        let call = self.call(Method::Get, &target).ok()?;
-        match self.cluster.call(&call, self.cancel).await {
+        let seen = || self.ground.there.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen().contains(target.namespace) {
+            return None;
+        }
+        let mapping = namespace_mapping();
+        let namespace =
+            Target { mapping: &mapping, namespace: "", name: target.namespace, subresource: "" };
+        let call = self.call(Method::Get, &namespace).ok()?;
+        match self.ground.cluster.call(&call, self.ground.cancel).await {
             Err(failure) if failure.is_not_found() => Some(failure),
-            _ => None,
+            Err(_) => None,
+            Ok(_) => {
+                seen().insert(target.namespace.to_owned());
+                None
+            }
         }
     }
 
@@ -208,7 +262,7 @@ impl<'a> Session<'a> {
         accept: Accept,
     ) -> Result<http::Response<kube::client::Body>, Failure> {
         let call = Call { query, accept, ..self.call(Method::Get, target)? };
-        let answer = self.cluster.stream(&call, self.cancel).await;
+        let answer = self.ground.cluster.stream(&call, self.ground.cancel).await;
         if let Err(failure) = &answer {
             self.unreachable |= failure.is_unreachable();
         }
@@ -228,13 +282,22 @@ impl<'a> Session<'a> {
 
     /// Which kinds the cluster serves; asked once.
     pub async fn discover(&mut self) -> Result<(), Failure> {
-        if self.discovery.is_some() {
+        if self.ground.discovery.is_some() {
             return Ok(());
         }
+        let call = |path: &str| Call {
+            accept: Accept::Discovery,
+            timeout: self.ground.timeout,
+            ..Call::get(path)
+        };
+        let (core, groups) = (call("/api"), call("/apis"));
+        let both = {
+            let Ground { cluster, cancel, .. } = &self.ground;
+            tokio::join!(cluster.call(&core, cancel), cluster.call(&groups, cancel))
+        };
         let mut documents = Vec::new();
-        for path in ["/api", "/apis"] {
-            let call = Call { accept: Accept::Discovery, ..Call::get(path) };
-            documents.push(self.plain(call).await?);
+        for answer in <[_; 2]>::from(both) {
+            documents.push(self.noted(answer)?.body);
         }
         let aggregated =
             documents.iter().all(|document| document.get("items").is_some_and(Value::is_array));
@@ -243,7 +306,7 @@ impl<'a> Session<'a> {
         } else {
             self.discover_old(&documents).await?
         };
-        self.discovery = Some(discovery);
+        self.ground.discovery = Some(Arc::new(discovery));
         Ok(())
     }
 
@@ -284,22 +347,25 @@ impl<'a> Session<'a> {
     /// The mapping of an object, by its `apiVersion` and `kind`.
     pub fn by_object(&self, object: &Value) -> Option<Mapping> {
         let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
-        self.discovery.as_ref()?.by_kind(text("apiVersion"), text("kind")).cloned()
+        self.ground.discovery.as_ref()?.by_kind(text("apiVersion"), text("kind")).cloned()
     }
 
     /// The mapping of a word of the command line.
     pub fn by_word(&self, word: &str) -> Result<Mapping, Trouble> {
-        self.discovery.as_ref().and_then(|discovery| discovery.by_word(word)).cloned().ok_or_else(
-            || {
+        self.ground
+            .discovery
+            .as_ref()
+            .and_then(|discovery| discovery.by_word(word))
+            .cloned()
+            .ok_or_else(|| {
                 let name = word.split('.').next().unwrap_or(word);
                 Trouble::text(format!("the server doesn't have a resource type \"{name}\""))
-            },
-        )
+            })
     }
 
     /// The words of a category (`all`).
     pub fn category(&self, word: &str) -> Vec<String> {
-        self.discovery.as_ref().map(|discovery| discovery.category(word)).unwrap_or_default()
+        self.ground.discovery.as_ref().map(|discovery| discovery.category(word)).unwrap_or_default()
     }
 }
 
