@@ -3,10 +3,10 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::deploy::cluster::{self, Access, ClusterSpec, Impersonate, Whose};
-use crate::deploy::kubectl::{self, ClusterChoice, Request};
+use crate::deploy::kubectl::{self, ClusterChoice, Operation, Request};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
-use crate::policy::secrets;
+use crate::policy::{KubectlGrant, secrets};
 
 use super::protocol::Event;
 use super::rights::{Desk, Granted, Own, Rights};
@@ -19,7 +19,21 @@ pub(super) async fn perform(
     cancel: &CancellationToken,
 ) -> Result<Outcome> {
     let spec = match &desk.rights {
-        Rights::Granted(granted) => granted_spec(granted, request)?,
+        Rights::Granted(granted) => {
+            let decided =
+                granted.profile.allow_kubectl(granted.policy, granted.job, &granted.who, request);
+            match (decided, &request.operation) {
+                // What the policy refuses cannot be done, whatever the cluster would say.
+                (Err(denied), Operation::CanI(ask)) => {
+                    if !ask.quiet {
+                        let told = format!("no - {denied}\n");
+                        emit(Event::Kubectl(kubectl::Event::Stdout(told)));
+                    }
+                    return Ok(Outcome::Code(1));
+                }
+                (decided, _) => granted_spec(granted, request, decided?)?,
+            }
+        }
         Rights::Own(own) => own_spec(own, &request.cluster)?,
     };
     let cluster = cluster::connect(&spec).await.map_err(|error| match &spec.access {
@@ -35,9 +49,11 @@ pub(super) async fn perform(
     Ok(Outcome::Code(ended.code))
 }
 
-fn granted_spec(granted: &Granted<'_>, request: &Request) -> Result<ClusterSpec> {
-    let grant =
-        granted.profile.allow_kubectl(granted.policy, granted.job, &granted.who, request)?;
+fn granted_spec(
+    granted: &Granted<'_>,
+    request: &Request,
+    grant: KubectlGrant,
+) -> Result<ClusterSpec> {
     let access = match (&request.cluster, grant.cluster.as_deref()) {
         (ClusterChoice::Own(own), _) => Access::Own(own.clone()),
         (ClusterChoice::Default | ClusterChoice::Named(_), Some(name)) => {
@@ -64,6 +80,7 @@ fn granted_spec(granted: &Granted<'_>, request: &Request) -> Result<ClusterSpec>
             .map(|user| Impersonate { user, groups: grant.impersonate_groups }),
         namespace: grant.namespace,
         fenced: true,
+        guarded: grant.guarded,
     })
 }
 
@@ -74,7 +91,7 @@ fn own_spec(own: &Own, choice: &ClusterChoice) -> Result<ClusterSpec> {
         ClusterChoice::Default => first_kubeconfig(own, None)?,
         ClusterChoice::Named(context) => first_kubeconfig(own, Some(context.clone()))?,
     };
-    Ok(ClusterSpec { access, impersonate: None, namespace: None, fenced: false })
+    Ok(ClusterSpec { access, impersonate: None, namespace: None, fenced: false, guarded: false })
 }
 
 fn first_kubeconfig(own: &Own, context: Option<String>) -> Result<Access> {

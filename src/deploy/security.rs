@@ -65,6 +65,29 @@ pub fn baseline(object: &Value) -> Vec<String> {
     broken.clauses
 }
 
+/// What a change of an object breaks that was not broken before: of the baseline level, and of a
+/// namespace's own labels for it.
+pub fn loosened(before: &Value, after: &Value) -> Vec<String> {
+    let known = baseline(before);
+    let mut broken = baseline(after);
+    broken.retain(|clause| !known.contains(clause));
+    if after.get("kind").is_some_and(|kind| kind == "Namespace") {
+        let labels = |object: &Value| {
+            let labels = object.pointer("/metadata/labels").and_then(Value::as_object).cloned();
+            let mut labels = labels.unwrap_or_default();
+            labels.retain(|label, _| label.starts_with(LEVEL));
+            labels
+        };
+        if labels(before) != labels(after) {
+            broken.push(format!("its labels `{LEVEL}…` change"));
+        }
+    }
+    broken
+}
+
+/// How the labels begin that say which level a namespace's pods are held to.
+pub const LEVEL: &str = "pod-security.kubernetes.io/";
+
 struct Broken {
     place: String,
     clauses: Vec<String>,
@@ -206,6 +229,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_was_broken_before_is_no_change() {
+        let pod = |host: bool, image: &str| {
+            json!({"kind": "Pod", "spec": {"hostNetwork": host,
+                "containers": [{"name": "c", "image": image}]}})
+        };
+        assert_eq!(loosened(&pod(true, "a"), &pod(true, "b")), Vec::<String>::new());
+        assert_eq!(loosened(&pod(false, "a"), &pod(true, "a")), ["spec.hostNetwork is true"]);
+        let namespace = |level: &str| {
+            let labels = json!({"pod-security.kubernetes.io/enforce": level});
+            json!({"kind": "Namespace", "metadata": {"labels": labels}})
+        };
+        assert_eq!(loosened(&namespace("baseline"), &namespace("privileged")).len(), 1);
+        assert!(loosened(&namespace("baseline"), &namespace("baseline")).is_empty());
+    }
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]

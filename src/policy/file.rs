@@ -358,7 +358,7 @@ pub struct ClusterRuleFile {
     #[serde(default)]
     pub access: AccessFile,
     /// Kinds that are refused by default and allowed here: `Namespace` (to delete one), `Role`,
-    /// `RoleBinding`, `ResourceQuota`, `LimitRange`.
+    /// `RoleBinding`, `ResourceQuota`, `LimitRange`, `pods/exec` (`kubectl exec` and `cp`).
     #[serde(default)]
     pub kinds: Vec<String>,
     /// What pods may be.

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use choose::{Asking, Rejected};
-pub use decide::Who;
+pub use decide::{KubectlGrant, Who};
 pub use glob::Glob;
 pub use problem::{Problem, Problems};
 pub use profile::{

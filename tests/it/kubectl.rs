@@ -11,8 +11,10 @@ use serde_json::Value;
 use crate::support::{Cluster, setting};
 
 /// The cases by the first word of their names; every case belongs to one.
-const GROUPS: &[&str] =
-    &["create", "apply", "yaml", "get", "jsonpath", "pods", "rollout", "change", "config"];
+const GROUPS: &[&str] = &[
+    "create", "apply", "yaml", "get", "jsonpath", "pods", "rollout", "change", "config", "mark",
+    "patch", "env", "diff", "look", "exec",
+];
 
 #[test]
 fn every_case_belongs_to_a_group() {
@@ -65,6 +67,36 @@ fn what_is_changed_and_deleted_is_the_same() {
 #[test]
 fn kubeconfigs_are_kept_the_same() {
     compare("config");
+}
+
+#[test]
+fn labels_and_annotations_are_the_same() {
+    compare("mark");
+}
+
+#[test]
+fn patches_are_the_same() {
+    compare("patch");
+}
+
+#[test]
+fn variables_are_set_the_same() {
+    compare("env");
+}
+
+#[test]
+fn differences_are_told_the_same() {
+    compare("diff");
+}
+
+#[test]
+fn what_only_looks_is_the_same() {
+    compare("look");
+}
+
+#[test]
+fn commands_in_pods_are_refused_the_same() {
+    compare("exec");
 }
 
 fn data() -> PathBuf {

@@ -119,6 +119,7 @@ async fn reach(part: &str, entry: &ClusterEntry) -> Finding {
         impersonate: None,
         namespace: None,
         fenced: false,
+        guarded: false,
     };
     let live = match cluster::connect(&spec).await {
         Ok(live) => live,
@@ -135,6 +136,7 @@ async fn reach(part: &str, entry: &ClusterEntry) -> Finding {
     let mut emit = |event| match event {
         kubectl::Event::Stdout(text) => said.push_str(&text),
         kubectl::Event::Stderr(text) => refused.push_str(&text),
+        kubectl::Event::Bytes(_) | kubectl::Event::Pair(_) => {}
     };
     let ended = kubectl::perform(&request, &live, &mut emit, &CancellationToken::new()).await;
     let server = said.lines().find(|line| line.starts_with("Server Version"));

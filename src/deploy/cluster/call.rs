@@ -246,7 +246,7 @@ impl Cluster {
     }
 
     /// What Go's client would say.
-    fn network(&self, error: &kube::Error) -> Failure {
+    pub(super) fn network(&self, error: &kube::Error) -> Failure {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {

@@ -26,6 +26,7 @@ pub struct Cluster {
     pub(super) server: String,
     pub(super) namespace: String,
     pub(super) fenced: bool,
+    pub(super) guarded: bool,
 }
 
 impl Cluster {
@@ -42,6 +43,11 @@ impl Cluster {
     /// True when only declared touches may be sent.
     pub fn fenced(&self) -> bool {
         self.fenced
+    }
+
+    /// True when what a patch makes of an object is looked at before it is done.
+    pub fn guarded(&self) -> bool {
+        self.guarded
     }
 }
 
@@ -74,7 +80,7 @@ pub async fn connect(spec: &ClusterSpec) -> Result<Cluster, Error> {
     let namespace = spec.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let (host, server) = told(&config.cluster_url);
     let client = client(config).map_err(|error| unusable(unconnected(&error)))?;
-    Ok(Cluster { client, host, server, namespace, fenced: spec.fenced })
+    Ok(Cluster { client, host, server, namespace, fenced: spec.fenced, guarded: spec.guarded })
 }
 
 /// An address as it is told, `HOST:PORT` and whole: without a user and a password in it.
@@ -240,7 +246,8 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let whose = Whose::Platforms("lab".to_owned());
         let access = Access::Kubeconfig { path, context: None, whose };
-        let spec = ClusterSpec { access, impersonate: None, namespace: None, fenced: true };
+        let spec =
+            ClusterSpec { access, impersonate: None, namespace: None, fenced: true, guarded: true };
         let Err(error) = connect(&spec).await else { panic!("it is usable:\n{text}") };
         let mut seen = format!("{error}\n{error:?}");
         let mut cause = std::error::Error::source(&error);

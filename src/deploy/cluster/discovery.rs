@@ -110,6 +110,11 @@ impl Discovery {
         Self { mappings }
     }
 
+    /// All kinds.
+    pub fn mappings(&self) -> &[Mapping] {
+        &self.mappings
+    }
+
     /// Adds another's kinds after these.
     pub fn extend(&mut self, other: Self) {
         self.mappings.extend(other.mappings);

@@ -18,6 +18,8 @@ pub struct ClusterSpec {
     /// True in the broker: nothing is sent that `Request::touches` did not declare, whatever
     /// discovery says a kind is. False on a laptop.
     pub fenced: bool,
+    /// True where what a patch makes of an object must keep to the baseline pod security.
+    pub guarded: bool,
 }
 
 /// Where a cluster is, and the credential for it.

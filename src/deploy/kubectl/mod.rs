@@ -13,11 +13,11 @@ mod host;
 use std::path::{Path, PathBuf};
 
 pub use request::{
-    Apply, ClusterChoice, Create, Delete, DryRun, Event, Get, Item, Logs, Manifest, Named,
-    Operation, Output, Request, Rollout, RolloutAction, Scale, Selection, SetImage, Validate, Wait,
-    What,
+    Apply, CanI, ClusterChoice, Create, Delete, Diff, DryRun, Event, Exec, Get, Item, Kinds, Logs,
+    Manifest, Mark, Marks, Named, Operation, Output, Pair, PatchKind, PatchWith, Request, Rollout,
+    RolloutAction, Scale, Selection, SetEnv, SetImage, Top, Validate, Wait, What,
 };
-pub use touches::{ALL_NAMESPACES, Touch};
+pub use touches::{ALL_NAMESPACES, INTO_PODS, Touch};
 
 /// What a parsed command line asks for.
 #[derive(Debug)]
@@ -33,13 +33,52 @@ pub enum Parsed {
     },
     /// To be performed on a cluster.
     Remote(Box<Request>),
+    /// Files to be copied into a pod or out of one.
+    Copy(Box<Copy>),
+}
+
+/// `kubectl cp`: commands in a pod, and files here.
+#[derive(Debug)]
+pub struct Copy {
+    /// Runs a command in the pod; which one is still to be said.
+    pub request: Request,
+    /// From where.
+    pub from: Place,
+    /// To where.
+    pub to: Place,
+}
+
+/// Where a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Here.
+    Here(PathBuf),
+    /// In a pod.
+    Pod {
+        /// The namespace, where one is named.
+        namespace: Option<String>,
+        /// The pod.
+        pod: String,
+        /// The path there.
+        path: String,
+    },
 }
 
 /// A command line that is wrong, or an input that cannot be read: what kubectl prints on standard
-/// error (without a newline at the end); exit code 1.
+/// error (without a newline at the end); exit code 1, of `diff` 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+impl Usage {
+    /// How the text begins when kubectl would do what was asked, and dyno does not.
+    const BEYOND: &str = "error: dyno's kubectl";
+
+    /// True when a real kubectl would do what was asked.
+    pub fn is_beyond(&self) -> bool {
+        self.0.starts_with(Self::BEYOND)
+    }
+}
 
 /// The files and addresses that a command line may name, with the rights of whoever runs it.
 pub trait Files {
@@ -53,6 +92,8 @@ pub trait Files {
     fn fetch(&self, url: &str) -> Result<Fetched, String>;
     /// The kubeconfig files in order: `KUBECONFIG` split at colons, else `~/.kube/config`.
     fn kubeconfigs(&self) -> Vec<PathBuf>;
+    /// True when standard input is a terminal.
+    fn is_terminal(&self) -> bool;
     /// An environment variable, which a line without `=` of an env file stands for.
     fn variable(&self, name: &str) -> Option<String>;
 }
@@ -68,7 +109,7 @@ pub struct Fetched {
     pub body: Vec<u8>,
 }
 
-pub use guest::parse;
+pub use guest::{choice, parse};
 pub use host::perform;
 
 /// How a performed request ended.

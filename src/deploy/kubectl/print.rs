@@ -127,6 +127,8 @@ const ORDER: &[&str] = &[
     "as",
     "as-groups",
     "username",
+    "groups",
+    "extra",
     "password",
     "clusters",
     "users",

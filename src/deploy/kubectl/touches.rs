@@ -1,9 +1,12 @@
 //! What a request would touch: the list a policy decides on, object by object.
 
-use serde_json::Value;
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
 
 use super::request::{
-    Apply, Create, DryRun, Item, Operation, Request, Rollout, RolloutAction, Selection, What,
+    Apply, Create, DryRun, Item, Mark, Marks, Operation, Request, Rollout, RolloutAction,
+    Selection, What,
 };
 use crate::deploy::cluster::{builtin_by_kind, builtin_by_word};
 
@@ -31,6 +34,9 @@ pub struct Touch {
     /// The name; `None` for all of the kind.
     pub name: Option<String>,
 }
+
+/// The kind of a touch that runs something inside of a pod.
+pub const INTO_PODS: &str = "pods/exec";
 
 /// What `all` stands for among the built-in kinds.
 const ALL: &[&str] = &[
@@ -75,6 +81,36 @@ impl Request {
             }
             Operation::Rollout(rollout) => list.rollout(rollout),
             Operation::SetImage(set) => list.change(&set.selection, set.dry_run),
+            Operation::SetEnv(set) => {
+                if let Some(from) = &set.from {
+                    list.word("get", &from.resource, Some(&from.name), false);
+                }
+                let looks = if set.list { DryRun::Client } else { set.dry_run };
+                list.change(&set.selection, looks);
+            }
+            Operation::Mark(mark) => {
+                let looks = if mark.list { DryRun::Client } else { mark.dry_run };
+                list.change(&mark.selection, looks);
+            }
+            Operation::Patch(patch) => list.change(&patch.selection, patch.dry_run),
+            Operation::Exec(exec) => {
+                list.word("get", &exec.target.resource, Some(&exec.target.name), false);
+                list.word("list", "pods", None, false);
+                list.word("get", "pods", None, false);
+                list.subresource("create", INTO_PODS);
+            }
+            // The server is asked to do all but store.
+            Operation::Diff(diff) => list.items(&diff.items, &["get", "create", "patch"]),
+            // What is asked about must be granted, else the answer is no.
+            Operation::CanI(ask) if !ask.what.starts_with('/') => {
+                let name = Some(ask.name.as_str()).filter(|name| !name.is_empty());
+                list.word(known_verb(&ask.verb), &ask.what, name, ask.all_namespaces);
+            }
+            Operation::Top(top) => {
+                let word = if top.nodes { "nodes" } else { "pods.metrics.k8s.io" };
+                let verb = if top.name.is_some() { "get" } else { "list" };
+                list.word(verb, word, top.name.as_deref(), top.all_namespaces);
+            }
             Operation::Scale(scale) => list.change(&scale.selection, scale.dry_run),
             Operation::Wait(wait) => {
                 list.selection(&wait.selection, &["get", "watch"], &["list", "get", "watch"]);
@@ -91,35 +127,97 @@ impl Request {
                     list.word("get", word, name.as_deref(), false);
                 }
             }
-            Operation::Version { .. } | Operation::ClusterInfo => {}
+            Operation::CanI(_)
+            | Operation::WhoAmI { .. }
+            | Operation::Kinds(_)
+            | Operation::Versions
+            | Operation::Version { .. }
+            | Operation::ClusterInfo => {}
         }
         list.touches
     }
 
     /// The objects that this request would create or change, for decisions by content
-    /// ([`crate::deploy::security::baseline`]).
-    pub fn objects(&self) -> Vec<&Value> {
+    /// ([`crate::deploy::security::baseline`]). Of a label or an annotation only that is known. What
+    /// a patch makes of an object is known on the server alone: see
+    /// [`crate::deploy::cluster::ClusterSpec::guarded`].
+    pub fn objects(&self) -> Vec<Cow<'_, Value>> {
         let items = match &self.operation {
             Operation::Apply(apply) => &apply.items,
             Operation::Create(create) | Operation::Replace(create) => &create.items,
+            Operation::Diff(diff) => &diff.items,
+            Operation::Mark(mark) => return marked(mark),
             Operation::Get(_)
             | Operation::Delete(_)
             | Operation::Rollout(_)
             | Operation::SetImage(_)
+            | Operation::SetEnv(_)
+            | Operation::Patch(_)
             | Operation::Scale(_)
             | Operation::Wait(_)
             | Operation::Logs(_)
+            | Operation::Exec(_)
+            | Operation::CanI(_)
+            | Operation::WhoAmI { .. }
+            | Operation::Kinds(_)
+            | Operation::Versions
+            | Operation::Top(_)
             | Operation::Version { .. }
             | Operation::ClusterInfo => return Vec::new(),
         };
         items
             .iter()
             .filter_map(|item| match item {
-                Item::Object(manifest) => Some(&manifest.object),
+                Item::Object(manifest) => Some(Cow::Borrowed(&manifest.object)),
                 Item::Error(_) => None,
             })
             .collect()
     }
+}
+
+/// What is marked, with the marks that change and no more.
+fn marked(mark: &Mark) -> Vec<Cow<'_, Value>> {
+    if mark.list {
+        return Vec::new();
+    }
+    let removed = mark.remove.iter().map(|key| (key.clone(), json!("")));
+    let marks: Map<String, Value> =
+        mark.set.iter().map(|(key, value)| (key.clone(), json!(value))).chain(removed).collect();
+    let field = match mark.what {
+        Marks::Labels => "labels",
+        Marks::Annotations => "annotations",
+    };
+    let object = |kind: &str, name: &str| {
+        Cow::Owned(json!({ "kind": kind, "metadata": { "name": name, (field): marks } }))
+    };
+    let by_word = |word: &str, name: &str| {
+        object(builtin_by_word(word).map_or(word, |builtin| builtin.kind), name)
+    };
+    match &mark.selection.what {
+        What::Types(words) => words.iter().map(|word| by_word(word, "")).collect(),
+        What::Names(names) => {
+            names.iter().map(|named| by_word(&named.resource, &named.name)).collect()
+        }
+        What::Files(items) => items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Object(manifest) => {
+                    let text = |pointer: &str| {
+                        manifest.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+                    };
+                    Some(object(text("/kind"), text("/metadata/name")))
+                }
+                Item::Error(_) => None,
+            })
+            .collect(),
+    }
+}
+
+/// A verb that a policy knows, or one that it does not.
+fn known_verb(verb: &str) -> &'static str {
+    const VERBS: [&str; 8] =
+        ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+    VERBS.into_iter().find(|known| *known == verb).unwrap_or("another verb")
 }
 
 fn apply_verbs(apply: &Apply) -> &'static [&'static str] {
@@ -148,6 +246,17 @@ struct List<'a> {
 }
 
 impl List<'_> {
+    /// What is done inside of pods, whichever they are.
+    fn subresource(&mut self, verb: &'static str, kind: &str) {
+        self.touches.push(Touch {
+            verb,
+            group: String::new(),
+            kind: kind.to_owned(),
+            namespace: Some(self.home.to_owned()),
+            name: None,
+        });
+    }
+
     fn items(&mut self, items: &[Item], verbs: &[&'static str]) {
         for item in items {
             if let Item::Object(manifest) = item {
@@ -346,7 +455,40 @@ mod tests {
             touches("create job j --from=cj/c -n a", ""),
             ["get CronJob.batch [a] c", "create Job.batch [a] j"]
         );
+        for (line, expected) in [
+            ("label cm x a=b -n a", "get ConfigMap. [a] x, patch ConfigMap. [a] x"),
+            ("label cm x --list -n a", "get ConfigMap. [a] x"),
+            ("annotate ns x a=b", "get Namespace. - x, patch Namespace. - x"),
+            ("patch deploy x -p {} -n a", "get Deployment.apps [a] x, patch Deployment.apps [a] x"),
+            ("patch deploy x -p {} -n a --dry-run=client", "get Deployment.apps [a] x"),
+            (
+                "set env deploy/x --from=secret/s -n a",
+                "get Secret. [a] s, get Deployment.apps [a] x, patch Deployment.apps [a] x",
+            ),
+            (
+                "exec deploy/x -n a -- id",
+                "get Deployment.apps [a] x, list Pod. [a] *, get Pod. [a] *, create pods/exec. [a] *",
+            ),
+            ("auth can-i patch deploy/x -n a", "patch Deployment.apps [a] x"),
+            ("auth can-i use foo -n a", "another verb foo. [a] *"),
+            ("auth can-i get /logs", ""),
+            ("top pods -n a", "list pods.metrics.k8s.io [a] *"),
+            ("top node x", "get Node. - x"),
+            ("api-resources", ""),
+        ] {
+            assert_eq!(touches(line, "").join(", "), expected, "{line}");
+        }
         assert_eq!(touches("get all", "").len(), 11);
         assert!(touches("version", "").is_empty());
+    }
+
+    #[test]
+    fn of_what_is_marked_the_marks_are_known() {
+        let argv = ["label", "ns", "x", "a=b", "c-"].map(str::to_owned);
+        let parsed = parse(&argv, &Tree::new(&[]), &mut std::io::empty()).unwrap();
+        let Parsed::Remote(request) = parsed else { panic!("it is local") };
+        let labels = json!({"a": "b", "c": ""});
+        let marked = json!({"kind": "Namespace", "metadata": {"name": "x", "labels": labels}});
+        assert_eq!(request.objects(), [Cow::<Value>::Owned(marked)]);
     }
 }

@@ -5,6 +5,7 @@ mod schema;
 mod diff;
 mod apply;
 mod json;
+mod operations;
 
 use serde_json::{Map, Value};
 
@@ -12,6 +13,7 @@ use diff::Options;
 use schema::Place;
 
 pub use json::three_way as three_way_json;
+pub use operations::apply as apply_operations;
 
 /// A document that cannot be merged, in kubectl's words.
 pub type Error = String;

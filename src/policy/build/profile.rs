@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::Builder;
+use crate::deploy::kubectl::INTO_PODS;
 use crate::policy::ClusterEntry;
 use crate::policy::decide::{is_namespace, is_system};
 use crate::policy::file::{
@@ -21,7 +22,8 @@ use crate::policy::yaml;
 use crate::unit::{Rate, Size, Span};
 
 /// Kinds that a rule can name.
-const KINDS: [&str; 5] = ["Namespace", "Role", "RoleBinding", "ResourceQuota", "LimitRange"];
+const KINDS: [&str; 6] =
+    ["Namespace", "Role", "RoleBinding", "ResourceQuota", "LimitRange", INTO_PODS];
 
 /// Folders that no job may see: they hold the host's secrets, or the kernel's doors.
 const CLOSED: [&str; 9] =

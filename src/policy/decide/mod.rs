@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use kubectl::KubectlGrant;
 pub use namespaces::{is_namespace, is_system};
 
 use super::Profile;

@@ -46,6 +46,7 @@ impl Profile {
             namespace,
             impersonate: None,
             impersonate_groups: Vec::new(),
+            guarded: false,
         })
     }
 }

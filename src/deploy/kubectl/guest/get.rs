@@ -53,15 +53,8 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     }
     let output = options::output(&flags, true)?;
     let selection = selection(&mut context, &flags, Bare::AllOfType)?;
-    let single = match &selection.what {
-        What::Names(names) => names.len() == 1,
-        What::Types(_) => false,
-        What::Files(items) => {
-            items.len() == 1 && !flags.list("filename").iter().any(|name| name == "-")
-        }
-    };
     let get = Get {
-        single,
+        single: is_single(&selection, &flags),
         selection,
         output,
         ignore_not_found: flags.is("ignore-not-found", false),
@@ -74,6 +67,17 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         allow_missing: flags.is("allow-missing-template-keys", true),
     };
     context.request(&flags, Vec::new(), Operation::Get(get))
+}
+
+/// True when a command line names exactly one object.
+pub fn is_single(selection: &Selection, flags: &flags::Parsed) -> bool {
+    match &selection.what {
+        What::Names(names) => names.len() == 1,
+        What::Types(_) => false,
+        What::Files(items) => {
+            items.len() == 1 && !flags.list("filename").iter().any(|name| name == "-")
+        }
+    }
 }
 
 /// What a type without a name stands for.

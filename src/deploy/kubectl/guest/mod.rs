@@ -12,6 +12,12 @@ mod get;
 mod delete;
 mod rollout;
 mod workload;
+mod set_env;
+mod mark;
+mod patch;
+mod exec;
+mod diff;
+mod auth;
 mod wait;
 mod logs;
 mod config;
@@ -23,7 +29,7 @@ pub mod tests_support;
 use std::io::{self, ErrorKind, Read};
 
 use super::flags::{self, Flag};
-use super::{Files, Operation, Parsed, Request, Usage};
+use super::{ClusterChoice, Files, Marks, Operation, Parsed, Request, Usage};
 
 /// What a command has at hand.
 pub struct Context<'a> {
@@ -90,10 +96,54 @@ pub fn nothing_named() -> Usage {
 }
 
 const HELP: &str = "\
-dyno answers kubectl here: apply, create, replace, get, delete, rollout, set image, scale, wait,
-logs, version, cluster-info, config. What each takes is what kubectl takes:
+dyno answers kubectl here: apply, create, replace, patch, delete, diff, get, label, annotate,
+rollout, set image|env, scale, wait, logs, exec, cp, top, auth can-i|whoami, api-resources,
+api-versions, version, cluster-info, config. What each takes is what kubectl takes:
 https://kubernetes.io/docs/reference/kubectl/
+For the rest a kubectl in the environment is asked, where a kubeconfig of your own is used.
 ";
+
+/// What kubectl knows and dyno does not.
+const BEYOND: &[&str] = &[
+    "alpha",
+    "attach",
+    "autoscale",
+    "certificate",
+    "completion",
+    "cordon",
+    "debug",
+    "describe",
+    "drain",
+    "edit",
+    "events",
+    "explain",
+    "expose",
+    "kuberc",
+    "kustomize",
+    "options",
+    "plugin",
+    "port-forward",
+    "proxy",
+    "run",
+    "taint",
+    "uncordon",
+];
+
+/// Which cluster a command line is for, when only its flags for all commands are read.
+pub fn choice(argv: &[String], files: &dyn Files) -> Result<ClusterChoice, Usage> {
+    const NAMES: [&str; 3] = ["--context", "--kubeconfig", "--server"];
+    let mut own = Vec::new();
+    let mut rest = argv.iter().take_while(|arg| *arg != "--");
+    while let Some(arg) = rest.next() {
+        if NAMES.contains(&arg.as_str()) || arg == "-s" {
+            own.push(arg.clone());
+            own.extend(rest.next().cloned());
+        } else if NAMES.iter().any(|name| arg.starts_with(&format!("{name}="))) {
+            own.push(arg.clone());
+        }
+    }
+    kubeconfig::choose(&flags::parse(&own, &[], "kubectl")?, files)
+}
 
 /// Reads a command line (without `kubectl` itself) and all that it names.
 pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result<Parsed, Usage> {
@@ -114,6 +164,16 @@ pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result
         "delete" => delete::parse(context),
         "rollout" => rollout::parse(context),
         "set" => workload::parse_set(context),
+        "label" => mark::parse(context, Marks::Labels),
+        "annotate" => mark::parse(context, Marks::Annotations),
+        "patch" => patch::parse(context),
+        "exec" => exec::parse(context),
+        "cp" => exec::parse_copy(&context),
+        "diff" => diff::parse(context),
+        "auth" => auth::parse(&context),
+        "top" => auth::parse_top(&context),
+        "api-resources" => auth::parse_kinds(&context),
+        "api-versions" => auth::parse_versions(&context),
         "scale" => workload::parse_scale(context),
         "wait" => wait::parse(context),
         "logs" => logs::parse(&context),
@@ -130,10 +190,12 @@ fn help() -> Parsed {
 }
 
 fn unknown(command: &str) -> Usage {
+    if BEYOND.contains(&command) {
+        return mistake(format!("dyno's kubectl does not know \"{command}\""));
+    }
     Usage(format!(
         "error: unknown command \"{command}\" for \"kubectl\"\n\
-         dyno answers kubectl here, and knows: apply, create, replace, get, delete, rollout, \
-         set image, scale, wait, logs, version, cluster-info, config"
+         dyno answers kubectl here; `kubectl help` says what it knows"
     ))
 }
 

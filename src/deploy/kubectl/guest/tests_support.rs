@@ -66,6 +66,10 @@ impl Files for Tree {
         self.kubeconfigs.clone()
     }
 
+    fn is_terminal(&self) -> bool {
+        false
+    }
+
     fn variable(&self, _name: &str) -> Option<String> {
         None
     }

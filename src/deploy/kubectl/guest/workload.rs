@@ -1,7 +1,7 @@
 //! `kubectl set image` and `kubectl scale`, from the command line to the request.
 
 use super::get::{self, Bare};
-use super::{Context, input, mistake, misuse, nothing_named, options};
+use super::{Context, input, mistake, misuse, nothing_named, options, set_env};
 use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Operation, Parsed, Scale, SetImage, Usage};
 
@@ -27,14 +27,19 @@ const FLAGS: &[Flag] = &[
 
 /// Reads `kubectl set …`.
 pub fn parse_set(mut context: Context<'_>) -> Result<Parsed, Usage> {
+    let what = context.argv.iter().find(|arg| !arg.starts_with('-'));
+    match what.map(String::as_str) {
+        Some("env") => return set_env::parse(context),
+        Some("image") | None => {}
+        Some(what) => {
+            return Err(mistake(format!("dyno's kubectl set knows image and env, not \"{what}\"")));
+        }
+    }
     let mut flags = context.flags(FLAGS, "kubectl set image")?;
     if flags.args.is_empty() {
-        return Err(misuse("say what to set: image", "kubectl set"));
+        return Err(misuse("say what to set: env or image", "kubectl set"));
     }
-    let what = flags.args.remove(0);
-    if what != "image" {
-        return Err(mistake(format!("dyno's kubectl set knows image, not \"{what}\"")));
-    }
+    flags.args.remove(0);
     if flags.is("local", false) {
         return Err(mistake("dyno's kubectl set image does not know --local"));
     }

@@ -47,7 +47,7 @@ impl Info {
     }
 
     /// kubectl's longest name for an object.
-    fn told(&self) -> String {
+    pub fn told(&self) -> String {
         let Mapping { group, version, plural, kind, .. } = &self.mapping;
         format!(
             "Resource: \"{group}/{version}, Resource={plural}\", GroupVersionKind: \
@@ -317,7 +317,11 @@ fn prune_nulls(value: &mut Value) {
 }
 
 /// The patch and how it is to be sent.
-fn difference(info: &Info, modified: &Value, current: &Value) -> Result<(Value, Patch), String> {
+pub fn difference(
+    info: &Info,
+    modified: &Value,
+    current: &Value,
+) -> Result<(Value, Patch), String> {
     let original = match last_applied_of(current).filter(|text| !text.is_empty()) {
         Some(text) => serde_json::from_str(text).map_err(|_| "invalid JSON document".to_owned())?,
         None => json!({}),

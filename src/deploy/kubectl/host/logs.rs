@@ -24,7 +24,7 @@ pub async fn run(session: &mut Session<'_>, logs: &Logs) -> Outcome {
 /// The pods and containers whose logs are asked for.
 async fn sources(session: &mut Session<'_>, logs: &Logs) -> Result<Vec<(Info, String)>, Trouble> {
     let pods = match &logs.target {
-        Some(named) => vec![pod_of(session, named).await?],
+        Some(named) => vec![pod_of(session, named, Asking::Logs).await?],
         None => pods(session, logs.labels.clone()).await?,
     };
     let mut sources = Vec::new();
@@ -107,8 +107,21 @@ async fn pods(session: &mut Session<'_>, labels: Option<String>) -> Result<Vec<I
         .collect())
 }
 
+/// Who asks for a pod: errors are worded for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// `kubectl logs`.
+    Logs,
+    /// `kubectl exec`.
+    Exec,
+}
+
 /// The pod itself, or the first of a workload's.
-async fn pod_of(session: &mut Session<'_>, named: &Named) -> Result<Info, Trouble> {
+pub async fn pod_of(
+    session: &mut Session<'_>,
+    named: &Named,
+    asking: Asking,
+) -> Result<Info, Trouble> {
     let selection = Selection {
         what: What::Names(vec![named.clone()]),
         all_namespaces: false,
@@ -119,13 +132,15 @@ async fn pod_of(session: &mut Session<'_>, named: &Named) -> Result<Info, Troubl
     let (mut infos, mut troubles) = find(session, &selection, Read::Latest).await?;
     let namespace = session.namespace().to_owned();
     let Some(info) = infos.pop() else {
-        return Err(match troubles.pop() {
-            Some(Trouble::Status(status)) if status.reason == "NotFound" => Trouble::text(format!(
-                "error from server (NotFound): {} in namespace \"{namespace}\"",
-                status.message
-            )),
-            Some(trouble) => trouble,
-            None => Trouble::text(format!("{} not found", named.name)),
+        return Err(match (troubles.pop(), asking) {
+            (Some(Trouble::Status(status)), Asking::Logs) if status.reason == "NotFound" => {
+                Trouble::text(format!(
+                    "error from server (NotFound): {} in namespace \"{namespace}\"",
+                    status.message
+                ))
+            }
+            (Some(trouble), _) => trouble,
+            (None, _) => Trouble::text(format!("{} not found", named.name)),
         });
     };
     if info.mapping.kind == "Pod" {

@@ -15,6 +15,14 @@ mod watch;
 mod rollout;
 mod undo;
 mod workload;
+mod set_env;
+mod mark;
+mod patch;
+mod exec;
+mod diff;
+mod access;
+mod kinds;
+mod top;
 mod wait;
 mod logs;
 
@@ -50,6 +58,16 @@ pub async fn perform(
         Operation::Delete(delete) => delete::run(&mut session, delete).await,
         Operation::Rollout(rollout) => rollout::run(&mut session, rollout).await,
         Operation::SetImage(set) => workload::set_image(&mut session, set).await,
+        Operation::SetEnv(set) => set_env::run(&mut session, set).await,
+        Operation::Mark(mark) => mark::run(&mut session, mark).await,
+        Operation::Patch(with) => patch::run(&mut session, with).await,
+        Operation::Exec(exec) => exec::run(&mut session, exec).await,
+        Operation::Diff(diff) => diff::run(&mut session, diff).await,
+        Operation::CanI(ask) => access::can_i(&mut session, ask).await,
+        Operation::WhoAmI { output } => access::who_am_i(&mut session, output).await,
+        Operation::Kinds(kinds) => kinds::run(&mut session, kinds).await,
+        Operation::Versions => kinds::versions(&mut session).await,
+        Operation::Top(top) => top::run(&mut session, top).await,
         Operation::Scale(scale) => workload::scale(&mut session, scale).await,
         Operation::Wait(wait) => wait::run(&mut session, wait).await,
         Operation::Logs(logs) => logs::run(&mut session, logs).await,
@@ -62,7 +80,12 @@ pub async fn perform(
         Err(Trouble::Network(Failure::Cancelled)) => 130,
         Err(trouble) => {
             session.err(trouble.told());
-            1
+            match (trouble, &request.operation) {
+                (Trouble::Exit(code, _), _) => code,
+                // 1 says that there are differences.
+                (_, Operation::Diff(_)) => 2,
+                (_, _) => 1,
+            }
         }
     };
     Ended { code, cluster_unreachable }

@@ -62,6 +62,11 @@ pub async fn find(
     Ok((latest, troubles))
 }
 
+/// The inside of a pod.
+pub fn inside(pod: &Info) -> Target<'_> {
+    Target { subresource: "exec", ..pod.target() }
+}
+
 /// The namespace of a kind's objects that name none; empty for kinds without.
 pub fn home(session: &Session<'_>, mapping: &Mapping) -> String {
     if mapping.namespaced { session.namespace().to_owned() } else { String::new() }

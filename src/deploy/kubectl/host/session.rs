@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ use super::trouble::Trouble;
 use crate::deploy::cluster::{
     Accept, Answer, Call, Cluster, Discovery, Failure, Fence, Mapping, Method, Patch, Target,
 };
-use crate::deploy::kubectl::request::{Event, Request};
+use crate::deploy::kubectl::request::{Event, Pair, Request};
 use crate::deploy::kubectl::touches::ALL_NAMESPACES;
 
 /// What all that runs for one request shares.
@@ -103,6 +104,36 @@ impl<'a> Session<'a> {
         self.ground.cluster.server()
     }
 
+    /// True when what a patch makes of an object is looked at before it is done.
+    pub fn is_guarded(&self) -> bool {
+        self.ground.cluster.guarded()
+    }
+
+    /// The cluster, for what is no plain request.
+    pub fn cluster(&self) -> &'a Cluster {
+        self.ground.cluster
+    }
+
+    /// All kinds that the cluster serves.
+    pub fn discovery(&self) -> Option<&Discovery> {
+        self.ground.discovery.as_deref()
+    }
+
+    /// Tells bytes on standard output.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            self.out(text);
+        } else {
+            let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+            (self.emit)(Event::Bytes(text));
+        }
+    }
+
+    /// Tells an object as it is and as it would be.
+    pub fn pair(&mut self, pair: Pair) {
+        (self.emit)(Event::Pair(pair));
+    }
+
     /// True when the cluster itself was at fault.
     pub fn unreachable(&self) -> bool {
         self.unreachable
@@ -159,6 +190,14 @@ impl<'a> Session<'a> {
                 self.unreachable |= failure.is_unreachable();
                 Err(failure)
             }
+        }
+    }
+
+    /// Refuses what would write to a target that was not declared.
+    pub fn check(&self, target: &Target<'_>) -> Result<(), Failure> {
+        match &self.ground.fence {
+            Some(fence) => fence.check(target, true).map_err(Failure::Fenced),
+            None => Ok(()),
         }
     }
 

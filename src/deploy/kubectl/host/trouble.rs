@@ -15,6 +15,8 @@ pub enum Trouble {
     Text(String),
     /// Several.
     Many(Vec<Self>),
+    /// An end with a code of its own, and what is told then.
+    Exit(u8, String),
 }
 
 impl From<Failure> for Trouble {
@@ -55,7 +57,7 @@ impl Trouble {
                 status.message = format!("error when {verb} \"{source}\": {}", status.message);
                 Self::Status(status)
             }
-            cancelled @ Self::Network(Failure::Cancelled) => cancelled,
+            stop @ (Self::Network(Failure::Cancelled) | Self::Exit(..)) => stop,
             other @ (Self::Network(_) | Self::Text(_) | Self::Many(_)) => {
                 Self::Text(format!("error when {verb} \"{source}\": {}", other.message()))
             }
@@ -76,7 +78,7 @@ impl Trouble {
                 Failure::Cancelled => "interrupted".to_owned(),
                 Failure::Status(status) => status.message.clone(),
             },
-            Self::Text(text) => text.clone(),
+            Self::Text(text) | Self::Exit(_, text) => text.clone(),
             Self::Many(troubles) => {
                 let mut seen = BTreeSet::new();
                 let texts: Vec<String> = troubles
@@ -101,6 +103,7 @@ impl Trouble {
             }
             Self::Text(text) if text.starts_with("error: ") => line(text.clone()),
             Self::Text(text) => line(format!("error: {text}")),
+            Self::Exit(_, text) => text.clone(),
             Self::Status(_) | Self::Network(_) => line(self.standard()),
         }
     }
@@ -124,7 +127,7 @@ impl Trouble {
             Self::Network(Failure::Network(text)) => {
                 format!("Unable to connect to the server: {text}")
             }
-            Self::Network(_) | Self::Text(_) | Self::Many(_) => self.message(),
+            Self::Network(_) | Self::Text(_) | Self::Many(_) | Self::Exit(..) => self.message(),
         }
     }
 }

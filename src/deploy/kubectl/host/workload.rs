@@ -13,7 +13,7 @@ use crate::deploy::kubectl::request::{DryRun, Scale, SetImage};
 use crate::deploy::{manifest, merge};
 
 /// Where the pod's spec is in an object of a kind.
-fn pod_spec(kind: &str) -> Option<&'static str> {
+pub fn pod_spec(kind: &str) -> Option<&'static str> {
     match kind {
         "Pod" => Some("/spec"),
         "Deployment"
@@ -88,9 +88,10 @@ async fn one_image(
         .await
         .map_err(|failure| match Trouble::from(failure) {
             stop @ Trouble::Network(_) => stop,
-            trouble @ (Trouble::Status(_) | Trouble::Text(_) | Trouble::Many(_)) => Trouble::text(
-                format!("failed to patch image update to pod template: {}", trouble.message()),
-            ),
+            trouble => Trouble::text(format!(
+                "failed to patch image update to pod template: {}",
+                trouble.message()
+            )),
         })?;
     told(session, &object)
 }

@@ -3,9 +3,11 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use crate::deploy::kubectl::{ALL_NAMESPACES, ClusterChoice, Request, Touch};
+use crate::deploy::kubectl::{ALL_NAMESPACES, ClusterChoice, INTO_PODS, Request, Touch};
 use crate::deploy::security;
 use crate::job::Job;
 use crate::policy::decide::namespaces::{Granted, is_system};
@@ -24,6 +26,8 @@ pub struct KubectlGrant {
     pub impersonate: Option<String>,
     /// The groups that go with it.
     pub impersonate_groups: Vec<String>,
+    /// True when what a patch makes of an object is held to the baseline pod security.
+    pub guarded: bool,
 }
 
 /// A request, as far as a policy decides on it.
@@ -31,7 +35,7 @@ pub(in crate::policy::decide) struct Asked<'a> {
     pub(in crate::policy::decide) cluster: &'a ClusterChoice,
     pub(in crate::policy::decide) namespace: Option<String>,
     pub(in crate::policy::decide) touches: Vec<Touch>,
-    pub(in crate::policy::decide) objects: Vec<&'a Value>,
+    pub(in crate::policy::decide) objects: Vec<Cow<'a, Value>>,
 }
 
 impl<'a> From<&'a Request> for Asked<'a> {
@@ -46,7 +50,7 @@ impl<'a> From<&'a Request> for Asked<'a> {
 }
 
 /// Kinds that decide what others may do: refused unless the rule names them.
-const GUARDED: [&str; 4] = ["Role", "RoleBinding", "ResourceQuota", "LimitRange"];
+const GUARDED: [&str; 5] = ["Role", "RoleBinding", "ResourceQuota", "LimitRange", INTO_PODS];
 
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
@@ -101,12 +105,14 @@ impl Profile {
             })
         };
         let impersonate = entry.and_then(|entry| entry.impersonate.as_ref());
+        let guarded = rule.pod_security == PodSecurity::Baseline;
         let groups = entry.map(|entry| entry.impersonate_groups.as_slice()).unwrap_or_default();
         Ok(KubectlGrant {
             cluster: Some(name.to_owned()),
             namespace,
             impersonate: impersonate.map(fill).transpose()?,
             impersonate_groups: groups.iter().map(fill).collect::<Result<_, _>>()?,
+            guarded,
         })
     }
 
@@ -171,11 +177,13 @@ impl Desk<'_> {
         let is_write = WRITE.contains(&touch.verb);
         if self.is_guarded(&touch.kind) && is_write {
             let asked = format!("{} in namespace `{namespace}`", act(touch));
-            return Err(self.denied(
-                "kinds",
-                &asked,
-                format!("`{}` decides what others may do, and is not named here", touch.kind),
-            ));
+            let what = if touch.kind == INTO_PODS {
+                "runs commands in pods that others made"
+            } else {
+                "decides what others may do"
+            };
+            let allowed = format!("`{}` {what}, and is not named here", touch.kind);
+            return Err(self.denied("kinds", &asked, allowed));
         }
         if is_kind(&touch.kind, "Secret") && self.rule.access == Access::Read {
             let asked = format!("{} in namespace `{namespace}`", act(touch));
@@ -254,7 +262,7 @@ impl Desk<'_> {
         let name = text("/metadata/name").unwrap_or_default();
         let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
         let mut labels = labels.into_iter().flatten().map(|(label, _)| label);
-        let label = labels.find(|label| label.starts_with("pod-security.kubernetes.io/"));
+        let label = labels.find(|label| label.starts_with(security::LEVEL));
         if let Some(label) = label.filter(|_| kind == "Namespace") {
             let asked = format!("label `{label}` of Namespace `{name}`");
             let allowed = "`baseline` leaves pod security to the cluster";

@@ -17,6 +17,8 @@ const JOB: Values<'_> = Values {
 const DEPLOY: &str = "clusters: { staging: { namespaces: ['{{ user.login }}', 'shop-*', default], access: deploy } }";
 const READ_ONLY: &str = "clusters: { staging: { namespaces: [acme, '*'], access: read } }";
 const KINDS: &str = "clusters: { staging: { namespaces: [acme], access: deploy, kinds: [Namespace, RoleBinding] } }";
+const INSIDE: &str =
+    "clusters: { staging: { namespaces: [acme], access: deploy, kinds: [pods/exec] } }";
 const ENVIRONMENT: &str =
     "clusters: { staging: { namespaces: ['{{ environment.slug }}'], access: deploy } }";
 
@@ -67,6 +69,12 @@ fn a_request_touches_what_is_granted_and_nothing_else() {
         (DEPLOY, "get", "RoleBinding", own, x, true),
         (DEPLOY, "delete", "ResourceQuota", own, x, false),
         (DEPLOY, "patch", "LimitRange", own, x, false),
+        // Commands in pods that others made.
+        (DEPLOY, "create", "pods/exec", own, none, false),
+        (READ_ONLY, "create", "pods/exec", Some("acme"), none, false),
+        (INSIDE, "create", "pods/exec", Some("acme"), none, true),
+        (INSIDE, "create", "pods/exec", own, none, false),
+        (DEPLOY, "another verb", "Pod", own, x, false),
         // Outside of namespaces.
         (DEPLOY, "create", "Namespace", none, own, true),
         (DEPLOY, "get", "Namespace", none, own, true),
@@ -145,6 +153,7 @@ fn a_grant_names_cluster_namespace_and_whom_to_act_as() {
             namespace: Some("theseanodell".to_owned()),
             impersonate: Some("gitlab:project:42".to_owned()),
             impersonate_groups: Vec::new(),
+            guarded: true,
         })
     );
     let only_patterns = "clusters: { staging: { namespaces: ['shop-*'] } }";
@@ -190,7 +199,7 @@ fn a_namespace_does_not_loosen_its_pod_security() {
             cluster: &ClusterChoice::Default,
             namespace: None,
             touches: Vec::new(),
-            objects: vec![&object],
+            objects: vec![Cow::Borrowed(&object)],
         };
         policy.profiles[0].decide(&policy, &JOB, &asked).map_err(|denied| denied.rule)
     };

@@ -1,7 +1,15 @@
 //! The request that crosses the socket: one typed operation with its objects.
 
+mod change;
+mod look;
+mod inside;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use change::{Mark, Marks, PatchKind, PatchWith, SetEnv};
+pub use inside::Exec;
+pub use look::{CanI, Diff, Kinds, Top};
 
 use crate::deploy::cluster::OwnCluster;
 
@@ -49,12 +57,35 @@ pub enum Operation {
     Rollout(Rollout),
     /// `kubectl set image`.
     SetImage(SetImage),
+    /// `kubectl set env`.
+    SetEnv(SetEnv),
     /// `kubectl scale`.
     Scale(Scale),
+    /// `kubectl label` and `kubectl annotate`.
+    Mark(Mark),
+    /// `kubectl patch`.
+    Patch(PatchWith),
     /// `kubectl wait`.
     Wait(Wait),
     /// `kubectl logs`.
     Logs(Logs),
+    /// `kubectl exec`.
+    Exec(Exec),
+    /// `kubectl diff`.
+    Diff(Diff),
+    /// `kubectl auth can-i`.
+    CanI(CanI),
+    /// `kubectl auth whoami`.
+    WhoAmI {
+        /// `-o`.
+        output: Output,
+    },
+    /// `kubectl api-resources`.
+    Kinds(Kinds),
+    /// `kubectl api-versions`.
+    Versions,
+    /// `kubectl top`.
+    Top(Top),
     /// `kubectl version`.
     Version {
         /// `-o json|yaml`.
@@ -400,4 +431,20 @@ pub enum Event {
     Stdout(String),
     /// For standard error, newlines included.
     Stderr(String),
+    /// For standard output: bytes that are no text, in base64.
+    Bytes(String),
+    /// An object as it is and as it would be (`kubectl diff`).
+    Pair(Pair),
+}
+
+/// An object as it is and as it would be, as texts to be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// A name for a file: `GROUP.VERSION.KIND.NAMESPACE.NAME`.
+    pub name: String,
+    /// As it is; empty when it is not there.
+    pub live: String,
+    /// As it would be.
+    pub merged: String,
 }

@@ -1,0 +1,142 @@
+//! `kubectl set env`, from the command line to the request.
+
+use super::get::{self, Bare};
+use super::{Context, input, mistake, options};
+use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
+use crate::deploy::kubectl::{Named, Operation, Output, Parsed, SetEnv, Usage};
+
+const FLAGS: &[Flag] = &[
+    input::FLAGS[0],
+    input::FLAGS[1],
+    input::FLAGS[2],
+    short("selector", 'l', Kind::Text),
+    short("output", 'o', Kind::Text),
+    short("containers", 'c', Kind::Text),
+    short("env", 'e', Kind::Array),
+    flag("all", Kind::Bool),
+    flag("from", Kind::Text),
+    flag("prefix", Kind::Text),
+    flag("keys", Kind::List),
+    flag("list", Kind::Bool),
+    flag("resolve", Kind::Bool),
+    flag("local", Kind::Bool),
+    flag("overwrite", Kind::Bool),
+    flag("dry-run", Kind::Optional("unchanged")),
+    flag("field-manager", Kind::Text),
+    flag("template", Kind::Text),
+    flag("allow-missing-template-keys", Kind::Bool),
+    flag("show-managed-fields", Kind::Bool),
+];
+
+/// Reads `kubectl set env …`.
+pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
+    let mut flags = context.flags(FLAGS, "kubectl set env")?;
+    flags.args.remove(0);
+    for name in ["local", "resolve"] {
+        if flags.is(name, false) {
+            return Err(mistake(format!("dyno's kubectl set env does not know --{name}")));
+        }
+    }
+    if flags.is("all", false) && flags.filled("selector").is_some() {
+        return Err(mistake("cannot set --all and --selector at the same time"));
+    }
+    let args = std::mem::take(&mut flags.args);
+    let (resources, written) = apart(&args).ok_or_else(|| {
+        mistake(format!(
+            "all resources must be specified before environment changes: {}",
+            args.join(" ")
+        ))
+    })?;
+    flags.args = resources;
+    let mut notes = Vec::new();
+    let dry_run = options::dry_run(&flags, &mut notes)?;
+    let output = options::output(&flags, false)?;
+    let list = flags.is("list", false);
+    if flags.args.is_empty() && !input::is_given(&flags) {
+        return Err(mistake(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
+    }
+    if list && output != Output::Default {
+        return Err(mistake("--list and --output may not be specified together"));
+    }
+    let from = flags.filled("from");
+    if !flags.list("keys").is_empty() && from.is_none() {
+        return Err(mistake(
+            "when specifying --keys, a configmap or secret must be provided with --from",
+        ));
+    }
+    let all: Vec<String> = flags.list("env").iter().cloned().chain(written).collect();
+    let (set, remove) = variables(&mut context, &all)?;
+    let from = match from.as_deref().map(|from| from.split_once('/')) {
+        None => None,
+        Some(Some((resource, name))) => {
+            Some(Named { resource: resource.to_owned(), name: name.to_owned() })
+        }
+        Some(None) => {
+            return Err(mistake("resource(s) were provided, but no name was specified"));
+        }
+    };
+    let set = SetEnv {
+        selection: get::selection(&mut context, &flags, Bare::Mistake)?,
+        containers: flags.text("containers").unwrap_or("*").to_owned(),
+        set,
+        remove,
+        from,
+        prefix: flags.filled("prefix").unwrap_or_default(),
+        keys: flags.list("keys").to_vec(),
+        overwrite: flags.is("overwrite", true),
+        list,
+        dry_run,
+        field_manager: flags.text("field-manager").unwrap_or("kubectl-set").to_owned(),
+        output,
+    };
+    context.request(&flags, notes, Operation::SetEnv(set))
+}
+
+/// Resources first, then variables; `None` where they are mixed.
+fn apart(args: &[String]) -> Option<(Vec<String>, Vec<String>)> {
+    let changes = |arg: &String| arg.contains('=') || arg.ends_with('-');
+    let first = args.iter().position(changes).unwrap_or(args.len());
+    let (resources, variables) = args.split_at(first);
+    variables.iter().all(changes).then(|| (resources.to_vec(), variables.to_vec()))
+}
+
+type Variables = (Vec<(String, String)>, Vec<String>);
+
+fn variables(context: &mut Context<'_>, written: &[String]) -> Result<Variables, Usage> {
+    let (mut set, mut remove) = (Vec::new(), Vec::new());
+    for one in written {
+        if one == "-" {
+            let mut text = String::new();
+            context
+                .stdin
+                .read_to_string(&mut text)
+                .map_err(|error| mistake(format!("error reading standard input: {error}")))?;
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+            for (name, value) in lines.filter_map(|line| line.split_once('=')) {
+                set.push((name.to_owned(), value.to_owned()));
+            }
+        } else if let Some((name, value)) = one.split_once('=') {
+            let fits = name.starts_with(|c: char| c.is_ascii_alphabetic() || "_.-".contains(c))
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+            if !fits {
+                return Err(mistake(format!(
+                    "\"{name}\" is not a valid key name: a valid environment variable name must \
+                     consist only of printable ASCII characters other than '='"
+                )));
+            }
+            set.push((name.to_owned(), value.to_owned()));
+        } else if let Some(name) = one.strip_suffix('-') {
+            remove.push(name.to_owned());
+        } else {
+            return Err(mistake(format!("unknown environment variable: {one}")));
+        }
+    }
+    if let Some((name, _)) = set.iter().find(|(name, _)| remove.contains(name)) {
+        return Err(mistake(format!(
+            "can not both update and remove an environment variable in the same command: {name}"
+        )));
+    }
+    Ok((set, remove))
+}

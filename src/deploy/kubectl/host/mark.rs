@@ -1,0 +1,170 @@
+//! `kubectl label` and `kubectl annotate`.
+
+use serde_json::{Map, Value, json};
+
+use super::apply::{Info, operation};
+use super::select::{Read, find};
+use super::session::Session;
+use super::trouble::Trouble;
+use super::{Outcome, get};
+use crate::deploy::cluster::Patch;
+use crate::deploy::kubectl::print::print_object;
+use crate::deploy::kubectl::request::{DryRun, Mark, Marks};
+use crate::deploy::manifest;
+
+/// May always be overwritten.
+const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+
+/// Runs `kubectl label` or `kubectl annotate`.
+pub async fn run(session: &mut Session<'_>, mark: &Mark) -> Outcome {
+    let (infos, mut troubles) = find(session, &mark.selection, Read::Latest).await?;
+    if !mark.single && mark.resource_version.is_some() {
+        return Err(Trouble::text("--resource-version may only be used with a single resource"));
+    }
+    for info in infos {
+        match one(session, mark, &info).await {
+            Ok(()) => {}
+            Err(stop @ Trouble::Network(_)) => return Err(stop),
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    Trouble::all(troubles)
+}
+
+fn field(mark: &Mark) -> &'static str {
+    match mark.what {
+        Marks::Labels => "labels",
+        Marks::Annotations => "annotations",
+    }
+}
+
+fn marks<'a>(mark: &Mark, object: &'a Value) -> Option<&'a Map<String, Value>> {
+    object.get("metadata")?.get(field(mark))?.as_object()
+}
+
+async fn one(session: &mut Session<'_>, mark: &Mark, info: &Info) -> Outcome {
+    let known = marks(mark, &info.object);
+    let value = |key: &str| known.and_then(|known| known.get(key)).and_then(Value::as_str);
+    if !mark.overwrite {
+        not_overwritten(mark, value)?;
+    }
+    let mut changed = info.object.clone();
+    let added: Vec<&(String, String)> =
+        mark.set.iter().filter(|(key, new)| value(key) != Some(new)).collect();
+    let removed: Vec<&String> = mark.remove.iter().filter(|key| value(key).is_some()).collect();
+    let mut patch = Map::new();
+    patch.extend(added.iter().map(|(key, new)| (key.clone(), json!(new))));
+    patch.extend(removed.iter().map(|key| ((*key).clone(), Value::Null)));
+    let mut metadata = json!({ (field(mark)): patch });
+    if patch.is_empty() {
+        metadata = json!({});
+    }
+    if let Some(version) = &mark.resource_version {
+        put(&mut metadata, "resourceVersion", json!(version));
+    }
+    if let Some(metadata) = changed.get_mut("metadata") {
+        if let Some(version) = &mark.resource_version {
+            put(metadata, "resourceVersion", json!(version));
+        }
+        crate::deploy::merge::apply_json(metadata, &json!({ (field(mark)): patch }));
+    }
+    if mark.list {
+        return list(session, mark, info, &changed);
+    }
+    let is_label = mark.what == Marks::Labels;
+    let mut shown = changed;
+    if mark.dry_run != DryRun::Client {
+        if is_label {
+            for key in mark.remove.iter().filter(|key| value(key).is_none()) {
+                session.out(format!("label \"{key}\" not found.\n"));
+            }
+        }
+        // kubectl sends what changes nothing for annotations only.
+        if !patch.is_empty() || !is_label {
+            let body =
+                if metadata == json!({}) { json!({}) } else { json!({"metadata": metadata}) };
+            let answer = send(session, mark, info, &body).await?;
+            if !is_label {
+                shown = answer;
+            }
+        }
+    }
+    let done = match (is_label, added.is_empty(), removed.is_empty()) {
+        (false, ..) => "annotated",
+        (true, false, false) => "modified",
+        (true, false, true) => "labeled",
+        (true, true, false) => "unlabeled",
+        (true, true, true) => "not labeled",
+    };
+    get::hide_managed_fields(&mut shown);
+    let done = operation(done, mark.dry_run);
+    let text = print_object(&shown, &mark.output, &done, false).map_err(Trouble::text)?;
+    session.out(text);
+    Ok(())
+}
+
+fn put(map: &mut Value, key: &str, value: Value) {
+    if let Value::Object(map) = map {
+        map.insert(key.to_owned(), value);
+    }
+}
+
+async fn send(
+    session: &mut Session<'_>,
+    mark: &Mark,
+    info: &Info,
+    body: &Value,
+) -> Result<Value, Trouble> {
+    let mut query = vec![("fieldManager", mark.field_manager.clone())];
+    if mark.dry_run == DryRun::Server {
+        query.push(("dryRun", "All".to_owned()));
+    }
+    Ok(session.patch(Patch::Merge, &info.target(), query, manifest::compact(body)).await?)
+}
+
+fn not_overwritten<'a>(mark: &Mark, value: impl Fn(&str) -> Option<&'a str>) -> Outcome {
+    let known = mark.set.iter().filter_map(|(key, new)| {
+        let old = value(key).filter(|old| old != new)?;
+        Some((key, format!("'{key}' already has a value ({old})")))
+    });
+    match mark.what {
+        Marks::Labels => Trouble::all(
+            known
+                .map(|(_, text)| Trouble::text(format!("{text}, and --overwrite is false")))
+                .collect(),
+        ),
+        Marks::Annotations => {
+            let texts: Vec<String> =
+                known.filter(|(key, _)| *key != CHANGE_CAUSE).map(|(_, text)| text).collect();
+            if texts.is_empty() {
+                return Ok(());
+            }
+            Err(Trouble::text(format!(
+                "--overwrite is false but found the following declared annotation(s): {}",
+                texts.join("; ")
+            )))
+        }
+    }
+}
+
+fn list(session: &mut Session<'_>, mark: &Mark, info: &Info, object: &Value) -> Outcome {
+    let indent = if mark.single {
+        ""
+    } else {
+        session.out(format!(
+            "Listing {} for {}.{}/{}:\n",
+            field(mark),
+            info.mapping.kind,
+            info.mapping.group,
+            info.name
+        ));
+        " "
+    };
+    let lines: String = marks(mark, object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{indent}{key}={}\n", value.as_str().unwrap_or_default()))
+        .collect();
+    session.out(lines);
+    Ok(())
+}
