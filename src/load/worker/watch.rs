@@ -68,7 +68,7 @@ impl Patrol {
     /// Makes it; `shortest` is the shortest timeout there is: none is noticed later than by a
     /// fiftieth of it, or a millisecond.
     pub fn new(shortest: Duration) -> Self {
-        let tick = (shortest / 50).clamp(Duration::from_millis(1), Duration::from_millis(100));
+        let tick = (shortest / 50).clamp(Duration::from_millis(1), Duration::from_millis(500));
         Self { watches: RefCell::default(), tick }
     }
 
