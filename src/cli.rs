@@ -16,7 +16,7 @@ use crate::outcome::Outcome;
 
 /// Load tests, metric gates and deploys inside GitLab pipelines.
 ///
-/// In a job and on a laptop: load, gate, kubectl, locust, try.
+/// In a job and on a laptop: load, gate, deploy, kubectl, locust, try.
 /// For the platform team: doctor, explain, schema, gc; gitlab-runner calls config, prepare, run
 /// and cleanup.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ enum Verb {
     Load(command::load::Args),
     /// Make a plan from an HTTP archive, a list of URLs, curl lines or an OpenAPI description
     Import(command::import::Args),
+    /// Bring manifests to a cluster and see them ready; say why they are not
+    Deploy(Box<command::deploy::Args>),
     /// Judge what the infrastructure did during a load
     Gate(command::gate::Args),
     /// Answer as the pod inspector did: settings from the environment, verdict into a variable
@@ -163,6 +165,9 @@ async fn perform(verb: Verb) -> u8 {
         Verb::Cleanup(args) => return command::cleanup::run(args, vars, streams).await,
         Verb::Import(args) => command::import::run(&args, streams),
         Verb::Load(args) => command::load::run(args, vars, streams).await,
+        Verb::Deploy(args) => {
+            command::deploy::run(*args, vars, &mut std::io::stdin(), streams).await
+        }
         Verb::Gate(args) => command::gate::run(args, vars, streams).await,
         Verb::Inspect => command::inspect::run(vars, streams).await,
         Verb::Doctor(args) => command::doctor::run(args, vars, streams).await,

@@ -31,7 +31,7 @@ pub(super) async fn perform(
                     }
                     return Ok(Outcome::Code(1));
                 }
-                (decided, _) => granted_spec(granted, request, decided?)?,
+                (decided, _) => spec_of(granted, &request.cluster, decided?)?,
             }
         }
         Rights::Own(own) => own_spec(own, &request.cluster)?,
@@ -49,12 +49,13 @@ pub(super) async fn perform(
     Ok(Outcome::Code(ended.code))
 }
 
-fn granted_spec(
+/// How a granted cluster is reached, and as whom.
+pub(super) fn spec_of(
     granted: &Granted<'_>,
-    request: &Request,
+    choice: &ClusterChoice,
     grant: KubectlGrant,
 ) -> Result<ClusterSpec> {
-    let access = match (&request.cluster, grant.cluster.as_deref()) {
+    let access = match (choice, grant.cluster.as_deref()) {
         (ClusterChoice::Own(own), _) => Access::Own(own.clone()),
         (ClusterChoice::Default | ClusterChoice::Named(_), Some(name)) => {
             let entry = granted
@@ -85,7 +86,7 @@ fn granted_spec(
 }
 
 /// A person's own kubeconfig, as kubectl would find it.
-fn own_spec(own: &Own, choice: &ClusterChoice) -> Result<ClusterSpec> {
+pub(super) fn own_spec(own: &Own, choice: &ClusterChoice) -> Result<ClusterSpec> {
     let access = match choice {
         ClusterChoice::Own(own) => Access::Own(own.clone()),
         ClusterChoice::Default => first_kubeconfig(own, None)?,

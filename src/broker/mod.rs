@@ -12,6 +12,7 @@ mod perform;
 mod load;
 mod gate;
 mod kubectl;
+mod deploy;
 mod variable;
 
 pub use guest::ask;

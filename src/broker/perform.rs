@@ -23,6 +23,7 @@ pub async fn perform(
         Task::Load(plan) => super::load::perform(desk, *plan, emit, cancel).await,
         Task::Gate(plan) => super::gate::perform(desk, &plan, emit, cancel).await,
         Task::Kubectl(request) => super::kubectl::perform(desk, &request, emit, cancel).await,
+        Task::Deploy(deploy) => super::deploy::perform(desk, *deploy, emit, cancel).await,
         Task::Variable(write) => super::variable::perform(desk, &write, emit).await,
     };
     if performed.as_ref().is_err_and(|error| error.fault() == Fault::System) {

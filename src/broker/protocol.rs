@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::deploy::kubectl;
+use crate::deploy::{kubectl, release};
 use crate::error::Told;
 use crate::job::gitlab;
 use crate::outcome::Outcome;
@@ -69,6 +69,8 @@ pub enum Event {
     Gate(gate::Event),
     /// Of a kubectl request.
     Kubectl(kubectl::Event),
+    /// Of a deploy.
+    Deploy(release::Event),
     /// GitLab answered a write of a project variable.
     Variable(gitlab::Written),
     /// A sentence for the job log.

@@ -134,7 +134,10 @@ impl Gate<'_> {
                             told::line(&event)
                         }
                         Event::Said(text) => Some(text),
-                        Event::Load(_) | Event::Kubectl(_) | Event::Variable(_) => None,
+                        Event::Load(_)
+                        | Event::Kubectl(_)
+                        | Event::Deploy(_)
+                        | Event::Variable(_) => None,
                     };
                     if let Some(line) = line {
                         // Trouble with the log is no trouble of the gate.

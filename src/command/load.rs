@@ -147,7 +147,7 @@ async fn drive(
                     teller.tell(&event, &mut streams.out);
                 }
                 Event::Said(text) => teller.say(&text, &mut streams.out),
-                Event::Gate(_) | Event::Kubectl(_) | Event::Variable(_) => (),
+                Event::Gate(_) | Event::Kubectl(_) | Event::Deploy(_) | Event::Variable(_) => (),
             },
             signals.cancel(),
         )

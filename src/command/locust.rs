@@ -168,7 +168,11 @@ async fn drive(
             &mut |event| match event {
                 Event::Load(load::Event::Finished(finished)) => summary = Some(finished),
                 Event::Load(event) if !style.only_summary => teller.tell(&event, &mut streams.out),
-                Event::Load(_) | Event::Gate(_) | Event::Kubectl(_) | Event::Variable(_) => (),
+                Event::Load(_)
+                | Event::Gate(_)
+                | Event::Kubectl(_)
+                | Event::Deploy(_)
+                | Event::Variable(_) => (),
                 Event::Said(text) => teller.say(&text, &mut streams.out),
             },
             signals.cancel(),

@@ -10,6 +10,7 @@ pub mod import;
 pub mod gate;
 pub mod inspect;
 pub mod kubectl;
+pub mod deploy;
 pub mod explain;
 pub mod doctor;
 pub mod schema;

@@ -7,3 +7,4 @@ pub mod merge;
 pub mod security;
 pub mod cluster;
 pub mod kubectl;
+pub mod release;

@@ -26,13 +26,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use choose::{Asking, Rejected};
-pub use decide::{KubectlGrant, Who};
+pub use decide::{DeniedObject, KubectlGrant, Who};
 pub use glob::Glob;
 pub use problem::{Problem, Problems};
 pub use profile::{
     Access, ClusterRule, DockerRule, NetworkRule, PodSecurity, Profile, PullRule, SandboxRule,
 };
-pub use task::{Task, VariableValue, VariableWrite};
+pub use task::{Deploy, Task, VariableValue, VariableWrite};
 pub use template::Template;
 
 use crate::job::Job;

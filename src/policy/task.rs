@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::deploy::kubectl;
+use crate::deploy::{kubectl, release};
 use crate::secret::Secret;
 use crate::{gate, load};
 
@@ -15,8 +15,21 @@ pub enum Task {
     Gate(Box<gate::Plan>),
     /// Do what kubectl would do.
     Kubectl(Box<kubectl::Request>),
+    /// Bring manifests to a cluster and see them ready.
+    Deploy(Box<Deploy>),
     /// Write a verdict into a variable of the job's own project.
     Variable(VariableWrite),
+}
+
+/// A deploy, and what it is held to once it is ready.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Deploy {
+    /// The deploy.
+    pub plan: release::Plan,
+    /// Load to drive at what was deployed.
+    pub load: Option<load::Plan>,
+    /// Checks to judge the infrastructure by meanwhile.
+    pub gate: Option<gate::Plan>,
 }
 
 /// A verdict on its way into a project variable.

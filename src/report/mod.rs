@@ -7,6 +7,7 @@ pub mod joblog;
 mod chart;
 pub mod load;
 pub mod gate;
+pub mod deploy;
 pub mod writeback;
 
 pub use folder::{Error, Folder};

@@ -97,7 +97,10 @@ impl Inspector<'_> {
                             printer.event(&event)
                         }
                         Event::Said(text) => printer.aside(&text),
-                        Event::Load(_) | Event::Kubectl(_) | Event::Variable(_) => Ok(()),
+                        Event::Load(_)
+                        | Event::Kubectl(_)
+                        | Event::Deploy(_)
+                        | Event::Variable(_) => Ok(()),
                     };
                     broken = broken.take().or(told.err());
                 },

@@ -81,6 +81,7 @@ impl Pod<'_> {
                     Event::Kubectl(kubectl::Event::Pair(_))
                     | Event::Load(_)
                     | Event::Gate(_)
+                    | Event::Deploy(_)
                     | Event::Variable(_) => {}
                 },
                 self.cancel,

@@ -7,8 +7,8 @@ use crate::deploy::kubectl::{Fetched, Files};
 use crate::job::Vars;
 
 /// The files and variables of whoever runs the command.
-pub(super) struct Disk<'a> {
-    pub(super) vars: &'a dyn Vars,
+pub(in crate::command) struct Disk<'a> {
+    pub(in crate::command) vars: &'a dyn Vars,
 }
 
 impl Files for Disk<'_> {

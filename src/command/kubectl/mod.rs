@@ -21,7 +21,7 @@ use crate::outcome::Outcome;
 use crate::policy::Task;
 use crate::shutdown::Signals;
 
-use disk::Disk;
+pub(super) use disk::Disk;
 
 const STDOUT: &str = "stdout";
 const STDERR: &str = "stderr";
@@ -87,7 +87,9 @@ pub async fn run(
                         pairs.push(pair);
                         Ok(())
                     }
-                    Event::Load(_) | Event::Gate(_) | Event::Variable(_) => Ok(()),
+                    Event::Load(_) | Event::Gate(_) | Event::Deploy(_) | Event::Variable(_) => {
+                        Ok(())
+                    }
                 };
                 if let (Err(error), true) = (put, broken.is_none()) {
                     broken = Some(error);
@@ -145,6 +147,7 @@ pub async fn capture(
                 Event::Kubectl(kubectl::Event::Bytes(_) | kubectl::Event::Pair(_))
                 | Event::Load(_)
                 | Event::Gate(_)
+                | Event::Deploy(_)
                 | Event::Variable(_) => {}
             },
             cancel,

@@ -177,16 +177,7 @@ impl Cluster {
     pub async fn call(&self, call: &Call, cancel: &CancellationToken) -> Result<Answer, Failure> {
         let mut tries = 0;
         loop {
-            let work = async {
-                let response = self.send(call).await?;
-                let wait = retry_after(&response);
-                self.read(call, response).await.map_err(|failure| (failure, wait))
-            };
-            let outcome = tokio::select! {
-                () = cancel.cancelled() => return Err(Failure::Cancelled),
-                outcome = within(call.timeout, work) => outcome,
-            };
-            let (failure, wait) = match outcome {
+            let (failure, wait) = match self.attempt(call, cancel).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -196,6 +187,23 @@ impl Cluster {
                 () = cancel.cancelled() => return Err(Failure::Cancelled),
                 () = tokio::time::sleep(wait) => {}
             }
+        }
+    }
+
+    /// Sends a request once. Of a failure the server may say after which time to try again.
+    pub async fn attempt(
+        &self,
+        call: &Call,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, (Failure, Option<Duration>)> {
+        let work = async {
+            let response = self.send(call).await?;
+            let wait = retry_after(&response);
+            self.read(call, response).await.map_err(|failure| (failure, wait))
+        };
+        tokio::select! {
+            () = cancel.cancelled() => Err((Failure::Cancelled, None)),
+            outcome = within(call.timeout, work) => outcome,
         }
     }
 

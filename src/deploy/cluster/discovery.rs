@@ -1,6 +1,9 @@
 //! Which kinds a cluster serves, and where: two requests, kept for the length of a command.
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{Accept, Call, Cluster, Failure};
 
 /// A kind as the cluster serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +118,22 @@ impl Discovery {
         &self.mappings
     }
 
+    /// The versions in which a kind is served, by the kind's name alone.
+    pub fn versions_of(&self, kind: &str) -> Vec<String> {
+        let of_kind = self.mappings.iter().filter(|mapping| mapping.kind == kind);
+        of_kind.map(Mapping::api_version).collect()
+    }
+
+    /// The names of all kinds.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.mappings.iter().map(|mapping| mapping.kind.as_str())
+    }
+
+    /// The mapping of a kind in a group, in its preferred version.
+    pub fn by_group_kind(&self, group: &str, kind: &str) -> Option<&Mapping> {
+        self.mappings.iter().find(|mapping| mapping.group == group && mapping.kind == kind)
+    }
+
     /// Adds another's kinds after these.
     pub fn extend(&mut self, other: Self) {
         self.mappings.extend(other.mappings);
@@ -182,6 +201,49 @@ impl Discovery {
         }
         words
     }
+}
+
+impl Cluster {
+    /// Asks which kinds the cluster serves: two requests, or one for each group version of a server
+    /// before 1.26.
+    pub async fn discover(&self, cancel: &CancellationToken) -> Result<Discovery, Failure> {
+        let mut documents = Vec::new();
+        for path in ["/api", "/apis"] {
+            let call = Call { accept: Accept::Discovery, ..Call::get(path) };
+            documents.push(self.call(&call, cancel).await?.body);
+        }
+        let is_aggregated = |document: &Value| document.get("items").is_some_and(Value::is_array);
+        if documents.iter().all(is_aggregated) {
+            return Ok(Discovery::read(&documents));
+        }
+        let mut discovery = Discovery::default();
+        for (group, version) in group_versions(&documents) {
+            let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
+            // A group whose server is down must not hide the others.
+            match self.call(&Call::get(format!("{root}/{version}")), cancel).await {
+                Ok(list) => discovery.extend(Discovery::read_old(&group, &version, &list.body)),
+                Err(Failure::Cancelled) => return Err(Failure::Cancelled),
+                Err(_) => {}
+            }
+        }
+        Ok(discovery)
+    }
+}
+
+fn group_versions(documents: &[Value]) -> Vec<(String, String)> {
+    let mut versions = Vec::new();
+    for document in documents {
+        for version in texts(document.get("versions")) {
+            versions.push((String::new(), version));
+        }
+        for group in array(document.get("groups")) {
+            let name = text(group.get("name"));
+            for version in array(group.get("versions")) {
+                versions.push((name.clone(), text(version.get("version"))));
+            }
+        }
+    }
+    versions
 }
 
 fn mapping(group: &str, version: &str, resource: &Value) -> Option<Mapping> {

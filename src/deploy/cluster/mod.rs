@@ -16,7 +16,7 @@ pub use call::{Accept, Answer, Call, Method, Patch};
 pub use connect::{Cluster, connect};
 pub use discovery::{Discovery, Mapping};
 pub use exec::Command;
-pub use failure::{Failure, Status};
+pub use failure::{Cause, Failure, Status};
 pub use fence::{Fence, Target};
 pub use spec::{Access, ClusterSpec, Impersonate, OwnCluster, Whose};
 

@@ -3,6 +3,7 @@
 mod load;
 mod gate;
 mod kubectl;
+mod deploy;
 mod namespaces;
 mod own;
 
@@ -11,6 +12,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use deploy::DeniedObject;
 pub use kubectl::KubectlGrant;
 pub use namespaces::{is_namespace, is_system};
 

@@ -74,7 +74,7 @@ impl Profile {
         self.decide(policy, &values, &request.into())
     }
 
-    fn decide(
+    pub(in crate::policy::decide) fn decide(
         &self,
         policy: &Policy,
         values: &Values<'_>,

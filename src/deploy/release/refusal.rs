@@ -1,0 +1,218 @@
+//! The server's refusal of an object, as findings: which field, why, and the way out. Pure.
+
+use super::event::{Finding, Topic};
+use super::owners;
+use super::resolve::Thing;
+use crate::deploy::cluster::{Failure, Status};
+
+/// What a failure to apply an object means.
+pub fn findings(thing: &Thing, failure: &Failure) -> Vec<Finding> {
+    let error = |topic, path: &str, text: String| Finding::error(topic, thing.index, path, text);
+    let Some(status) = failure.status() else {
+        return vec![error(Topic::Manifest, "", sentence(failure))];
+    };
+    if status.reason == "Invalid" && !status.causes.is_empty() {
+        return status.causes.iter().map(|cause| invalid(thing, cause)).collect();
+    }
+    let message = short(&status.message);
+    match status.code {
+        400 | 422 | 500 => vec![malformed(thing, status)],
+        403 => vec![forbidden(thing, &message)],
+        _ => vec![error(Topic::Admission, "", format!("{}: {message}", thing.told()))],
+    }
+}
+
+/// One sentence for a failure that is about no field.
+pub fn sentence(failure: &Failure) -> String {
+    match failure {
+        Failure::Status(status) => short(&status.message),
+        Failure::Refused { host } => format!("nothing listens at {host}"),
+        Failure::Network(text) => text.clone(),
+        Failure::Cancelled => "interrupted".to_owned(),
+        Failure::Fenced(why) => format!("the platform does not allow it: {why}"),
+        Failure::Malformed(text) => text.clone(),
+    }
+}
+
+fn invalid(thing: &Thing, cause: &crate::deploy::cluster::Cause) -> Finding {
+    let (_, path) = owners::look_up(&thing.object, &cause.field);
+    let message = cause.message.as_str();
+    let is_immutable = ["immutable", "may not be changed", "updates to", "may not change"]
+        .iter()
+        .any(|word| message.contains(word));
+    let kind = &thing.mapping.kind;
+    if !is_immutable {
+        let text = format!("`{}` of {kind} `{}`: {}", cause.field, thing.name, short(message));
+        return Finding::error(Topic::Manifest, thing.index, &path, text);
+    }
+    let field = if cause.field.is_empty() || cause.field == "spec" {
+        "a field of `spec`".to_owned()
+    } else {
+        format!("`{}`", cause.field)
+    };
+    let text = format!("{field} of {kind} `{}` cannot be changed once it is there", thing.name);
+    let namespace =
+        if thing.namespace.is_empty() { String::new() } else { format!(" -n {}", thing.namespace) };
+    let deletion = format!("kubectl delete {} {}{namespace}", kind.to_lowercase(), thing.name);
+    let hint = match kind.as_str() {
+        "Job" => format!("give the Job a new name for each run, or delete it first: {deletion}"),
+        "Deployment" | "StatefulSet" | "DaemonSet" => format!(
+            "leave the field as it is, give the {kind} a new name, or delete it first (its pods stop): {deletion}"
+        ),
+        _ => format!("leave the field as it is, or delete the {kind} first: {deletion}"),
+    };
+    Finding::error(Topic::Immutable, thing.index, &path, text).hint(hint)
+}
+
+/// A field that is none, or of another type.
+fn malformed(thing: &Thing, status: &Status) -> Finding {
+    let message = &status.message;
+    let unknown = quoted_after(message, "unknown field \"");
+    let undeclared = message.split(": field not declared in schema").next();
+    let undeclared = undeclared.filter(|before| before.len() < message.len());
+    let undeclared = undeclared.and_then(|before| before.rsplit([' ', ')']).next());
+    let field = unknown.or(undeclared).map(|field| field.trim_start_matches('.'));
+    let told = format!("{} `{}`", thing.mapping.kind, thing.name);
+    if let Some(field) = field {
+        let (_, path) = owners::look_up(&thing.object, field);
+        let text = format!("{told} has a field that there is not: `{field}`");
+        let hint =
+            format!("check its spelling and its place: kubectl explain {}", thing.mapping.plural);
+        return Finding::error(Topic::Manifest, thing.index, &path, text).hint(hint);
+    }
+    // `.spec.replicas: expected numeric (int or float), got string`
+    let typed = message.split("Kind=").nth(1).and_then(|rest| rest.split_once("): "));
+    if let Some((field, what)) = typed.and_then(|(_, rest)| rest.split_once(": ")) {
+        let (_, path) = owners::look_up(&thing.object, field);
+        let field = field.trim_start_matches('.');
+        let text = format!("`{field}` of {told}: {}", short(what));
+        return Finding::error(Topic::Manifest, thing.index, &path, text);
+    }
+    let topic = if status.code == 500 { Topic::Admission } else { Topic::Manifest };
+    Finding::error(topic, thing.index, "", format!("{told}: {}", short(message)))
+}
+
+fn forbidden(thing: &Thing, message: &str) -> Finding {
+    let error = |topic, text: String| Finding::error(topic, thing.index, "/kind", text);
+    let told = thing.told();
+    if message.contains("exceeded quota") || message.contains("failed quota") {
+        let what = message.split_once("forbidden: ").map_or(message, |(_, rest)| rest);
+        return error(Topic::Quota, format!("{told}: {what}"))
+            .hint("ask for less in the manifest, or have the quota raised");
+    }
+    if let Some((_, what)) = message.split_once("violates PodSecurity ") {
+        return error(Topic::Admission, format!("{told} violates pod security {what}"))
+            .hint("set what is named in the pod's securityContext");
+    }
+    if message.contains(" cannot ") && message.contains("resource") {
+        return error(Topic::Rights, message.to_owned());
+    }
+    error(Topic::Admission, format!("{told}: {message}"))
+}
+
+fn quoted_after<'a>(text: &'a str, before: &str) -> Option<&'a str> {
+    text.split_once(before)?.1.split('"').next()
+}
+
+/// A message without the values that Go prints of whole objects.
+fn short(message: &str) -> String {
+    let message = message.replace('\n', " ");
+    if message.chars().count() <= 400 {
+        return message;
+    }
+    let start: String = message.chars().take(180).collect();
+    let n = message.chars().count();
+    let end: String = message.chars().skip(n - 180).collect();
+    format!("{start} … {end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::deploy::release::desk::known;
+    use crate::deploy::release::waves::Wave;
+
+    fn thing() -> Thing {
+        Thing {
+            index: 3,
+            mapping: known("apps", "v1", "Deployment", "deployments"),
+            object: json!({"kind": "Deployment", "spec": {"replicas": "x", "selector": {}, "replicsa": 1,
+                "template": {"spec": {"containers": [{"name": "a", "imag": "i"}]}}}}),
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+            wave: Wave::Workloads,
+            is_undefined: false,
+        }
+    }
+
+    #[track_caller]
+    fn check(code: u16, body: Value, topic: Topic, path: &str, told: &str) {
+        let failure = Failure::Status(Box::new(Status::of(code, &body)));
+        let found = findings(&thing(), &failure);
+        assert_eq!((found[0].topic, found[0].path.as_str()), (topic, path), "{found:?}");
+        assert!(found[0].text.contains(told), "{found:?}");
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_its_field() {
+        let causes = |field: &str, message: &str| json!({"reason": "Invalid", "details": {"causes": [{"field": field, "message": message}]}});
+        check(
+            422,
+            causes("spec.selector", "Invalid value: v1.LabelSelector{…}: field is immutable"),
+            Topic::Immutable,
+            "/spec/selector",
+            "`spec.selector` of Deployment `web` cannot be changed",
+        );
+        check(
+            422,
+            causes("spec.template.spec.containers[0].image", "Required value"),
+            Topic::Manifest,
+            "/spec/template/spec/containers/0/image",
+            "Required value",
+        );
+        check(
+            400,
+            json!({"message": "strict decoding error: unknown field \"spec.replicsa\""}),
+            Topic::Manifest,
+            "/spec/replicsa",
+            "a field that there is not: `spec.replicsa`",
+        );
+        check(
+            500,
+            json!({"message": "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.template.spec.containers[name=\"a\"].imag: field not declared in schema"}),
+            Topic::Manifest,
+            "/spec/template/spec/containers/0/imag",
+            "imag",
+        );
+        check(
+            500,
+            json!({"message": "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got string"}),
+            Topic::Manifest,
+            "/spec/replicas",
+            "`spec.replicas` of Deployment `web`: expected numeric",
+        );
+        check(
+            403,
+            json!({"message": "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1"}),
+            Topic::Quota,
+            "/kind",
+            "exceeded quota: q",
+        );
+        check(
+            403,
+            json!({"message": "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": x"}),
+            Topic::Admission,
+            "/kind",
+            "violates pod security \"restricted:latest\"",
+        );
+        check(
+            403,
+            json!({"message": "deployments.apps \"web\" is forbidden: User \"u\" cannot patch resource \"deployments\""}),
+            Topic::Rights,
+            "/kind",
+            "cannot patch",
+        );
+    }
+}

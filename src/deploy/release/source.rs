@@ -1,0 +1,345 @@
+//! The manifests of a deploy, read with the rights of whoever runs it; every object knows its file and
+//! line.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::locate::{Place, Tree};
+use crate::deploy::kubectl::Files;
+use crate::deploy::manifest::{self, Objects};
+
+const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
+/// Lines of a text shown around a mistake.
+const AROUND: usize = 2;
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Sources {
+    documents: Vec<Document>,
+    objects: Vec<Placed>,
+    /// What cannot be read, all of it.
+    pub problems: Vec<Problem>,
+}
+
+#[derive(Debug)]
+struct Document {
+    file: String,
+    first: usize,
+    tree: Option<Tree>,
+}
+
+#[derive(Debug)]
+struct Placed {
+    object: Value,
+    document: usize,
+    /// Its number in the list that the document is.
+    item: Option<usize>,
+}
+
+/// What cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, the URL, or `STDIN`.
+    pub file: String,
+    /// Where in it.
+    pub place: Option<Place>,
+    /// What is wrong.
+    pub what: String,
+    /// The lines around it, marked.
+    pub excerpt: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.place {
+            Some(Place { line, column }) => {
+                write!(f, "{}:{line}:{column}: {}", self.file, self.what)?;
+            }
+            None => write!(f, "{}: {}", self.file, self.what)?,
+        }
+        if self.excerpt.is_empty() { Ok(()) } else { write!(f, "\n{}", self.excerpt) }
+    }
+}
+
+impl Sources {
+    /// Reads files, folders (`recursive`: with what is below), `-` and URLs.
+    pub fn read(
+        names: &[String],
+        recursive: bool,
+        files: &dyn Files,
+        stdin: &mut dyn std::io::Read,
+    ) -> Self {
+        let mut sources = Self::default();
+        for name in names {
+            match contents(name, recursive, files, stdin) {
+                Ok(contents) => {
+                    if contents.is_empty() {
+                        sources.missing(name, "it holds no .yaml, .yml or .json file");
+                    }
+                    for (file, content) in contents {
+                        sources.add(&file, &content);
+                    }
+                }
+                Err(what) => sources.missing(name, &what),
+            }
+        }
+        sources
+    }
+
+    fn missing(&mut self, name: &str, what: &str) {
+        self.problems.push(Problem {
+            file: name.to_owned(),
+            place: None,
+            what: what.to_owned(),
+            excerpt: String::new(),
+        });
+    }
+
+    /// The objects, in order.
+    pub fn objects(&self) -> Vec<Value> {
+        self.objects.iter().map(|placed| placed.object.clone()).collect()
+    }
+
+    /// The file, line and column of a field of an object; `path` is a JSON pointer.
+    pub fn locate(&self, object: usize, path: &str) -> Option<(&str, Place)> {
+        let placed = self.objects.get(object)?;
+        let document = self.documents.get(placed.document)?;
+        let item = placed.item.map(|n| n.to_string());
+        let unescaped: Vec<String> = path
+            .split('/')
+            .filter(|step| !step.is_empty())
+            .map(|step| step.replace("~1", "/").replace("~0", "~"))
+            .collect();
+        let steps = item.iter().flat_map(|item| ["items", item.as_str()]);
+        let steps = steps.chain(unescaped.iter().map(String::as_str));
+        let found = document.tree.as_ref().and_then(|tree| tree.find(steps));
+        Some((&document.file, found.unwrap_or(Place { line: document.first, column: 1 })))
+    }
+
+    /// Keys that stand twice: the last one counts, silently, with every tool.
+    pub fn duplicates(&self) -> impl Iterator<Item = (&str, Place, &str)> {
+        self.documents.iter().flat_map(|document| {
+            let duplicates = document.tree.iter().flat_map(|tree| &tree.duplicates);
+            duplicates.map(|(place, key)| (document.file.as_str(), *place, key.as_str()))
+        })
+    }
+
+    fn add(&mut self, file: &str, content: &[u8]) {
+        for (first, text) in split(content) {
+            let (values, error) = manifest::documents(&text);
+            let tree = match Tree::read(&text, first) {
+                Ok(tree) => Some(tree),
+                // A JSON text of several values is no YAML document.
+                Err(_) if error.is_none() => None,
+                Err(mistake) => {
+                    self.problems.push(Problem {
+                        file: file.to_owned(),
+                        excerpt: excerpt(content, mistake.place),
+                        place: Some(mistake.place),
+                        what: mistake.what,
+                    });
+                    continue;
+                }
+            };
+            if let Some(error) = error {
+                self.wrong(file, content, Place { line: first, column: 1 }, &error);
+                continue;
+            }
+            self.documents.push(Document { file: file.to_owned(), first, tree });
+            let document = self.documents.len() - 1;
+            for value in values {
+                self.take(file, content, value, document);
+            }
+        }
+    }
+
+    fn take(&mut self, file: &str, content: &[u8], value: Value, document: usize) {
+        match manifest::objects(value, file, true) {
+            Ok(Objects::One(object)) => {
+                self.objects.push(Placed { object, document, item: None });
+            }
+            Ok(Objects::List(objects)) => {
+                for (item, object) in objects.into_iter().enumerate() {
+                    self.objects.push(Placed { object, document, item: Some(item) });
+                }
+            }
+            Err(problem) => {
+                let line = self.documents.last().map_or(1, |document| document.first);
+                let tree = self.documents.last().and_then(|document| document.tree.as_ref());
+                let place =
+                    tree.and_then(|tree| tree.find([])).unwrap_or(Place { line, column: 1 });
+                self.wrong(file, content, place, &problem.text);
+            }
+        }
+    }
+
+    fn wrong(&mut self, file: &str, content: &[u8], place: Place, text: &str) {
+        // kubectl's words bring the file and its flags; here both stand elsewhere.
+        let text = text.rsplit_once("; if you choose to ignore").map_or(text, |(text, _)| text);
+        let text = [
+            "error converting YAML to JSON: ",
+            &format!("error validating \"{file}\": error validating data: "),
+            &format!("unable to decode \"{file}\": "),
+        ]
+        .iter()
+        .fold(text, |text, before| text.strip_prefix(before).unwrap_or(text));
+        self.problems.push(Problem {
+            file: file.to_owned(),
+            place: Some(place),
+            what: text.to_owned(),
+            excerpt: excerpt(content, place),
+        });
+    }
+}
+
+/// The texts of a file that its separators make, each with the number of its first line.
+fn split(content: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    let mut texts: Vec<(usize, Vec<u8>)> = Vec::new();
+    for (n, line) in content.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let begins = line.strip_prefix(b"---").is_some_and(|rest| {
+            let rest = String::from_utf8_lossy(rest);
+            rest.trim().is_empty() || rest.trim().starts_with('#')
+        });
+        match texts.last_mut() {
+            Some((_, text)) if !begins => text.extend_from_slice(line),
+            _ => texts.push((n + 1, line.to_vec())),
+        }
+    }
+    texts
+}
+
+/// The lines around a place, the column marked.
+fn excerpt(content: &[u8], place: Place) -> String {
+    let text = String::from_utf8_lossy(content);
+    let mut shown = String::new();
+    let first = place.line.saturating_sub(AROUND).max(1);
+    for (n, line) in text.lines().enumerate().skip(first - 1).take(2 * AROUND + 1) {
+        let line: String = line.chars().filter(|c| !c.is_control()).take(120).collect();
+        let n = n + 1;
+        if n == place.line {
+            shown.push_str(&format!("  > {n:4} | {line}\n"));
+            shown.push_str(&format!("         | {}^\n", " ".repeat(place.column.min(121) - 1)));
+        } else {
+            shown.push_str(&format!("    {n:4} | {line}\n"));
+        }
+    }
+    shown.trim_end().to_owned()
+}
+
+type Content = (String, Vec<u8>);
+
+fn contents(
+    name: &str,
+    recursive: bool,
+    files: &dyn Files,
+    stdin: &mut dyn std::io::Read,
+) -> Result<Vec<Content>, String> {
+    if name == "-" {
+        let mut content = Vec::new();
+        stdin.read_to_end(&mut content).map_err(|error| error.to_string())?;
+        return Ok(vec![("STDIN".to_owned(), content)]);
+    }
+    if name.starts_with("http://") || name.starts_with("https://") {
+        let answer = files.fetch(name)?;
+        if answer.status != 200 {
+            return Err(format!("the server answered {}", answer.reason));
+        }
+        return Ok(vec![(name.to_owned(), answer.body)]);
+    }
+    let told = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        _ => error.to_string(),
+    };
+    let mut paths = Vec::new();
+    let root = Path::new(name);
+    if files.list(root).map_err(told)?.is_some() {
+        walk(files, root, recursive, &mut paths).map_err(told)?;
+    } else {
+        paths.push(root.to_owned());
+    }
+    paths
+        .into_iter()
+        .map(|path| Ok((path.display().to_string(), files.read(&path).map_err(told)?)))
+        .collect()
+}
+
+fn walk(
+    files: &dyn Files,
+    folder: &Path,
+    recursive: bool,
+    found: &mut Vec<PathBuf>,
+) -> std::io::Result<()> {
+    let mut names = files.list(folder)?.unwrap_or_default();
+    names.sort_unstable();
+    for name in names {
+        let path = folder.join(name);
+        if files.list(&path)?.is_some() {
+            if recursive {
+                walk(files, &path, true, found)?;
+            }
+        } else if path
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|extension| EXTENSIONS.contains(&extension))
+        {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Sources {
+        let mut sources = Sources::default();
+        sources.add("f.yaml", text.as_bytes());
+        sources
+    }
+
+    #[test]
+    fn an_object_knows_its_file_and_line_also_in_a_list() {
+        let sources = read(
+            "# one\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\n\
+             kind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: b}\n- apiVersion: v1\n  \
+             kind: Secret\n  metadata:\n    name: c\n",
+        );
+        assert!(sources.problems.is_empty(), "{:?}", sources.problems);
+        let names: Vec<Value> =
+            sources.objects().iter().map(|object| object["metadata"]["name"].clone()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        let at = |object, path| sources.locate(object, path).map(|(_, place)| place.line);
+        assert_eq!(at(0, "/kind"), Some(4));
+        assert_eq!(at(1, "/metadata/name"), Some(12));
+        assert_eq!(at(2, "/metadata/name"), Some(16));
+        assert_eq!(at(2, "/spec/x"), Some(13));
+        assert_eq!(at(3, ""), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_its_place_and_lines() {
+        let sources = read("apiVersion: v1\nkind: ConfigMap\ndata:\n  a: b: c\nx: y\n");
+        assert_eq!(
+            sources.problems[0].to_string(),
+            "f.yaml:4:7: mapping values are not allowed in this context\n       2 | kind: ConfigMap\n       \
+             3 | data:\n  >    4 |   a: b: c\n         |       ^\n       5 | x: y"
+        );
+        let sources = read("apiVersion: v1\nmetadata: {name: a}\n---\nkind: Pod\n");
+        let told: Vec<String> =
+            sources.problems.iter().map(|problem| problem.to_string()).collect();
+        assert!(told[0].starts_with("f.yaml:1:1: kind not set\n"), "{told:?}");
+        assert!(told[1].starts_with("f.yaml:4:1: apiVersion not set\n"), "{told:?}");
+    }
+
+    #[test]
+    fn json_is_read_too() {
+        let sources = read(
+            "{\"apiVersion\": \"v1\", \"kind\": \"Pod\",\n \"metadata\": {\"name\": \"a\"}}\n",
+        );
+        assert_eq!(sources.objects().len(), 1);
+        assert_eq!(sources.locate(0, "/metadata/name").unwrap().1.line, 2);
+    }
+}
