@@ -18,7 +18,6 @@ mod near;
 mod outcome;
 mod secret;
 mod shutdown;
-#[cfg_attr(not(test), expect(dead_code, reason = "comparisons are being built on it"))]
 mod statistics;
 mod unit;
 mod verdict;

@@ -151,6 +151,32 @@ impl fmt::Display for Rate {
     }
 }
 
+/// A share of a whole: `5%`; kept as 0.05.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Share(pub f64);
+
+as_text!(Share, r"^[0-9.]+ *%$", "5%");
+
+impl FromStr for Share {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match split_number(text) {
+            Some((number, "%")) => Ok(Self(number / 100.0)),
+            Some(_) | None => {
+                Err(Error { text: text.to_owned(), expected: "a share such as `5%`" })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Rounded: 0.07 × 100 is not quite 7.
+        write!(f, "{}%", (self.0 * 1e8).round() / 1e6)
+    }
+}
+
 /// A size in bytes: `512MiB`, `4GiB`, `10MB`, `100k`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
@@ -216,6 +242,16 @@ pub fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_read_as_written_and_write_back() {
+        for (text, share) in [("5%", 0.05), ("7 %", 0.07), ("99.9%", 0.999)] {
+            let read: Share = text.parse().unwrap();
+            assert!((read.0 - share).abs() < 1e-12, "{text}");
+            assert_eq!(read.to_string(), text.replace(' ', ""));
+        }
+        assert!("5".parse::<Share>().is_err() && "-5%".parse::<Share>().is_err());
+    }
 
     #[test]
     fn spans_read_as_written_and_write_back() {

@@ -20,7 +20,7 @@ pub async fn perform(
     cancel: &CancellationToken,
 ) -> Result<Outcome> {
     let performed = match task {
-        Task::Load(plan) => super::load::perform(desk, *plan, emit, cancel).await,
+        Task::Load(plan) => Box::pin(super::load::perform(desk, *plan, emit, cancel)).await,
         Task::Gate(plan) => super::gate::perform(desk, &plan, emit, cancel).await,
         Task::Kubectl(request) => super::kubectl::perform(desk, &request, emit, cancel).await,
         Task::Deploy(deploy) => super::deploy::perform(desk, *deploy, emit, cancel).await,

@@ -45,9 +45,12 @@ pub struct Args {
     /// Walk through each journey once with one user, and print every request and answer
     #[arg(long)]
     once: bool,
-    /// Kind of test: smoke, load, stress, spike or soak
+    /// Kind of test: smoke, load, stress, spike, soak, regression or acceptance
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
+    /// Compare the target with the version that runs here (preset regression)
+    #[arg(long, value_name = "URL")]
+    baseline: Option<String>,
     /// What the client must have seen, e.g. 'p95 < 300ms'; beside the plan's own limits
     #[arg(long, value_name = "LIMIT")]
     limit: Vec<String>,
@@ -113,6 +116,7 @@ fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
         arrivals: args.arrivals,
         duration: args.duration,
         preset: args.preset,
+        baseline: args.baseline,
         threads: args.threads,
         timeout: args.timeout,
         is_once: args.once,

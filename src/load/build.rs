@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use crate::job::Vars;
+use crate::load::aims;
 use crate::load::check;
-use crate::load::error::{Error, Mistakes, suggest};
+use crate::load::error::{Error, Mistakes};
 use crate::load::feed::{self, Feed};
 use crate::load::file::{AuthFile, FeedFile, JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
-use crate::load::model::{Model, Preset, RUN};
+use crate::load::model::Preset;
 use crate::load::plan::{
     Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Overrides, Plan, Request, Scheme,
     Status, Step, Target, Written,
 };
+use crate::load::regression;
 use crate::load::script::Script;
 use crate::load::shape;
 use crate::load::template::squeeze;
@@ -22,8 +24,6 @@ use crate::secret::Secret;
 use crate::unit::Span;
 
 const MAX_STEPS: usize = 1000;
-/// Each limit is looked at each second.
-pub const MAX_LIMITS: usize = 100;
 /// Rounds of a `while` without `repeat`.
 const MAX_ROUNDS: u32 = 1000;
 const TIMEOUT: Span = Span::seconds(30);
@@ -34,7 +34,9 @@ impl Plan {
     pub fn build(written: &Written, overrides: &Overrides, vars: &dyn Vars) -> Result<Self, Error> {
         let mut mistakes = Mistakes::default();
         let file = written.load.clone().unwrap_or_default();
-        let target = target(written.target.as_deref(), overrides, vars, &mut mistakes);
+        let file = shape::chosen(&file, overrides, &mut mistakes);
+        let target = overrides.target.as_deref().or(written.target.as_deref());
+        let target = read_target("target", target, vars, &mut mistakes);
         let timeout = overrides.timeout.or(file.timeout).unwrap_or(TIMEOUT);
         if timeout.0.is_zero() || timeout.0 > LONGEST_TIMEOUT {
             mistakes.add("load.timeout", TIMEOUTS);
@@ -43,10 +45,15 @@ impl Plan {
         if threads.is_some_and(|n| n == 0 || n > 256) {
             mistakes.add("load.threads", "use 1 to 256 threads");
         }
-        let model = shape::model(&file, overrides, &mut mistakes);
+        let model = shape::model(file.clone(), &mut mistakes);
+        let baseline = (model.preset == Some(Preset::Regression)).then(|| {
+            let written = file.baseline.as_ref().and_then(|baseline| baseline.target.as_deref());
+            let target = read_target("load.baseline.target", written, vars, &mut mistakes);
+            regression::baseline(&file, &model, target, &mut mistakes)
+        });
         let journeys = journeys(written, overrides, &file, &mut mistakes);
         let (setup, teardown) = around(written, &mut mistakes);
-        let limits = limits(&written.limits, &overrides.limits, &model, &mut mistakes);
+        let limits = aims::limits(written, overrides, &model, &mut mistakes);
         let (limit_keys, limits): (Vec<String>, Vec<Limit>) = limits.into_iter().unzip();
         let mut plan = Self {
             name: written.name.clone(),
@@ -56,6 +63,7 @@ impl Plan {
             teardown,
             is_once: overrides.is_once,
             limits,
+            baseline,
             tags: BTreeMap::new(),
             checks: Vec::new(),
             env: env(written, vars),
@@ -69,20 +77,17 @@ impl Plan {
         if plan.is_once {
             plan.model = plan.model.once();
             plan.limits.clear();
+            plan.baseline = None;
         }
         let script = Script::compile(&plan, &mut mistakes);
         plan.tags.clone_from(&script.tags);
         plan.checks.clone_from(&script.checks);
-        for (key, limit) in limit_keys.iter().zip(&plan.limits) {
-            if let Some(tag) = limit.tag.as_ref().filter(|tag| !script.tags.contains_key(*tag)) {
-                let known: Vec<&str> = script.tags.keys().map(String::as_str).collect();
-                mistakes.add(key, format!("no step has the tag `{tag}`: {}", suggest(tag, &known)));
-            }
-            if !script.endpoints.iter().any(|endpoint| limit.is_of(endpoint)) {
-                let name = limit.endpoint.as_deref().unwrap_or_default();
-                let known: Vec<&str> = script.endpoints.iter().map(String::as_str).collect();
-                mistakes.add(key, format!("no step is named `{name}`: {}", suggest(name, &known)));
-            }
+        aims::check_names(&limit_keys, &plan.limits, &script, &mut mistakes);
+        if let Some(baseline) = &plan.baseline {
+            let compared = &baseline.compared;
+            let key = |n: usize| format!("load.baseline.compare[{n}]");
+            let keys: Vec<String> = (0..compared.len()).map(key).collect();
+            aims::check_names(&keys, compared, &script, &mut mistakes);
         }
         if mistakes.0.is_empty() { Ok(plan) } else { Err(Error::Plan(mistakes)) }
     }
@@ -105,9 +110,9 @@ fn env(written: &Written, vars: &dyn Vars) -> BTreeMap<String, Secret<String>> {
     env
 }
 
-fn target(
+fn read_target(
+    key: &str,
     written: Option<&str>,
-    overrides: &Overrides,
     vars: &dyn Vars,
     mistakes: &mut Mistakes,
 ) -> Target {
@@ -115,8 +120,8 @@ fn target(
         origin: Origin { scheme: Scheme::Http, host: "localhost".to_owned(), port: 80 },
         base: String::new(),
     };
-    let Some(text) = overrides.target.as_deref().or(written) else {
-        mistakes.add("target", "it is missing: say where the load goes, `http://host`");
+    let Some(text) = written else {
+        mistakes.add(key, "it is missing: say where the load goes, `http://host`");
         return nowhere();
     };
     let parsed = url::expand(text, vars).and_then(|url| {
@@ -125,67 +130,21 @@ fn target(
     });
     match parsed {
         Ok(target) if target.base.contains(['?', '#']) => {
-            mistakes.add("target", "a query belongs to the steps, not to the target");
+            mistakes.add(key, "a query belongs to the steps, not to the target");
             target
         }
         Ok(target) => {
             let is_path = target.base.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
             if !is_path {
-                mistakes.add("target", "its path holds characters that no URL has");
+                mistakes.add(key, "its path holds characters that no URL has");
             }
             target
         }
         Err(error) => {
-            mistakes.add("target", error.to_string());
+            mistakes.add(key, error.to_string());
             nowhere()
         }
     }
-}
-
-fn limits(
-    file: &[String],
-    more: &[String],
-    model: &Model,
-    mistakes: &mut Mistakes,
-) -> Vec<(String, Limit)> {
-    let mut limits = Vec::new();
-    for (n, text) in file.iter().chain(more).enumerate() {
-        match text.parse::<Limit>() {
-            Ok(limit) => limits.push((limit_key(n, file.len()), limit)),
-            Err(error) => mistakes.add(limit_key(n, file.len()), error.to_string()),
-        }
-    }
-    if limits.len() > MAX_LIMITS {
-        mistakes.add("limits", format!("more than {MAX_LIMITS} limits"));
-    }
-    for (key, limit) in &limits {
-        if let Some(name) = &limit.during
-            && model.during(name).is_empty()
-        {
-            let stages = model.stages.iter().map(|stage| stage.name.as_str());
-            let known: Vec<&str> = stages.filter(|name| !name.is_empty()).chain([RUN]).collect();
-            mistakes.add(key, format!("no stage is named `{name}`: {}", suggest(name, &known)));
-        }
-        if limit.over.is_some() && model.preset == Some(Preset::Stress) {
-            mistakes.add(key, "a stress test looks at each step as a whole: leave `over` out");
-        }
-        if limit.metric.preset().is_some() && model.preset != limit.metric.preset() {
-            mistakes.add(
-                key,
-                "`capacity` is found by `preset: stress`, `recovery` by `spike`, `drift` by `soak`",
-            );
-        }
-    }
-    let added = model.preset.map(|preset| shape::own_limits(preset, model, &limits));
-    for text in added.unwrap_or_default() {
-        limits.extend(text.parse().ok().map(|limit| (String::new(), limit)));
-    }
-    limits
-}
-
-/// The key of a limit: those of the command line follow the file's.
-fn limit_key(n: usize, n_file: usize) -> String {
-    if n < n_file { format!("limits[{n}]") } else { "--limit".to_owned() }
 }
 
 fn journeys(

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::load::build::MAX_LIMITS;
+use crate::load::aims::MAX_LIMITS;
 use crate::load::collect::{Books, latency};
 use crate::load::error::Error;
 use crate::load::event::{Event, Phase};

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::load::model::{Preset, Spacing};
 use crate::load::think::Think;
-use crate::unit::{Rate, Span};
+use crate::unit::{Rate, Share, Span};
 
 /// `load:`, how much and how long: `{ users: 250, spawn-rate: 25, duration: 1m }` or
 /// `{ arrivals: 200/s, duration: 1m }`.
@@ -37,6 +37,8 @@ pub struct ModelFile {
     pub base: Option<Rate>,
     /// With `preset: stress`: how many steps there are; 20 when left out.
     pub steps: Option<u32>,
+    /// With `preset: regression`: what the target is compared with.
+    pub baseline: Option<BaselineFile>,
     /// Think time of every journey that has none of its own.
     pub think: Option<Think>,
     /// How long a request may take before it counts as failed; 30s when left out.
@@ -45,6 +47,32 @@ pub struct ModelFile {
     pub threads: Option<u32>,
     /// Makes the random choices repeatable.
     pub seed: Option<u64>,
+}
+
+/// `baseline:`, what the target of a regression test is compared with, and how surely.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct BaselineFile {
+    /// Where the accepted version runs: `http://$STABLE_TARGET`.
+    pub target: Option<String>,
+    /// How many pairs of blocks are compared; 10 when left out, 6 at least.
+    pub pairs: Option<u32>,
+    /// The smallest change that matters; `5%` when left out.
+    pub effect: Option<Share>,
+    /// How sure a verdict is; `95%` when left out.
+    pub confidence: Option<Share>,
+    /// What is compared: `p95`, `errors`, `p50 of GET /products`; when left out p50, p95 and errors.
+    pub compare: Vec<String>,
+}
+
+/// A criterion of an acceptance test: one case in reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CriterionFile {
+    /// What is to hold, in words.
+    pub name: String,
+    /// What shows it: every one of these limits must hold.
+    pub limits: Vec<String>,
 }
 
 /// A stage: a level to go to and to hold.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::load::collect::{millis, rate, round};
 use crate::load::histogram::Histogram;
 use crate::load::limit::{Limit, LimitResult, Metric, Operator};
+use crate::load::slices::Slices;
 use crate::unit::float;
 use crate::verdict::Verdict;
 
@@ -65,6 +66,14 @@ pub fn measure(metric: Metric, of: &Stretch, span: Duration) -> Option<f64> {
     })
 }
 
+/// True when the limit speaks of the endpoint.
+pub fn is_of(limit: &Limit, endpoint: &str, tags: &Tags) -> bool {
+    let has_tag = |tag: &String| {
+        tags.get(tag).is_some_and(|tagged| tagged.iter().any(|name| name == endpoint))
+    };
+    limit.is_of(endpoint) && limit.tag.as_ref().is_none_or(has_tag)
+}
+
 /// A limit and what was counted for it.
 #[derive(Debug)]
 pub struct Gauge {
@@ -76,6 +85,7 @@ pub struct Gauge {
     window: Stretch,
     window_span: u64,
     worst: Option<f64>,
+    slices: Slices,
 }
 
 impl Gauge {
@@ -88,15 +98,8 @@ impl Gauge {
             window: Stretch::default(),
             window_span: 0,
             worst: None,
+            slices: Slices::default(),
         }
-    }
-
-    /// True when the limit speaks of the endpoint.
-    pub fn is_of(&self, endpoint: &str, tags: &Tags) -> bool {
-        let has_tag = |tag: &String| {
-            tags.get(tag).is_some_and(|tagged| tagged.iter().any(|name| name == endpoint))
-        };
-        self.limit.is_of(endpoint) && self.limit.tag.as_ref().is_none_or(has_tag)
     }
 
     /// True when the limit looks at what happens from this moment on.
@@ -111,6 +114,9 @@ impl Gauge {
         }
         self.total.add(seen);
         self.window.add(seen);
+        if self.limit.over.is_none() {
+            self.slices.add(seen, Duration::from_micros(to.saturating_sub(seen.from)));
+        }
         self.window_span += to.saturating_sub(seen.from);
         let length = self.limit.over.map(|span| micros(span.0));
         if length.is_some_and(|length| self.window_span >= length) {
@@ -161,9 +167,45 @@ impl Gauge {
 
     /// Judges the limit at the run's end.
     pub fn judge(&self, end: u64) -> LimitResult {
-        let mut result = judge(&self.limit, self.value(end), "no request to judge it on");
+        let value = self.value(end);
+        let mut result = judge(&self.limit, value, "no request to judge it on");
         result.samples = self.total.count;
+        if let Some(value) = value {
+            self.add_doubt(value, &mut result);
+        }
         result
+    }
+
+    /// Says how far the value may be chance, where the bound is near.
+    fn add_doubt(&self, value: f64, result: &mut LimitResult) {
+        let limit = &self.limit;
+        if !limit.is_sure && !(value / 3.0..=value * 3.0).contains(&limit.value) {
+            return;
+        }
+        let Some((low, high)) = self.slices.interval(limit.metric) else {
+            if limit.is_sure && result.verdict == Verdict::Passed {
+                result.verdict = Verdict::Inconclusive;
+                let text = "too short a time to be sure, ten seconds are needed at least";
+                result.reason = format!("{}: {text}", result.reason);
+            }
+            return;
+        };
+        result.interval = Some([round(low), round(high)]);
+        let width = (high - value).max(value - low);
+        let shown = format!("{} \u{b1} {}", limit.show(value), limit.show(width));
+        result.reason = result.reason.replacen(&limit.show(value), &shown, 1);
+        let holds = |value: f64| limit.operator.holds(value, limit.value);
+        match (result.verdict, holds(low) && holds(high)) {
+            (Verdict::Passed, false) => {
+                result.verdict =
+                    if limit.is_sure { Verdict::Inconclusive } else { Verdict::Warned };
+                result.reason.push_str(", too near the limit to be sure that it holds");
+            }
+            (Verdict::Failed, _) if holds(low) || holds(high) => {
+                result.reason.push_str(", so near the limit that it may be chance");
+            }
+            _ => {}
+        }
     }
 }
 
@@ -184,6 +226,8 @@ pub fn judge(limit: &Limit, value: Option<f64>, none: &str) -> LimitResult {
         limit: limit.value,
         samples: 0,
         reason,
+        criterion: limit.criterion.clone(),
+        interval: None,
     }
 }
 
@@ -231,7 +275,8 @@ mod tests {
         let all = &[(0, 10)];
         check("p50 < 20ms", all, Verdict::Passed, Some(10.0));
         check("p95 < 20ms over 2s", all, Verdict::Failed, Some(200.0));
-        check("errors < 10%", all, Verdict::Passed, Some(10.0 / 180.0));
+        check("errors < 17%", all, Verdict::Passed, Some(10.0 / 180.0));
+        check("errors < 10%", all, Verdict::Warned, Some(10.0 / 180.0));
         check("errors < 10% over 1s", all, Verdict::Failed, Some(0.5));
         check("rate > 15/s", all, Verdict::Passed, Some(18.0));
         check("rate > 15/s over 1s", all, Verdict::Failed, Some(10.0));
@@ -240,6 +285,35 @@ mod tests {
         check("p95 < 1s", &[(20, 30)], Verdict::Inconclusive, None);
         // No window is over: the whole is one.
         check("p50 < 20ms over 1m", all, Verdict::Passed, Some(10.0));
+    }
+
+    /// A minute whose errors come in bursts.
+    #[track_caller]
+    fn near(text: &str, verdict: Verdict, says: &str) {
+        let mut gauge = Gauge::new(text.parse().unwrap(), vec![(0, u64::MAX)]);
+        for n in 0..60 {
+            let failed = if n % 12 == 5 { 10 } else { 0 };
+            gauge.close((n + 1) * SECOND, &second(n, 20, failed, 10 + n % 3));
+        }
+        let result = gauge.judge(60 * SECOND);
+        assert_eq!(result.verdict, verdict, "{result:?}");
+        assert!(result.reason.contains(says), "{}", result.reason);
+    }
+
+    #[test]
+    fn a_limit_that_is_near_is_told_with_its_uncertainty() {
+        near("errors < 5%", Verdict::Warned, "4.17% \u{b1} ");
+        near("errors < 5%", Verdict::Warned, "too near the limit to be sure");
+        near("errors < 5% surely", Verdict::Inconclusive, "too near the limit to be sure");
+        near("errors < 4%", Verdict::Failed, "so near the limit that it may be chance");
+        near("errors < 0.1%", Verdict::Failed, "it was 4.17%, not 0.10%");
+        near("errors < 50%", Verdict::Passed, "4.17%");
+        near("errors < 12%", Verdict::Passed, "4.17% \u{b1} ");
+        near("p95 < 14ms surely", Verdict::Passed, "12.0ms \u{b1} 0.00ms");
+        near("rate > 19/s surely", Verdict::Passed, "20.0/s \u{b1} 0.0/s");
+        let mut short = Gauge::new("errors < 5% surely".parse().unwrap(), vec![(0, u64::MAX)]);
+        short.close(SECOND, &second(0, 20, 0, 10));
+        assert_eq!(short.judge(SECOND).verdict, Verdict::Inconclusive);
     }
 
     #[test]
@@ -267,10 +341,10 @@ mod tests {
     #[test]
     fn a_tag_stands_for_its_endpoints() {
         let tags = Tags::from([("buy".to_owned(), vec!["POST /cart".to_owned()])]);
-        let gauge = |text: &str| Gauge::new(text.parse().unwrap(), Vec::new());
-        assert!(gauge("p95 tagged buy < 1s").is_of("POST /cart", &tags));
-        assert!(!gauge("p95 tagged buy < 1s").is_of("GET /cart", &tags));
-        assert!(!gauge("p95 tagged sell < 1s").is_of("POST /cart", &tags));
-        assert!(gauge("p95 < 1s").is_of("GET /cart", &tags));
+        let is_of = |text: &str, name: &str| is_of(&text.parse().unwrap(), name, &tags);
+        assert!(is_of("p95 tagged buy < 1s", "POST /cart"));
+        assert!(!is_of("p95 tagged buy < 1s", "GET /cart"));
+        assert!(!is_of("p95 tagged sell < 1s", "POST /cart"));
+        assert!(is_of("p95 < 1s", "GET /cart"));
     }
 }

@@ -145,11 +145,13 @@ fn lowest(index: usize) -> u64 {
     (index - doublings * HALF) << doublings
 }
 
-fn highest(index: usize) -> u64 {
+/// Returns the largest value of a bucket.
+pub fn highest(index: usize) -> u64 {
     lowest(index + 1) - 1
 }
 
-fn middle(index: usize) -> f64 {
+/// Returns the value in a bucket's middle.
+pub fn middle(index: usize) -> f64 {
     let (low, next) = (lowest(index), lowest(index + 1));
     float(low + (next - low) / 2)
 }

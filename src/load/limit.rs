@@ -1,6 +1,7 @@
 //! Limits on what the client saw: `p95 < 300ms`, `errors < 1%`, `p99 GET /products < 1s`.
 //!
-//! In full: `METRIC [of ENDPOINT | tagged TAG] < VALUE [over SPAN] [during STAGE] [or abort [after N]]`.
+//! In full: `METRIC [of ENDPOINT | tagged TAG] < VALUE [surely] [over SPAN] [during STAGE]
+//! [or abort [after N]]`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,8 +33,14 @@ pub struct Limit {
     pub over: Option<Span>,
     /// During which stage; `None`: where limits are judged.
     pub during: Option<String>,
+    /// True when a value too near the bound to be sure is not good enough.
+    #[serde(default)]
+    pub is_sure: bool,
     /// Ends the run once it is broken by so many requests at least.
     pub abort: Option<u64>,
+    /// The criterion that it belongs to; empty: it is one of its own.
+    #[serde(default)]
+    pub criterion: String,
 }
 
 /// What a limit measures.
@@ -114,6 +121,12 @@ pub struct LimitResult {
     pub samples: u64,
     /// In words.
     pub reason: String,
+    /// The criterion that it belongs to; empty: it is one of its own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub criterion: String,
+    /// Where the limit is near: between which values the true one lies at 95 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
 }
 
 /// A text that is no limit.
@@ -157,12 +170,38 @@ impl FromStr for Limit {
             value,
             over: None,
             during: None,
+            is_sure: false,
             abort: None,
+            criterion: String::new(),
         };
         limit.parse_rest(&rest)?;
         limit.check()?;
         Ok(limit)
     }
+}
+
+/// Reads what is measured without a bound: `p95 of GET /products`, `errors tagged checkout`.
+pub fn parse_measure(text: &str) -> Result<Limit, Error> {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (metric, of) = text.split_once(' ').unwrap_or((&text, ""));
+    let metric = parse_metric(metric)?;
+    if metric.preset().is_some() {
+        return Err(Error(format!("`{text}` is found by another preset")));
+    }
+    let (endpoint, tag) = parse_subject(of)?;
+    Ok(Limit {
+        metric,
+        endpoint,
+        tag,
+        operator: Operator::AtMost,
+        value: 0.0,
+        over: None,
+        during: None,
+        is_sure: false,
+        abort: None,
+        criterion: String::new(),
+        text,
+    })
 }
 
 /// What stands between metric and operator: an endpoint, with `of` and quotes or without, or
@@ -184,7 +223,7 @@ fn parse_subject(text: &str) -> Result<(Option<String>, Option<String>), Error> 
 /// The value ends where a word begins that says more.
 fn split_value(text: &str) -> (String, Vec<&str>) {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let is_more = |word: &&str| ["over", "during", "or", "abort", "after"].contains(word);
+    let is_more = |word: &&str| ["surely", "over", "during", "or", "abort", "after"].contains(word);
     let at = words.iter().position(is_more).unwrap_or(words.len());
     let (value, rest) = words.split_at(at);
     (value.join(" "), rest.to_vec())
@@ -194,6 +233,10 @@ impl Limit {
     fn parse_rest(&mut self, words: &[&str]) -> Result<(), Error> {
         match words {
             [] => Ok(()),
+            ["surely", rest @ ..] => {
+                self.is_sure = true;
+                self.parse_rest(rest)
+            }
             ["over", span, rest @ ..] => {
                 let span: Span =
                     span.parse().map_err(|error: unit::Error| Error(error.to_string()))?;
@@ -204,7 +247,7 @@ impl Limit {
                 self.parse_rest(rest)
             }
             ["during", rest @ ..] => {
-                let at = rest.iter().position(|word| ["over", "or"].contains(word));
+                let at = rest.iter().position(|word| ["surely", "over", "or"].contains(word));
                 let (name, rest) = rest.split_at(at.unwrap_or(rest.len()));
                 if name.is_empty() {
                     return Err(Error("`during` needs the name of a stage".to_owned()));
@@ -223,7 +266,7 @@ impl Limit {
                 Ok(())
             }
             other => Err(Error(format!(
-                "`{}` is not understood: after the value there may be `over 30s`, `during STAGE` \
+                "`{}` is not understood: after the value there may be `surely`, `over 30s`, `during STAGE` \
                  and at the end `or abort` or `or abort after 50`",
                 other.join(" ")
             ))),
@@ -232,10 +275,15 @@ impl Limit {
 
     /// Some metrics are of a whole run only.
     fn check(&self) -> Result<(), Error> {
+        if self.is_sure && (self.over.is_some() || self.metric == Metric::Max) {
+            let text = "`surely` needs a value with an interval: no `over`, and not of `max`";
+            return Err(Error(text.to_owned()));
+        }
         let is_whole = self.endpoint.is_none()
             && self.tag.is_none()
             && self.over.is_none()
             && self.during.is_none()
+            && !self.is_sure
             && self.abort.is_none();
         if self.metric.preset().is_some() && !is_whole {
             return Err(Error(format!(
@@ -403,6 +451,7 @@ mod tests {
             ("errrors < 1%", "did you mean `errors`?"),
             ("p95 < 1s over 1", "duration"),
             ("p95 < 1s over 10ms", "a second at least"),
+            ("max < 1s surely", "a value with an interval"),
             ("p95 < 1s during", "name of a stage"),
             ("p95 < 1s or stop", "`or stop` is not understood"),
             ("p95 < 1s or abort after x", "number of requests"),

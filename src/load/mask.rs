@@ -63,7 +63,7 @@ impl Mask {
         if self.0.is_empty() {
             return;
         }
-        for delta in &mut snapshot.endpoints {
+        for delta in snapshot.endpoints.iter_mut().chain(&mut snapshot.baseline) {
             delta.name = self.hide(&delta.name).into_owned();
             for (text, _, _) in &mut delta.failures {
                 *text = self.hide(text).into_owned();

@@ -63,21 +63,29 @@ pub enum Preset {
     Spike,
     /// One level for a long time: does it get worse?
     Soak,
+    /// Blocks on a baseline and on the target in turn: is the target worse than the baseline?
+    Regression,
+    /// As `load`, judged by a list of criteria: is it accepted?
+    Acceptance,
 }
 
 impl FromStr for Preset {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const ALL: [(&str, Preset); 5] = [
+        const ALL: [(&str, Preset); 7] = [
             ("smoke", Preset::Smoke),
             ("load", Preset::Load),
             ("stress", Preset::Stress),
             ("spike", Preset::Spike),
             ("soak", Preset::Soak),
+            ("regression", Preset::Regression),
+            ("acceptance", Preset::Acceptance),
         ];
         let found = ALL.iter().find(|(name, _)| *name == text).map(|(_, preset)| *preset);
-        found.ok_or_else(|| "use one of smoke, load, stress, spike, soak".to_owned())
+        found.ok_or_else(|| {
+            "use one of smoke, load, stress, spike, soak, regression, acceptance".to_owned()
+        })
     }
 }
 
@@ -117,6 +125,13 @@ impl Model {
     /// Returns the part that limits are judged on; `None` when no stage is.
     pub fn judged(&self) -> Option<Part> {
         stages::judged(&self.stages)
+    }
+
+    /// Returns each part on which limits are judged.
+    pub fn holds(&self) -> Vec<Part> {
+        let parts = stages::parts(&self.stages);
+        let judged = self.stages.iter().zip(parts).filter(|(stage, _)| stage.is_judged);
+        judged.map(|(_, part)| part).collect()
     }
 
     /// Returns where an interval must end so that none mixes two stages.

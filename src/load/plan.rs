@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use crate::load::check::Check;
 use crate::load::feed::Feed;
-use crate::load::file::{AuthFile, JourneyFile, ModelFile, StepFile};
+use crate::load::file::{AuthFile, CriterionFile, JourneyFile, ModelFile, StepFile};
 use crate::load::gauge::Tags;
 use crate::load::limit::Limit;
 use crate::load::model::{Model, Preset};
+use crate::load::stages::Stage;
 use crate::load::think::Think;
 use crate::secret::Secret;
 use crate::unit::{Rate, Span};
@@ -35,6 +36,8 @@ pub struct Written {
     pub teardown: Vec<StepFile>,
     /// `limits:`.
     pub limits: Vec<String>,
+    /// `criteria:`.
+    pub criteria: Vec<CriterionFile>,
     /// The texts of the files that feeds name.
     pub files: BTreeMap<String, String>,
 }
@@ -56,6 +59,8 @@ pub struct Overrides {
     pub duration: Option<Span>,
     /// `--preset`.
     pub preset: Option<Preset>,
+    /// `--baseline`.
+    pub baseline: Option<String>,
     /// `--threads`.
     pub threads: Option<u32>,
     /// `--timeout`.
@@ -90,6 +95,9 @@ pub struct Plan {
     pub is_once: bool,
     /// What the client may see at most.
     pub limits: Vec<Limit>,
+    /// What the target is compared with.
+    #[serde(default)]
+    pub baseline: Option<Baseline>,
     /// Tags and the endpoints that carry them.
     pub tags: Tags,
     /// The checks: endpoint and name.
@@ -112,6 +120,8 @@ impl Plan {
     /// Returns what the plan connects to, each once, the target first.
     pub fn origins(&self) -> Vec<Origin> {
         let mut origins = vec![self.target.origin.clone()];
+        let baseline = self.baseline.iter().map(|baseline| baseline.target.origin.clone());
+        origins.extend(baseline.filter(|origin| *origin != self.target.origin));
         let steps = self.journeys.iter().flat_map(Journey::all_steps);
         for step in steps.chain(&self.setup).chain(&self.teardown) {
             step.collect_origins(&mut origins);
@@ -132,6 +142,31 @@ impl Plan {
     /// Returns how long the load lasts.
     pub fn duration(&self) -> Span {
         self.model.duration()
+    }
+}
+
+/// What the target is compared with: it gets the same load, block by block in turn with the target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Where it is.
+    pub target: Target,
+    /// Its stages: those of the target with the blocks exchanged.
+    pub stages: Vec<Stage>,
+    /// The smallest change that matters, as a share.
+    pub effect: f64,
+    /// How sure a verdict is, as a share.
+    pub confidence: f64,
+    /// What is compared; each as the limit that it is reported as.
+    pub compared: Vec<Limit>,
+}
+
+impl Plan {
+    /// Returns the plan that the baseline gets.
+    pub fn of_baseline(&self, seed: u64) -> Option<Self> {
+        let baseline = self.baseline.as_ref()?;
+        let model = Model { stages: baseline.stages.clone(), ..self.model.clone() };
+        let target = baseline.target.clone();
+        Some(Self { target, model, seed: Some(seed), baseline: None, ..self.clone() })
     }
 }
 

@@ -97,6 +97,9 @@ pub struct Snapshot {
     pub lag: Packed,
     /// The endpoints that were used.
     pub endpoints: Vec<Delta>,
+    /// The same on the baseline of a regression test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baseline: Vec<Delta>,
 }
 
 /// What an endpoint did in an interval.
@@ -191,6 +194,16 @@ impl Snapshot {
         self.lag = Packed::new(recorder.lag());
         let misses = recorder.drain(|name, cell| self.endpoints.push(Delta::new(name, cell)));
         (self.late, self.dropped, self.skipped) = (misses.late, misses.dropped, misses.skipped);
+    }
+}
+
+impl Snapshot {
+    /// Takes what the recorder of the baseline counted since the last time.
+    pub fn fill_baseline(&mut self, recorder: &mut Recorder) {
+        let misses = recorder.drain(|name, cell| self.baseline.push(Delta::new(name, cell)));
+        self.late += misses.late;
+        self.dropped += misses.dropped;
+        self.skipped += misses.skipped;
     }
 }
 

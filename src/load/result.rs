@@ -39,12 +39,25 @@ pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) ->
     let end = books.end(*how != End::Reached);
     let (begin, until) = books.steady();
     let (begin, until) = (begin.min(end), until.min(end));
-    let (all, held) = (Duration::from_micros(end), Duration::from_micros(until - begin));
+    let all = Duration::from_micros(end);
+    let held = match plan.baseline {
+        None => Duration::from_micros(until - begin),
+        // Between its blocks the target had no load.
+        Some(_) => books.held(end),
+    };
     let whole = books.sum(|endpoint| vec![&endpoint.ramp, &endpoint.steady]);
     let steady = books.sum(|endpoint| vec![&endpoint.steady]);
     let found = found(plan, books);
-    let limits: Vec<LimitResult> =
+    let mut limits: Vec<LimitResult> =
         books.gauges.iter().map(|gauge| judge_gauge(gauge, books, &found, end)).collect();
+    if plan.model.preset == Some(Preset::Acceptance) {
+        limits.extend(checks(plan, books).iter().map(judge_check));
+    }
+    let comparison = books.blocks.as_ref().map(|blocks| {
+        let (comparison, results) = blocks.judge();
+        limits.extend(results);
+        comparison
+    });
     let judgement = judge_run(plan, books, (&whole, &generator, &limits), how);
     Summary {
         schema: Summary::SCHEMA.to_owned(),
@@ -73,6 +86,7 @@ pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) ->
         checks: checks(plan, books),
         stages: stages(books, end),
         found,
+        comparison,
         errors: whole.errors(),
         generator,
         limits,
@@ -157,9 +171,30 @@ fn checks(plan: &Plan, books: &Books) -> Vec<CheckCount> {
     counted.map(check).collect()
 }
 
+/// A check as a criterion of an acceptance test: it must hold always.
+fn judge_check(check: &CheckCount) -> LimitResult {
+    let samples = check.passes + check.fails;
+    let (verdict, reason) = match check.fails {
+        _ if samples == 0 => (Verdict::Inconclusive, "no answer to look at".to_owned()),
+        0 => (Verdict::Passed, format!("held {samples} times")),
+        fails => (Verdict::Failed, format!("it failed {fails} of {samples} times")),
+    };
+    LimitResult {
+        name: format!("check {}: {}", check.endpoint, check.name),
+        verdict,
+        value: (samples > 0).then(|| round(float(check.fails) / float(samples))),
+        limit: 0.0,
+        samples,
+        reason,
+        criterion: String::new(),
+        interval: None,
+    }
+}
+
 /// The stages that were begun, where there are several.
 fn stages(books: &Books, end: u64) -> Vec<StageSummary> {
-    if books.stages.len() < 2 {
+    // The blocks of a regression test are told by its comparison.
+    if books.stages.len() < 2 || books.blocks.is_some() {
         return Vec::new();
     }
     let begun = books.stages.iter().filter(|stage| stage.seen.from < end);
@@ -215,7 +250,7 @@ fn found(plan: &Plan, books: &Books) -> Found {
             let p95: Vec<f64> = points.iter().map(|point| point.p95).collect();
             found.drift = drift(&p95).map(|drift| (drift * 10_000.0).round() / 10_000.0);
         }
-        Some(Preset::Smoke | Preset::Load) | None => {}
+        Some(Preset::Smoke | Preset::Load | Preset::Regression | Preset::Acceptance) | None => {}
     }
     found
 }
@@ -247,7 +282,9 @@ fn judge_gauge(gauge: &Gauge, books: &Books, found: &Found, end: u64) -> LimitRe
             );
             LimitResult { verdict: Verdict::Passed, reason, ..whole }
         }
-        Some(Preset::Smoke | Preset::Load) | None => gauge.judge(end),
+        Some(Preset::Smoke | Preset::Load | Preset::Regression | Preset::Acceptance) | None => {
+            gauge.judge(end)
+        }
     }
 }
 
@@ -291,6 +328,9 @@ fn judge_preset(plan: &Plan, books: &Books, judgement: &mut Judgement) {
                 judgement.worsen(Verdict::Failed, text);
             }
         }
-        Some(Preset::Smoke | Preset::Load | Preset::Spike) | None => {}
+        Some(
+            Preset::Smoke | Preset::Load | Preset::Spike | Preset::Regression | Preset::Acceptance,
+        )
+        | None => {}
     }
 }

@@ -7,6 +7,7 @@ use crate::load::file::{ModelFile, StageFile};
 use crate::load::limit::{Limit, Metric};
 use crate::load::model::{Kind, Model, Preset};
 use crate::load::plan::Overrides;
+use crate::load::regression;
 use crate::load::stages::{self, Stage};
 use crate::unit::{Rate, Span, whole};
 
@@ -19,16 +20,21 @@ pub const MAX_STAGES: usize = 100;
 /// Steps of a stress test when the plan does not say.
 const STEPS: u32 = 20;
 
-/// Reads how much load and for how long.
-pub fn model(file: &ModelFile, overrides: &Overrides, mistakes: &mut Mistakes) -> Model {
-    let mut shape = Shape { file: chosen(file, overrides, mistakes), mistakes };
+/// Reads how much load and for how long, as chosen.
+pub fn model(file: ModelFile, mistakes: &mut Mistakes) -> Model {
+    let mut shape = Shape { file, mistakes };
     shape.model()
 }
 
 /// The command line chooses the model: its users replace the file's arrivals and stages, and the
 /// reverse.
-fn chosen(file: &ModelFile, overrides: &Overrides, mistakes: &mut Mistakes) -> ModelFile {
+pub fn chosen(file: &ModelFile, overrides: &Overrides, mistakes: &mut Mistakes) -> ModelFile {
     let mut file = file.clone();
+    if let Some(target) = &overrides.baseline {
+        file.baseline.get_or_insert_default().target = Some(target.clone());
+        file.preset = file.preset.or(Some(Preset::Regression));
+        file.stages.clear();
+    }
     if overrides.users.is_some() || overrides.spawn_rate.is_some() {
         file.users = overrides.users.or(file.users);
         file.arrivals = None;
@@ -77,9 +83,14 @@ impl Shape<'_> {
         for (key, is_there, is_fine) in [
             ("base", self.file.base.is_some(), self.file.preset == Some(Preset::Spike)),
             ("steps", self.file.steps.is_some(), self.file.preset == Some(Preset::Stress)),
+            (
+                "baseline",
+                self.file.baseline.is_some(),
+                self.file.preset == Some(Preset::Regression),
+            ),
         ] {
             if is_there && !is_fine {
-                self.wrong(key, "it belongs to `preset: spike` (base) or `preset: stress` (steps)");
+                self.wrong(key, "`base` belongs to `preset: spike`, `steps` to `stress`, `baseline` to `regression`");
             }
         }
         if model.duration().0 > MAX_DURATION {
@@ -277,13 +288,16 @@ impl Shape<'_> {
         let share = |share: f64| duration.mul_f64(share);
         let stages = match preset {
             Preset::Smoke => vec![judged(Stage::hold("smoke", duration, level))],
-            Preset::Load => vec![
+            Preset::Load | Preset::Acceptance => vec![
                 Stage::hold("warm-up", share(0.1), part(kind, level, 0.2)),
                 Stage::ramp(share(0.1), part(kind, level, 0.2), level),
                 judged(Stage::hold("hold", share(0.8), level)),
             ],
             Preset::Stress => self.steps(kind, level, duration),
             Preset::Spike => self.spike(kind, level, duration),
+            Preset::Regression => {
+                regression::target_stages(&self.file, (level, duration), self.mistakes)
+            }
             Preset::Soak => {
                 let ramp = share(0.02).min(Duration::from_mins(5));
                 vec![
@@ -385,7 +399,7 @@ pub fn own_limits(preset: Preset, model: &Model, own: &[(String, Limit)]) -> Vec
     let has = |metric: Metric| own.iter().any(|(_, limit)| limit.metric == metric);
     let unless = |has: bool, text: String| if has { Vec::new() } else { vec![text] };
     match preset {
-        Preset::Load => Vec::new(),
+        Preset::Load | Preset::Regression | Preset::Acceptance => Vec::new(),
         Preset::Smoke => unless(has(Metric::Errors), "errors <= 0%".to_owned()),
         Preset::Stress => unless(has(Metric::Errors), "errors < 5%".to_owned()),
         Preset::Spike => {
@@ -414,7 +428,7 @@ mod tests {
     fn shape(yaml: &str) -> (Model, Vec<String>) {
         let file: ModelFile = serde_saphyr::from_str(yaml).unwrap();
         let mut mistakes = Mistakes::default();
-        let model = model(&file, &Overrides::default(), &mut mistakes);
+        let model = model(file, &mut mistakes);
         (model, mistakes.0.into_iter().map(|m| format!("{}: {}", m.key, m.text)).collect())
     }
 
@@ -511,7 +525,16 @@ mod tests {
             ("{ preset: soak, users: 6 }", "load.duration: it is missing"),
             ("{ preset: stress, users: 60, duration: 10s }", "load.duration: each of 20 steps"),
             ("{ preset: spike, users: 6, base: 6, duration: 10s }", "load.base: the base"),
-            ("{ users: 6, base: 6, duration: 10s }", "load.base: it belongs to"),
+            ("{ users: 6, base: 6, duration: 10s }", "load.base: `base` belongs to"),
+            ("{ preset: load, users: 6, duration: 10s, baseline: {} }", "load.baseline: `base`"),
+            (
+                "{ preset: regression, users: 6, duration: 10s }",
+                "load.duration: 10 pairs of blocks",
+            ),
+            (
+                "{ preset: regression, users: 6, duration: 5m, baseline: { pairs: 5 } }",
+                "load.baseline.pairs: use 6",
+            ),
         ] {
             let (_, mistakes) = shape(yaml);
             assert!(

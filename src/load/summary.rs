@@ -51,6 +51,9 @@ pub struct Summary {
     /// What a preset was looking for.
     #[serde(default, skip_serializing_if = "Found::is_empty")]
     pub found: Found,
+    /// What a regression test found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// Every kind of failure, most frequent first.
     pub errors: Vec<ErrorCount>,
     /// What the generator itself did.
@@ -218,6 +221,43 @@ impl Found {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// The target beside its baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Where the baseline is.
+    pub baseline: String,
+    /// How sure bounds and verdicts are, as a share.
+    pub confidence: f64,
+    /// What was asked of the baseline.
+    pub requests: Requests,
+    /// Its response times, over the whole run.
+    pub latency: Latency,
+    /// What was compared.
+    pub compared: Vec<Compared>,
+}
+
+/// One thing that was compared. Changes are shares of the baseline's value, of errors shares of the
+/// requests; above zero the target is worse.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// `p95 at most 5% above the baseline`.
+    pub name: String,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// The mean change; none with too few pairs.
+    pub change: Option<f64>,
+    /// The true change is above this.
+    pub low: Option<f64>,
+    /// The true change is below this.
+    pub high: Option<f64>,
+    /// The smallest change that could have been seen.
+    pub smallest: Option<f64>,
+    /// How likely such a change is by chance.
+    pub p: Option<f64>,
+    /// The values of each pair of blocks: the baseline's, the target's.
+    pub pairs: Vec<[f64; 2]>,
 }
 
 /// Bytes of bodies.

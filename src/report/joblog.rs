@@ -1,4 +1,4 @@
-//! What a job log understands: collapsible sections, plain lines, a live line on a terminal.
+//! What a job log understands: collapsible sections, plain lines; how wide a terminal is.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use crate::job::Vars;
 pub enum Place {
     /// A GitLab job log: sections fold.
     GitLab,
-    /// A terminal: one live line.
+    /// A terminal: a live view.
     Terminal,
     /// Anything else: lines only.
     Plain,
@@ -20,12 +20,18 @@ impl Place {
     pub fn of(vars: &dyn Vars, is_terminal: bool) -> Self {
         if vars.filled("GITLAB_CI").is_some() {
             Self::GitLab
-        } else if is_terminal {
+        } else if is_terminal && vars.get("TERM").as_deref() != Some("dumb") {
             Self::Terminal
         } else {
             Self::Plain
         }
     }
+}
+
+/// Returns how many columns the terminal has.
+pub fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80)
 }
 
 /// Begins a section that GitLab shows folded; elsewhere only its title is written.
@@ -105,6 +111,8 @@ mod tests {
         assert_eq!(Place::of(&gitlab, true), Place::GitLab);
         assert_eq!(Place::of(&none, true), Place::Terminal);
         assert_eq!(Place::of(&none, false), Place::Plain);
+        let dumb = BTreeMap::from([("TERM".to_owned(), "dumb".to_owned())]);
+        assert_eq!(Place::of(&dumb, true), Place::Plain);
     }
 
     #[test]

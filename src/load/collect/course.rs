@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Books, Open, SECOND, Told, millis, percent, rate};
+use super::{Books, Open, SECOND, StageTally, Told, millis, percent, rate};
 use crate::load::event::Progress;
 use crate::load::findings::{ACHIEVED, Second};
 use crate::load::gauge::Stretch;
@@ -103,14 +103,20 @@ impl Books {
         self.note(open);
         let stop = match self.preset {
             Some(Preset::Stress) => self.end_step(to),
-            Some(Preset::Smoke | Preset::Load | Preset::Spike | Preset::Soak) | None => {
-                self.gauges.iter().find_map(|gauge| gauge.broken(to))
-            }
+            Some(
+                Preset::Smoke
+                | Preset::Load
+                | Preset::Spike
+                | Preset::Soak
+                | Preset::Regression
+                | Preset::Acceptance,
+            )
+            | None => self.gauges.iter().find_map(|gauge| gauge.broken(to)),
         };
         let mut told = Told { stop, second: Some(self.progress(to, second)), interval: None };
         // A line every 5 s, every 30 s after 5 min: an hour's log stays short, a cancel prompt.
         let length = if to <= 300 * SECOND { 5 } else { 30 } * SECOND;
-        if to.is_multiple_of(length) {
+        if to.is_multiple_of(length) || (to > self.interval.from && self.ends_stage(to)) {
             let interval = std::mem::replace(&mut self.interval, Stretch::new(to));
             told.interval = Some(self.progress(to, &interval));
         }
@@ -119,6 +125,13 @@ impl Books {
             self.push_point(to, &point);
         }
         told
+    }
+
+    /// True where a stage ends whose line would otherwise speak of the next one too. The short ramps
+    /// of a regression test's blocks have no line of their own.
+    fn ends_stage(&self, to: u64) -> bool {
+        let has_line = |stage: &StageTally| self.blocks.is_none() || !stage.stage.name.is_empty();
+        self.stages.iter().any(|stage| stage.end == to && has_line(stage))
     }
 
     fn users(&self) -> u32 {

@@ -5,17 +5,20 @@ mod tally;
 mod course;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use crate::load::compare::Blocks;
 use crate::load::error::Error;
 use crate::load::event::Progress;
 use crate::load::findings::{Capacity, Second};
-use crate::load::gauge::{Gauge, Stretch, Tags, micros};
+use crate::load::gauge::{Gauge, Stretch, Tags, is_of, micros};
 use crate::load::histogram::Histogram;
 use crate::load::limit::Limit;
 use crate::load::model::Preset;
 use crate::load::plan::Plan;
 use crate::load::protocol::Snapshot;
 use crate::load::record::OTHER;
+use crate::load::regression::Side;
 use crate::load::stages::{Part, Stage, parts};
 use crate::load::summary::Point;
 use crate::unit::float;
@@ -61,6 +64,8 @@ pub struct Books {
     pub used_up: [u64; 2],
     /// How often each check held and failed.
     pub checks: Vec<[u64; 2]>,
+    /// What both sides of a regression test saw.
+    pub blocks: Option<Blocks>,
     /// What a stress test found so far.
     pub capacity: Capacity,
     started: i64,
@@ -130,6 +135,10 @@ impl Books {
         let gauge = |limit: &Limit| {
             let parts = match &limit.during {
                 Some(name) => plan.model.during(name).into_iter().map(part).collect(),
+                // Between the blocks of a regression test the target has no load.
+                None if plan.baseline.is_some() => {
+                    plan.model.holds().into_iter().map(part).collect()
+                }
                 None => vec![steady],
             };
             Gauge::new(limit.clone(), parts)
@@ -156,6 +165,7 @@ impl Books {
             rounds: 0,
             used_up: [0; 2],
             checks: vec![[0; 2]; plan.checks.len()],
+            blocks: Blocks::of(plan),
             capacity: Capacity::default(),
             started,
             steady,
@@ -181,6 +191,13 @@ impl Books {
     /// From when until when limits are judged, in microseconds since the start.
     pub fn steady(&self) -> (u64, u64) {
         self.steady
+    }
+
+    /// How long the parts that limits are judged on lasted until `end`, the gaps between them left out.
+    pub fn held(&self, end: u64) -> Duration {
+        let judged = self.stages.iter().filter(|stage| stage.stage.is_judged);
+        let part = |stage: &StageTally| stage.end.min(end).saturating_sub(stage.seen.from);
+        Duration::from_micros(judged.map(part).sum())
     }
 
     /// True when the run looks for the level that breaks the target.
@@ -216,6 +233,10 @@ impl Books {
         self.used_up[1] += snapshot.used_up[1];
         snapshot.lag.add_to(&mut self.lag)?;
         self.note_thread(snapshot);
+        if let Some(blocks) = &mut self.blocks {
+            blocks.add(Side::Target, snapshot.from, &snapshot.endpoints)?;
+            blocks.add(Side::Baseline, snapshot.from, &snapshot.baseline)?;
+        }
         let mut stretch = Stretch::new(snapshot.from);
         let mut gauges = vec![Stretch::new(snapshot.from); self.gauges.len()];
         let is_steady = self.is_steady(snapshot.from);
@@ -225,7 +246,9 @@ impl Books {
             delta.response.add_to(&mut seen.response)?;
             stretch.add(&seen);
             for (gauge, sum) in self.gauges.iter().zip(&mut gauges) {
-                if gauge.looks_at(snapshot.from) && gauge.is_of(&delta.name, &self.plan_tags) {
+                if gauge.looks_at(snapshot.from)
+                    && is_of(&gauge.limit, &delta.name, &self.plan_tags)
+                {
                     sum.add(&seen);
                 }
             }

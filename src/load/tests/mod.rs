@@ -5,3 +5,4 @@ mod plans;
 mod journeys;
 mod hostile;
 mod models;
+mod presets;

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::load::file::StepFile;
 use crate::load::{
-    Error, Event, JourneyFile, ModelFile, Overrides, Plan, Summary, Written, coordinate, worker,
+    CriterionFile, Error, Event, JourneyFile, ModelFile, Overrides, Plan, Summary, Written,
+    coordinate, worker,
 };
 
 #[derive(Deserialize)]
@@ -29,6 +30,8 @@ struct File {
     journeys: Vec<JourneyFile>,
     #[serde(default)]
     limits: Vec<String>,
+    #[serde(default)]
+    criteria: Vec<CriterionFile>,
     #[serde(default)]
     setup: Vec<StepFile>,
     #[serde(default)]
@@ -44,6 +47,7 @@ pub fn written(yaml: &str) -> Written {
         load: file.load,
         journeys: file.journeys,
         limits: file.limits,
+        criteria: file.criteria,
         setup: file.setup,
         teardown: file.teardown,
         files: BTreeMap::from([("a.csv".to_owned(), "name,n\neric,1\nphoebe,2\n".to_owned())]),

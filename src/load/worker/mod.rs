@@ -140,8 +140,14 @@ async fn follow(
 ) -> Result<(), Error> {
     let Some(Order::Plan { plan, share }) = protocol::read(orders).await? else { return Ok(()) };
     let crew = Arc::new(Crew::new(*plan, share)?);
-    if let Some(why) = solo::setup(&crew, reports).await? {
-        return protocol::write(reports, &Report::NoSetup(why)).await;
+    let mut crews = vec![Arc::clone(&crew)];
+    if let Some(plan) = crew.plan.of_baseline(crew.seed) {
+        crews.push(Arc::new(Crew::new(plan, share)?));
+    }
+    for crew in &crews {
+        if let Some(why) = solo::setup(crew, reports).await? {
+            return protocol::write(reports, &Report::NoSetup(why)).await;
+        }
     }
     let threads = if crew.plan.is_once { 1 } else { crew.n_threads };
     protocol::write(reports, &Report::Ready { threads }).await?;
@@ -153,12 +159,14 @@ async fn follow(
             () = end_of(orders) => true,
         }
     } else {
-        drive(&crew, start, (&mut *orders, &mut *reports)).await?
+        drive(&crews, start, (&mut *orders, &mut *reports)).await?
     };
     // Whoever ended the run does not wait for long.
     let longest = is_ended.then_some(Duration::from_secs(2));
-    if let Some(why) = solo::teardown(&crew, longest, reports).await? {
-        protocol::write(reports, &Report::NoTeardown(why)).await?;
+    for crew in &crews {
+        if let Some(why) = solo::teardown(crew, longest, reports).await? {
+            protocol::write(reports, &Report::NoTeardown(why)).await?;
+        }
     }
     protocol::write(reports, &Report::Done { cpu: cpu_of(rustix::time::ClockId::ProcessCPUTime) })
         .await
@@ -166,7 +174,7 @@ async fn follow(
 
 /// Drives the load in all threads; true when it was ended before its time.
 async fn drive(
-    crew: &Arc<Crew>,
+    crews: &[Arc<Crew>],
     start: Instant,
     (orders, reports): (&mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
 ) -> Result<bool, Error> {
@@ -174,12 +182,12 @@ async fn drive(
     let _ends_with_this = stop.clone().drop_guard();
     let (sender, mut counted) = mpsc::channel(64);
     let mut threads = Vec::new();
-    for index in 0..crew.n_threads {
+    for index in 0..crews.first().map_or(0, |crew| crew.n_threads) {
         let post = thread::Post { index, start, stop: stop.clone(), sender: sender.clone() };
-        let crew = Arc::clone(crew);
+        let crews = crews.to_vec();
         let thread = std::thread::Builder::new()
             .name(format!("load-{index}"))
-            .spawn(move || thread::run(crew, post))
+            .spawn(move || thread::run(crews, post))
             .map_err(Error::Stream)?;
         threads.push(thread);
     }

@@ -35,8 +35,9 @@ pub struct Post {
     pub sender: mpsc::Sender<Box<Snapshot>>,
 }
 
-/// Runs the thread's share to its end.
-pub fn run(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
+/// Runs the thread's share to its end: of the target's load, and of the baseline's where there is
+/// one.
+pub fn run(crews: Vec<Arc<Crew>>, post: Post) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -44,26 +45,66 @@ pub fn run(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
     // The outer future is polled at every wake-up, so it is only a handle.
     let mut main = JoinSet::new();
     let set = LocalSet::new();
-    main.spawn_local_on(drive(crew, post), &set);
+    main.spawn_local_on(drive(crews, post), &set);
     let ended = set.block_on(&runtime, main.join_next());
     ended.map_or(Ok(()), |ended| {
         ended.map_err(|_| Error::Worker("a thread of it panicked".to_owned()))?
     })
 }
 
-async fn drive(crew: Arc<Crew>, post: Post) -> Result<(), Error> {
-    let share = crew.share.part(post.index, crew.n_threads);
-    let local = Rc::new(Local::new(crew, post.start, share));
+async fn drive(crews: Vec<Arc<Crew>>, post: Post) -> Result<(), Error> {
+    let side = |crew: Arc<Crew>| {
+        let share = crew.share.part(post.index, crew.n_threads);
+        (Rc::new(Local::new(crew, post.start, share)), share)
+    };
+    let mut sides = crews.into_iter().map(side);
+    let Some((local, share)) = sides.next() else { return Ok(()) };
+    let baseline = sides.next();
     let cuts = local.crew.plan.model.cuts();
-    let mut clerk = Clerk { local: &local, post: &post, number: 0, from: Duration::ZERO, cuts };
+    let mut clerk = Clerk {
+        local: &local,
+        baseline: baseline.as_ref().map(|(local, _)| &**local),
+        post: &post,
+        number: 0,
+        from: Duration::ZERO,
+        cuts,
+    };
     let result = tokio::select! {
-        result = load(&local, share, post.start) => result,
+        result = both(&local, share, baseline.as_ref(), post.start) => result,
         () = clerk.keep() => Ok(()),
         () = local.patrol.walk() => Ok(()),
+        () = walk(baseline.as_ref()) => Ok(()),
         () = post.stop.cancelled() => Ok(()),
     };
     clerk.close(post.start.elapsed()).await;
     result
+}
+
+/// The users of the baseline and their share.
+type Other = (Rc<Local>, Share);
+
+/// Looks at the deadlines of the baseline's users; without a baseline there is nothing to look at.
+async fn walk(baseline: Option<&Other>) {
+    match baseline {
+        Some((local, _)) => local.patrol.walk().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Generates on both sides, each in its own blocks.
+async fn both(
+    local: &Rc<Local>,
+    share: Share,
+    baseline: Option<&Other>,
+    start: Instant,
+) -> Result<(), Error> {
+    match baseline {
+        None => load(local, share, start).await,
+        Some((other, own)) => {
+            tokio::try_join!(load(local, share, start), load(other, *own, start))?;
+            Ok(())
+        }
+    }
 }
 
 /// Generates until all is done. Dropped, it drops its users and what they wait for.
@@ -228,6 +269,8 @@ impl Drop for Running<'_> {
 /// Sends what was counted, interval by interval.
 struct Clerk<'a> {
     local: &'a Local,
+    /// The users of the baseline.
+    baseline: Option<&'a Local>,
     post: &'a Post,
     number: u32,
     from: Duration,
@@ -266,6 +309,15 @@ impl Clerk<'_> {
             snapshot.checks.push(std::mem::take(counts));
         }
         snapshot.fill(&mut self.local.recorder.borrow_mut());
+        if let Some(other) = self.baseline {
+            snapshot.users += other.users.get();
+            snapshot.rounds += other.rounds.take();
+            for (sum, own) in snapshot.used_up.iter_mut().zip(other.used_up.take()) {
+                *sum += own;
+            }
+            other.checks.borrow_mut().iter_mut().for_each(|counts| *counts = [0; 2]);
+            snapshot.fill_baseline(&mut other.recorder.borrow_mut());
+        }
         self.number += 1;
         self.from = to;
         self.post.sender.send(snapshot).await.is_ok()

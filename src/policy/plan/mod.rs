@@ -34,6 +34,8 @@ pub struct PlanFile {
     pub teardown: Vec<load::StepFile>,
     /// What the client must have seen: `p95 < 300ms`, `errors < 1%`.
     pub limits: Vec<String>,
+    /// What an acceptance test accepts by, in words, each with the limits that show it.
+    pub criteria: Vec<load::CriterionFile>,
     /// What the infrastructure must have done.
     pub checks: Vec<gate::CheckFile>,
     /// How the checks are judged.
@@ -49,6 +51,7 @@ impl PlanFile {
         self.setup.extend(other.setup);
         self.teardown.extend(other.teardown);
         self.limits.extend(other.limits);
+        self.criteria.extend(other.criteria);
         self.checks.extend(other.checks);
         self.gate = self.gate.take().or(other.gate);
     }

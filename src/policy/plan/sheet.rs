@@ -35,7 +35,7 @@ struct Part {
 }
 
 /// The lists that included files add to, as a mistake's key names them.
-const LISTS: [&str; 4] = ["journeys[", "limits[", "setup[", "teardown["];
+const LISTS: [&str; 5] = ["journeys[", "limits[", "setup[", "teardown[", "criteria["];
 
 /// Reads a plan file and what it includes; what it says is checked where it is used.
 ///
@@ -120,7 +120,13 @@ impl Reader<'_> {
             }
         }
         let all = &self.sheet.file;
-        let begins = [all.journeys.len(), all.limits.len(), all.setup.len(), all.teardown.len()];
+        let begins = [
+            all.journeys.len(),
+            all.limits.len(),
+            all.setup.len(),
+            all.teardown.len(),
+            all.criteria.len(),
+        ];
         self.sheet.file.include(file);
         self.sheet.parts.push(Part { document: document.clone(), begins });
         self.open.push(plain(path));
@@ -196,6 +202,7 @@ impl Sheet {
             setup: file.setup,
             teardown: file.teardown,
             limits: file.limits,
+            criteria: file.criteria,
             files: self.files.clone(),
         }
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::chart;
-use crate::load::{Latency, Summary};
+use crate::load::{Latency, LimitResult, Summary};
 use crate::report::junit::{Case, Outcome, Suite};
 use crate::report::{Error, Folder};
 use crate::unit::float;
@@ -94,10 +94,29 @@ fn suite(summary: &Summary) -> Suite {
             outcome(of_run(summary), summary.reasons.join("\n")),
         )
     }];
-    for limit in &summary.limits {
-        cases.push(case(&limit.name, outcome(limit.verdict, limit.reason.clone())));
+    for (name, limits) in criteria(&summary.limits) {
+        let verdict = limits.iter().map(|limit| limit.verdict).max().unwrap_or(Verdict::Passed);
+        let why: Vec<String> = match limits.as_slice() {
+            [limit] if limit.criterion.is_empty() => vec![limit.reason.clone()],
+            limits => limits.iter().map(|l| format!("{}: {}", l.name, l.reason)).collect(),
+        };
+        cases.push(case(name, outcome(verdict, why.join("\n"))));
     }
     Suite { name: SUITE.to_owned(), cases }
+}
+
+/// The limits by the criterion that they belong to, each other one as its own, in the plan's order.
+fn criteria(limits: &[LimitResult]) -> Vec<(&str, Vec<&LimitResult>)> {
+    let mut criteria: Vec<(&str, Vec<&LimitResult>)> = Vec::new();
+    for limit in limits {
+        let is_own = limit.criterion.is_empty();
+        let name = if is_own { &limit.name } else { &limit.criterion };
+        match criteria.iter_mut().find(|(known, _)| !is_own && known == name) {
+            Some((_, limits)) => limits.push(limit),
+            None => criteria.push((name, vec![limit])),
+        }
+    }
+    criteria
 }
 
 /// The verdict apart from the limits, which have cases of their own.
@@ -171,9 +190,12 @@ fn performance(summary: &Summary) -> Value {
         "iterations": { "count": summary.rounds, "rate": rounded(of_run(summary.rounds)) },
         "vus": { "value": users, "min": 0, "max": users },
         "vus_max": { "value": users, "min": users, "max": users },
-        "data_sent": { "count": sent },
-        "data_received": { "count": received },
+        "data_sent": { "count": sent, "rate": rounded(of_run(sent)) },
+        "data_received": { "count": received, "rate": rounded(of_run(received)) },
     });
+    for (metric, thresholds) in thresholds(&summary.limits) {
+        metrics[metric]["thresholds"] = Value::Object(thresholds);
+    }
     let (mut passes, mut fails) = (0, 0);
     for (name, [own_passes, own_fails]) in checks_of(summary, good, requests.failed) {
         passes += own_passes;
@@ -193,6 +215,33 @@ fn performance(summary: &Summary) -> Value {
         "root_group": { "name": "", "path": "", "id": "", "groups": {}, "checks": checks },
         "metrics": metrics,
     })
+}
+
+/// Limits on all requests as k6's thresholds, by metric. A threshold's value says that it was
+/// crossed.
+fn thresholds(limits: &[LimitResult]) -> BTreeMap<&'static str, serde_json::Map<String, Value>> {
+    let mut found: BTreeMap<&'static str, serde_json::Map<String, Value>> = BTreeMap::new();
+    for limit in limits {
+        let words: Vec<&str> = limit.name.split(' ').collect();
+        let [metric, operator, _] = words.as_slice() else { continue };
+        if !operator.starts_with(['<', '>']) {
+            continue;
+        }
+        let (of, statistic) = match *metric {
+            "errors" => ("http_req_failed", "rate".to_owned()),
+            "rate" => ("http_reqs", "rate".to_owned()),
+            "max" => ("http_req_duration", "max".to_owned()),
+            "mean" | "avg" => ("http_req_duration", "avg".to_owned()),
+            other => match other.strip_prefix('p').map(str::parse::<f64>) {
+                Some(Ok(percent)) => ("http_req_duration", format!("p({percent})")),
+                Some(Err(_)) | None => continue,
+            },
+        };
+        let is_crossed = limit.verdict == Verdict::Failed;
+        let text = format!("{statistic}{operator}{}", limit.limit);
+        found.entry(of).or_default().insert(text, is_crossed.into());
+    }
+    found
 }
 
 /// Each check's name with how often it held and failed: the plan's own, or that answers are good.
@@ -328,6 +377,48 @@ mod tests {
         none.requests = crate::load::Requests::default();
         none.steady.requests = none.requests;
         assert!(performance(&none)["metrics"].get("checks").is_none());
+    }
+
+    #[test]
+    fn limits_on_all_requests_are_thresholds_that_say_whether_they_were_crossed() {
+        let mut summary = summary();
+        let with = |name: &str, limit: f64, verdict| LimitResult {
+            name: name.to_owned(),
+            limit,
+            verdict,
+            ..summary.limits[0].clone()
+        };
+        let limits = [
+            with("p95 < 500ms", 500.0, Verdict::Warned),
+            with("p99.9 <= 1s", 1000.0, Verdict::Failed),
+            with("p95 of GET /a < 1s", 1000.0, Verdict::Failed),
+            with("rate > 5/s", 5.0, Verdict::Passed),
+        ];
+        summary.limits.extend(limits);
+        let metrics = &performance(&summary)["metrics"];
+        let of = |metric: &str| &metrics[metric]["thresholds"];
+        assert_eq!(of("http_req_duration"), &json!({ "p(95)<500": false, "p(99.9)<=1000": true }));
+        assert_eq!(of("http_req_failed"), &json!({ "rate<0.001": true }));
+        assert_eq!(of("http_reqs"), &json!({ "rate>5": false }));
+        assert_eq!(metrics["data_received"], json!({ "count": 2000, "rate": 33.0 }));
+    }
+
+    #[test]
+    fn a_criterion_is_one_case_with_all_that_shows_it() {
+        let mut summary = summary();
+        let with = |name: &str, verdict| LimitResult {
+            name: name.to_owned(),
+            verdict,
+            criterion: "products are found fast".to_owned(),
+            ..summary.limits[0].clone()
+        };
+        summary.limits =
+            vec![with("p95 < 1s", Verdict::Passed), with("errors < 0.1%", Verdict::Failed)];
+        let suite = suite(&summary);
+        assert_eq!(suite.cases.len(), 2);
+        assert_eq!(suite.cases[1].name, "products are found fast");
+        let Outcome::Failed(why) = &suite.cases[1].outcome else { panic!("{suite:?}") };
+        assert_eq!(why.lines().count(), 2, "{why}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::load::{
-    CheckCount, Latency, LimitResult, Phase, Progress, Requests, StageSummary, Summary, millis,
+    CheckCount, Latency, LimitResult, Progress, Requests, StageSummary, Summary, millis,
 };
 use crate::report::joblog::printable;
 use crate::unit::{Span, float};
@@ -19,17 +19,9 @@ pub fn course_head() -> String {
 }
 
 /// A line of the course.
-pub fn course_line(progress: &Progress, phase: Option<Phase>, stage: &str) -> String {
-    let note = match phase {
-        Some(Phase::Drain) => "  waiting for the last answers".to_owned(),
-        Some(Phase::Ramp | Phase::Steady) if !stage.is_empty() => {
-            format!("  {}", printable(stage))
-        }
-        Some(Phase::Ramp) => "  users are starting".to_owned(),
-        Some(Phase::Steady) | None => String::new(),
-    };
+pub fn course_line(progress: &Progress) -> String {
     format!(
-        "{:>8} {:>7} {:>10.1} {:>9} {:>9} {:>8}{note}",
+        "{:>8} {:>7} {:>10.1} {:>9} {:>9} {:>8}",
         whole_seconds(progress.elapsed),
         progress.users,
         progress.rate,
@@ -39,21 +31,8 @@ pub fn course_line(progress: &Progress, phase: Option<Phase>, stage: &str) -> St
     )
 }
 
-/// The live line of a terminal.
-pub fn live_line(progress: &Progress) -> String {
-    format!(
-        "  {} of {}  {} users  {:.1} requests/s  p95 {}  {} failed of {}",
-        whole_seconds(progress.elapsed),
-        whole_seconds(progress.duration),
-        progress.users,
-        progress.rate,
-        millis(progress.p95),
-        progress.total_failed,
-        progress.total,
-    )
-}
-
-fn whole_seconds(millis: u64) -> String {
+/// A span in seconds, without the rest.
+pub fn whole_seconds(millis: u64) -> String {
     Span(Duration::from_secs(millis / 1000)).to_string()
 }
 
@@ -86,6 +65,18 @@ pub fn block(summary: &Summary) -> String {
     for limit in &summary.limits {
         let _ = writeln!(text, "{}", limit_line(limit));
     }
+    if let Some(comparison) = &summary.comparison {
+        let _ = writeln!(
+            text,
+            "baseline {}: {} requests, {} failed, p50 {}, p95 {}; bounds at {:.1}%",
+            printable(&comparison.baseline),
+            comparison.requests.count,
+            share(comparison.requests.failed, comparison.requests.count),
+            millis(comparison.latency.p50),
+            millis(comparison.latency.p95),
+            comparison.confidence * 100.0,
+        );
+    }
     let generator = &summary.generator;
     let _ = writeln!(
         text,
@@ -112,7 +103,12 @@ fn limit_line(limit: &LimitResult) -> String {
         Verdict::Inconclusive => "?",
         Verdict::Error | Verdict::Failed => "\u{2717}",
     };
-    format!("{mark} {}: {} ({})", limit.verdict, printable(&limit.name), printable(&limit.reason))
+    let criterion = match &*limit.criterion {
+        "" => String::new(),
+        name => format!("{}: ", printable(name)),
+    };
+    let (name, reason) = (printable(&limit.name), printable(&limit.reason));
+    format!("{mark} {}: {criterion}{name} ({reason})", limit.verdict)
 }
 
 fn push_table(text: &mut String, summary: &Summary) {
@@ -263,6 +259,7 @@ pub mod tests {
             checks: Vec::new(),
             stages: Vec::new(),
             found: Found::default(),
+            comparison: None,
             errors: vec![ErrorCount { text: "status 503".to_owned(), count: 3 }],
             generator: Generator {
                 cpu_seconds: 1.5,
@@ -277,6 +274,8 @@ pub mod tests {
                 limit: 0.001,
                 samples: 1000,
                 reason: "it was 0.30%, not 0.10%".to_owned(),
+                criterion: String::new(),
+                interval: None,
             }],
             series: vec![Point {
                 start: 1_000_000,
@@ -312,10 +311,10 @@ pub mod tests {
         let progress =
             Progress { elapsed: 65_000, users: 250, rate: 281.2, count: 10, ..Progress::default() };
         insta::assert_snapshot!(
-            format!("{}\n{}", course_head(), course_line(&progress, Some(Phase::Drain), "")),
+            format!("{}\n{}", course_head(), course_line(&progress)),
             @r"
             time   users requests/s       p50       p95   errors
-            1m5s     250      281.2    0.00ms    0.00ms    0.00%  waiting for the last answers
+            1m5s     250      281.2    0.00ms    0.00ms    0.00%
         "
         );
     }
