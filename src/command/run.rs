@@ -36,7 +36,7 @@ const BROKER_GRACE: Duration = Duration::from_secs(5);
 /// Exit code of a script that was ended from outside: 128 + SIGTERM.
 const TERMINATED: i32 = 143;
 
-/// Exit code of a script that ran out of memory: 128 + SIGKILL.
+/// Exit code of a script that ran out of memory or disk: 128 + SIGKILL.
 const KILLED: i32 = 137;
 
 /// Runs the verb; returns the exit code.
@@ -65,7 +65,7 @@ async fn supervise(
 ) -> Result<End> {
     let broker = Broker::for_job(&call.policy, call.profile()?, &call.job, call.who());
     let guests = stage.guests.take();
-    let stage_memory = stage.memory();
+    let limits = stage.limits();
     let ending = CancellationToken::new();
     let served = async {
         match guests {
@@ -95,8 +95,10 @@ async fn supervise(
         watched
     );
     let end = end?;
-    if end == ScriptEnd::OutOfMemory {
-        tell_memory(call.profile()?, stage_memory, streams)?;
+    match end {
+        ScriptEnd::OutOfMemory => tell(call.profile()?, "memory", limits.memory, streams)?,
+        ScriptEnd::OutOfDisk => tell(call.profile()?, "disk", limits.disk, streams)?,
+        ScriptEnd::Exited(_) | ScriptEnd::Cancelled => {}
     }
     if call.parent.is_dead() {
         // Nobody will call cleanup.
@@ -106,12 +108,12 @@ async fn supervise(
 }
 
 /// Without this, a job log ends with `Killed` and a guess.
-fn tell_memory(profile: &Profile, memory: Option<Size>, streams: &mut Streams) -> Result<()> {
-    let limit = memory.map(|memory| format!(" of {memory}")).unwrap_or_default();
+fn tell(profile: &Profile, what: &str, limit: Option<Size>, streams: &mut Streams) -> Result<()> {
+    let limit = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
     writeln!(
         streams.err,
-        "error: the job ran into its memory limit{limit}\n\
-         hint: let the script use less, or ask the platform team for more memory in profile {}",
+        "error: the job ran into its {what} limit{limit}\n\
+         hint: let the script use less, or ask the platform team for more {what} in profile {}",
         profile.name
     )
     .map_err(Error::system)
@@ -128,7 +130,7 @@ fn judge(end: ScriptEnd, has_platform_failed: bool) -> End {
             End::System
         }
         ScriptEnd::Exited(code) => End::Job(code),
-        ScriptEnd::OutOfMemory => End::Job(KILLED),
+        ScriptEnd::OutOfMemory | ScriptEnd::OutOfDisk => End::Job(KILLED),
         ScriptEnd::Cancelled => End::Job(TERMINATED),
     }
 }
@@ -145,6 +147,7 @@ mod tests {
             (ScriptEnd::Exited(97), false, End::Job(97)),
             (ScriptEnd::Exited(97), true, End::System),
             (ScriptEnd::OutOfMemory, false, End::Job(137)),
+            (ScriptEnd::OutOfDisk, false, End::Job(137)),
             (ScriptEnd::Cancelled, false, End::Job(143)),
         ] {
             assert_eq!(judge(end, has_platform_failed), expected);

@@ -133,11 +133,11 @@ impl Error {
             Self::Start { .. } => {
                 Some("install it, or run `dyno doctor` to see what is missing".to_owned())
             }
-            Self::File { .. }
-            | Self::Lost { .. }
-            | Self::Process { .. }
-            | Self::Docker { .. }
-            | Self::Cancelled => None,
+            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some(FULL.to_owned())
+            }
+            Self::Docker { source, .. } => known(&source.to_string()),
+            Self::File { .. } | Self::Lost { .. } | Self::Process { .. } | Self::Cancelled => None,
         }
     }
 
@@ -152,6 +152,26 @@ impl Error {
     pub(in crate::environment) fn process(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Process { action, source }
     }
+}
+
+const FULL: &str =
+    "free space on the runner's host: `dyno gc`, and `docker system df` shows what Docker holds";
+
+/// The way out of what a daemon says.
+fn known(words: &str) -> Option<String> {
+    if words.contains("no space left") {
+        return Some(FULL.to_owned());
+    }
+    let is_network = ["dial tcp", "connection refused", "no such host", "timeout", "HTTP status"]
+        .iter()
+        .any(|sign| words.contains(sign));
+    if is_network {
+        return Some("check that the runner's host reaches the registry".to_owned());
+    }
+    words.contains("IPv4 address pool").then(|| {
+        "let the daemon have more networks: `default-address-pools` in /etc/docker/daemon.json"
+            .to_owned()
+    })
 }
 
 impl From<Error> for crate::error::Error {

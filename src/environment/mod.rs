@@ -71,6 +71,8 @@ pub enum ScriptEnd {
     Exited(i32),
     /// The kernel killed something of it at the memory limit, and the script failed.
     OutOfMemory,
+    /// It was ended because the job holds more on the disk than it may.
+    OutOfDisk,
     /// It was cancelled; nothing of it is left.
     Cancelled,
 }

@@ -11,10 +11,9 @@ use crate::environment::{self, Environment, Relay, Script, ScriptEnd};
 use crate::error::{Error, Result};
 use crate::job::ScriptStage;
 use crate::policy::{GitlabSpec, Profile};
-use crate::unit::Size;
 
 use super::call::Call;
-use super::place::Place;
+use super::place::{Limits, Place};
 
 /// A stage that is ready to run: its sockets are open, its script has not started.
 pub struct Stage<'a> {
@@ -89,9 +88,9 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The profile's memory limit.
-    pub fn memory(&self) -> Option<Size> {
-        self.place.memory()
+    /// The profile's limits that end a script.
+    pub fn limits(&self) -> Limits {
+        self.place.limits()
     }
 
     /// In a job without network, git and the runner's helper commands reach GitLab and nothing

@@ -28,8 +28,15 @@ pub struct PolicyFile {
     /// The uids that sandboxes run under when the driver is root.
     #[serde(default)]
     pub sandbox_users: UsersFile,
+    /// How long `dyno gc` leaves a cache that no job uses.
+    #[serde(default = "keep_caches")]
+    pub keep_caches: Span,
     /// Who may do what. Exactly one must match a job.
     pub profiles: Vec<ProfileFile>,
+}
+
+fn keep_caches() -> Span {
+    Span::seconds(30 * 24 * 3600)
 }
 
 fn state() -> PathBuf {
@@ -260,6 +267,13 @@ pub struct DockerFile {
     pub cpus: Option<f64>,
     /// Number of processes and threads of each container.
     pub processes: u32,
+    /// What a job may hold on the disk: `/builds`, and what its containers write beside their
+    /// volumes. Looked at while scripts run; a script that made it more is ended.
+    pub disk: Option<Size>,
+    /// Paths in the job's container that are memory, and how much.
+    pub tmpfs: BTreeMap<String, Size>,
+    /// The same in those of services.
+    pub services_tmpfs: BTreeMap<String, Size>,
     /// Time between TERM and KILL at the end of a stage.
     pub grace: Span,
     /// How long services may take to listen.
@@ -279,6 +293,9 @@ impl Default for DockerFile {
             memory: Size(2 << 30),
             cpus: None,
             processes: 512,
+            disk: None,
+            tmpfs: BTreeMap::new(),
+            services_tmpfs: BTreeMap::new(),
             grace: Span::seconds(10),
             wait_for_services: Span::seconds(30),
         }

@@ -36,6 +36,7 @@ pub use task::{Deploy, Task, VariableValue, VariableWrite};
 pub use template::Template;
 
 use crate::job::Job;
+use crate::unit::Span;
 use recipe::{Library, Recipe};
 
 /// Where the policy is when nobody says.
@@ -58,6 +59,8 @@ pub struct Policy {
     pub variables_token_file: Option<PathBuf>,
     /// The uids that sandboxes run under when the driver is root.
     pub users: UidRange,
+    /// How long a cache stays that no job uses.
+    pub keep_caches: Span,
     /// Who may do what.
     pub profiles: Vec<Profile>,
     /// Every recipe that a profile can name: the built-in ones and those beside the policy.

@@ -104,6 +104,12 @@ pub struct DockerRule {
     pub cpus: Option<f64>,
     /// Number of processes and threads of each container.
     pub processes: u32,
+    /// What a job may hold on the disk.
+    pub disk: Option<Size>,
+    /// Paths in the job's container that are memory.
+    pub tmpfs: BTreeMap<String, Size>,
+    /// Paths in those of services that are.
+    pub services_tmpfs: BTreeMap<String, Size>,
     /// Time between TERM and KILL.
     pub grace: Span,
     /// How long services may take to listen.

@@ -142,7 +142,11 @@ impl std::fmt::Display for DockerRule {
         if let Some(cpus) = self.cpus {
             write!(f, ", {cpus} cores")?;
         }
-        f.write_str(" each")
+        f.write_str(" each")?;
+        if let Some(disk) = self.disk {
+            write!(f, ", and {disk} of disk")?;
+        }
+        Ok(())
     }
 }
 

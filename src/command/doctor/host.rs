@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 
 use super::Finding;
 use super::runner::find;
-use crate::environment::sandbox;
+use crate::environment::{docker, sandbox};
 use crate::policy::{Policy, UidRange};
 
 const DOCKER: &str = "/var/run/docker.sock";
@@ -46,14 +46,12 @@ pub(super) async fn look(path: &str, policy: Option<&Policy>) -> Vec<Finding> {
         findings.push(Finding::ok("docker", what));
     }
     for socket in used {
-        findings.push(match ping(socket).await {
-            Ok(what) => Finding::ok("docker", format!("{} {what}", socket.display())),
-            Err(what) => Finding::fail(
-                "docker",
-                format!("{} {what}", socket.display()),
-                "start it, or let the runner's user use its socket (group `docker`)",
-            ),
-        });
+        let found = docker::check(socket).await.into_iter();
+        findings.extend(found.map(|found| match found.ok {
+            true if found.mend.is_empty() => Finding::ok("docker", found.what),
+            true => Finding::warn("docker", found.what, found.mend),
+            false => Finding::fail("docker", found.what, found.mend),
+        }));
     }
     findings
 }

@@ -14,7 +14,18 @@ use crate::secret::Secret;
 
 /// Who may pull from where: the first that knows a registry is asked.
 #[derive(Debug, Clone, Default)]
-pub struct Auths(Vec<BTreeMap<String, Login>>);
+pub struct Auths(Vec<(Whose, BTreeMap<String, Login>)>);
+
+/// Who wrote a login down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The job, in a variable.
+    Job,
+    /// The platform, in a file of the policy's.
+    Platform,
+    /// GitLab, for its own registry.
+    Gitlab,
+}
 
 #[derive(Debug, Clone)]
 struct Login {
@@ -55,7 +66,7 @@ impl Auths {
     ///
     /// # Errors
     /// When it says it in another grammar.
-    pub fn add_config(&mut self, text: &str) -> Result<(), Error> {
+    pub fn add_config(&mut self, whose: Whose, text: &str) -> Result<(), Error> {
         let file: ConfigFile = serde_json::from_str(text).map_err(Error::Malformed)?;
         let mut logins = BTreeMap::new();
         for (key, auth) in file.auths {
@@ -69,26 +80,37 @@ impl Auths {
                 logins.insert(host(&key), login);
             }
         }
-        self.0.push(logins);
+        self.0.push((whose, logins));
         Ok(())
     }
 
-    /// Adds a login for one registry.
+    /// Adds GitLab's login for one registry.
     pub fn add_login(&mut self, registry: &str, user: &str, password: &Secret) {
         let login = Login { user: user.to_owned(), password: password.clone() };
-        self.0.push(BTreeMap::from([(host(registry), login)]));
+        self.0.push((Whose::Gitlab, BTreeMap::from([(host(registry), login)])));
     }
 
     /// Returns what to show to a registry.
     pub fn find(&self, registry: &str) -> Option<DockerCredentials> {
-        let host = host(registry);
-        let login = self.0.iter().find_map(|logins| logins.get(&host))?;
+        let (_, login) = self.first(registry)?;
         Some(DockerCredentials {
             username: Some(login.user.clone()),
             password: Some(login.password.reveal().to_owned()),
             serveraddress: Some(registry.to_owned()),
             ..DockerCredentials::default()
         })
+    }
+}
+
+impl Auths {
+    fn first(&self, registry: &str) -> Option<(Whose, &Login)> {
+        let host = host(registry);
+        self.0.iter().find_map(|(whose, logins)| Some((*whose, logins.get(&host)?)))
+    }
+
+    /// Returns whose login is shown to a registry.
+    pub fn whose(&self, registry: &str) -> Option<Whose> {
+        self.first(registry).map(|(whose, _)| whose)
     }
 }
 
@@ -124,12 +146,15 @@ mod tests {
         let mut auths = Auths::default();
         let first = STANDARD.encode("me:pa:ss");
         auths
-            .add_config(&format!(
-                r#"{{ "auths": {{ "https://index.docker.io/v1/": {{ "auth": "{first}" }},
+            .add_config(
+                Whose::Job,
+                &format!(
+                    r#"{{ "auths": {{ "https://index.docker.io/v1/": {{ "auth": "{first}" }},
                       "r.example.com:5000": {{ "username": "a", "password": "b" }},
                       "empty.example.com": {{}} }},
                     "credsStore": "pass", "credHelpers": {{ "evil": "run-me" }} }}"#
-            ))
+                ),
+            )
             .unwrap();
         auths.add_login("r.example.com:5000", "later", &Secret::new("x".to_owned()));
         auths.add_login("empty.example.com", "job", &Secret::new("token".to_owned()));
@@ -143,8 +168,8 @@ mod tests {
     #[test]
     fn another_grammar_is_told() {
         let mut auths = Auths::default();
-        assert!(matches!(auths.add_config("auths: {}"), Err(Error::Malformed(_))));
+        assert!(matches!(auths.add_config(Whose::Job, "auths: {}"), Err(Error::Malformed(_))));
         let wrong = r#"{ "auths": { "r": { "auth": "not base64!" } } }"#;
-        assert!(matches!(auths.add_config(wrong), Err(Error::Auth(_))));
+        assert!(matches!(auths.add_config(Whose::Job, wrong), Err(Error::Auth(_))));
     }
 }

@@ -1,8 +1,9 @@
 //! What a job gets from the daemon: network, volumes, services, its two containers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 
@@ -15,13 +16,14 @@ use bollard::query_parameters::CreateContainerOptionsBuilder;
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::Instant;
 
-use super::engine::{failed, words};
+use super::engine::failed;
 use super::hold::PROGRAM;
 use super::reference::Reference;
 use super::spec::{Image, Network, Spec};
 use super::stage::{self, Which};
-use super::{helper, image, service};
+use super::{caches, engine, helper, image, service};
 use crate::environment::{Error, owner};
+use crate::unit::Size;
 
 /// The labels by which what belongs to a job is found.
 pub const JOB: &str = "dyno.job";
@@ -46,7 +48,9 @@ pub async fn make(engine: &Docker, spec: &Spec) -> Result<(), Error> {
     let found = image::get(engine, &spec.image, &spec.auths).await?;
     tell(&format!("Using image {} ({}).\n", spec.image.name, short(found.id.as_deref())));
     helper::ensure(engine).await?;
-    make_network(engine, spec).await?;
+    if spec.has_network() {
+        make_network(engine, spec).await?;
+    }
     make_volumes(engine, spec).await?;
     make_services(engine, spec).await?;
     let (job, helper) = tokio::join!(make_job(engine, spec), make_helper(engine, spec));
@@ -120,15 +124,13 @@ fn make_folder(spec: &Spec) -> Result<(), Error> {
 
 /// The labels of everything that belongs to the job.
 pub fn labels(spec: &Spec) -> HashMap<String, String> {
-    let state = spec.folder.parent().and_then(Path::parent).unwrap_or(&spec.folder);
-    [
+    let own = [
         (JOB, spec.name.clone()),
         (OWNER, owner::written(spec.owner, spec.runner_folder.as_deref()).unwrap_or_default()),
-        (STATE, state.display().to_string()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+        (STATE, spec.state().display().to_string()),
+    ];
+    let told = spec.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
+    told.chain(own.into_iter().map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
 async fn make_network(engine: &Docker, spec: &Spec) -> Result<(), Error> {
@@ -142,16 +144,13 @@ async fn make_network(engine: &Docker, spec: &Spec) -> Result<(), Error> {
 }
 
 async fn make_volumes(engine: &Docker, spec: &Spec) -> Result<(), Error> {
-    let cache = HashMap::from([("dyno.cache".to_owned(), spec.cache.clone())]);
-    for (name, labels) in [(spec.builds_volume(), labels(spec)), (spec.cache.clone(), cache)] {
-        let request = VolumeCreateRequest {
-            name: Some(name),
-            labels: Some(labels),
-            ..VolumeCreateRequest::default()
-        };
-        engine.create_volume(request).await.map_err(failed("make the job's volumes"))?;
-    }
-    Ok(())
+    let request = VolumeCreateRequest {
+        name: Some(spec.builds_volume()),
+        labels: Some(labels(spec)),
+        ..VolumeCreateRequest::default()
+    };
+    engine.create_volume(request).await.map_err(failed("make the job's volumes"))?;
+    caches::make(engine, spec).await
 }
 
 async fn make_services(engine: &Docker, spec: &Spec) -> Result<(), Error> {
@@ -188,18 +187,31 @@ pub fn host_config(spec: &Spec) -> HostConfig {
         pids_limit: Some(i64::from(spec.limits.processes)),
         cap_drop: Some(DROPPED.map(str::to_owned).to_vec()),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
-        network_mode: Some(spec.network_name()),
+        network_mode: Some(if spec.has_network() {
+            spec.network_name()
+        } else {
+            "none".to_owned()
+        }),
+        // Where there is no network, nobody else says what the host's own name means.
+        extra_hosts: (!spec.has_network()).then(|| vec![format!("{}:127.0.0.1", spec.name)]),
         ..HostConfig::default()
     }
+}
+
+/// File systems in memory, as Docker's API wants them.
+pub fn tmpfs(written: &BTreeMap<String, Size>) -> HashMap<String, String> {
+    let options = |size: &Size| format!("rw,exec,nosuid,nodev,mode=1777,size={}", size.0);
+    written.iter().map(|(path, size)| (path.clone(), options(size))).collect()
 }
 
 fn nano(cpus: f64) -> i64 {
     crate::unit::whole(cpus * 1e9).and_then(|nano| i64::try_from(nano).ok()).unwrap_or(0)
 }
 
-/// Puts a container into the job's network.
-pub fn network(spec: &Spec, endpoint: EndpointSettings) -> NetworkingConfig {
-    NetworkingConfig { endpoints_config: Some(HashMap::from([(spec.network_name(), endpoint)])) }
+/// Puts a container into the job's network, where there is one.
+pub fn network(spec: &Spec, endpoint: EndpointSettings) -> Option<NetworkingConfig> {
+    let endpoints = HashMap::from([(spec.network_name(), endpoint)]);
+    spec.has_network().then_some(NetworkingConfig { endpoints_config: Some(endpoints) })
 }
 
 /// The entrypoint as Docker's API wants it: `[""]` clears the image's own.
@@ -227,7 +239,8 @@ fn binds(spec: &Spec, which: Which) -> Vec<String> {
 }
 
 async fn make_job(engine: &Docker, spec: &Spec) -> Result<(), Error> {
-    let exports = HashMap::from([("/run/dyno/exports".to_owned(), "mode=1777,size=1m".to_owned())]);
+    let mut memory = tmpfs(&spec.tmpfs);
+    memory.insert("/run/dyno/exports".to_owned(), "mode=1777,size=1m".to_owned());
     let endpoint =
         EndpointSettings { aliases: Some(vec!["build".to_owned()]), ..EndpointSettings::default() };
     let body = ContainerCreateBody {
@@ -239,18 +252,17 @@ async fn make_job(engine: &Docker, spec: &Spec) -> Result<(), Error> {
         labels: Some(labels(spec)),
         host_config: Some(HostConfig {
             binds: Some(binds(spec, Which::Job)),
-            tmpfs: Some(exports),
+            tmpfs: Some(memory),
             ..host_config(spec)
         }),
-        networking_config: Some(network(spec, endpoint)),
+        networking_config: network(spec, endpoint),
         ..ContainerCreateBody::default()
     };
     let name = spec.job_container();
     create(engine, &name, &spec.image, body).await?;
-    engine.start_container(&name, None).await.map_err(|answer| Error::Image {
-        image: spec.image.name.clone(),
-        reason: words(&answer),
-        hint: "check the image's entrypoint; `entrypoint: [\"\"]` does without it".to_owned(),
+    engine.start_container(&name, None).await.map_err(|answer| {
+        let hint = "check the image's entrypoint and user; `entrypoint: [\"\"]` does without it";
+        engine::refused(answer, "start the job's container", &spec.image.name, hint)
     })
 }
 
@@ -273,22 +285,27 @@ async fn make_helper(engine: &Docker, spec: &Spec) -> Result<(), Error> {
         host_config: Some(HostConfig {
             binds: Some(binds),
             network_mode,
-            extra_hosts: spec
-                .gitlab
-                .as_ref()
-                .filter(|host| host.parse::<std::net::IpAddr>().is_err() && *host != "localhost")
-                .map(|host| vec![format!("{host}:127.0.0.1")]),
+            extra_hosts: Some(helper_hosts(spec)),
             ..own
         }),
         ..ContainerCreateBody::default()
     };
     let name = spec.helper_container();
-    let image = Image { name: helper::image(), ..Image::default() };
-    create(engine, &name, &image, body).await?;
+    let options = CreateContainerOptionsBuilder::default().name(&name).build();
+    let created = engine.create_container(Some(options), body).await;
+    created.map_err(failed("make the helper's container"))?;
     engine.start_container(&name, None).await.map_err(failed("start the helper's container"))
 }
 
-/// Creates a container.
+/// GitLab's name means the relay; its own name is the container's.
+fn helper_hosts(spec: &Spec) -> Vec<String> {
+    let is_name = |host: &&String| host.parse::<IpAddr>().is_err() && *host != "localhost";
+    let gitlab = spec.gitlab.iter().filter(is_name).map(|host| format!("{host}:127.0.0.1"));
+    let own = (spec.gitlab.is_some() || !spec.has_network()).then_some(&spec.name);
+    gitlab.chain(own.map(|name| format!("{name}:127.0.0.1"))).collect()
+}
+
+/// Creates a container of an image that the job chose.
 pub async fn create(
     engine: &Docker,
     name: &str,
@@ -300,7 +317,10 @@ pub async fn create(
         options = options.platform(platform);
     }
     let created = engine.create_container(Some(options.build()), body).await;
-    created.map(drop).map_err(failed(format!("make a container of image `{}`", image.name)))
+    created.map(drop).map_err(|answer| {
+        let hint = "check the image's name and `docker: { platform, user }` in .gitlab-ci.yml";
+        engine::refused(answer, "make a container", &image.name, hint)
+    })
 }
 
 #[cfg(test)]

@@ -53,6 +53,23 @@ pub fn words(answer: &Answer) -> String {
     }
 }
 
+/// Wraps an answer that the job's own image or options may explain.
+pub fn refused(answer: Answer, action: &str, image: &str, hint: &str) -> Error {
+    if is_the_jobs(&answer) {
+        let (image, hint) = (image.to_owned(), hint.to_owned());
+        return Error::Image { image, reason: words(&answer), hint };
+    }
+    failed(format!("{action} of image `{image}`"))(answer)
+}
+
+/// What no other daemon would answer otherwise. The rest may pass.
+fn is_the_jobs(answer: &Answer) -> bool {
+    // As the daemon says it of a user that the image does not have.
+    const WORDS: [&str; 2] = ["unable to find user", "unable to find group"];
+    let Answer::DockerResponseServerError { status_code, message } = answer else { return false };
+    matches!(status_code, 400 | 404) || WORDS.iter().any(|words| message.contains(words))
+}
+
 /// True where the daemon says that there is no such thing.
 pub fn is_missing(answer: &Answer) -> bool {
     matches!(answer, Answer::DockerResponseServerError { status_code: 404, .. })

@@ -8,7 +8,7 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 
-use super::auth::Auths;
+use super::auth::{Auths, Whose};
 use super::engine::{failed, is_missing, words};
 use super::reference::Reference;
 use super::spec::{Image, Pull};
@@ -79,7 +79,7 @@ async fn pull(
         let Err(answer) = pull_once(engine, image, reference, auths).await else { break };
         let told = words(&answer);
         match blame(&told) {
-            Blame::Image => return Err(refused(image, reference, &told)),
+            Blame::Image => return Err(refused(image, reference, auths, &told)),
             Blame::Network if n_tries < TRIES => {
                 tokio::time::sleep(Duration::from_secs(u64::from(n_tries))).await;
             }
@@ -143,12 +143,23 @@ fn blame(words: &str) -> Blame {
     }
 }
 
-fn refused(image: &Image, reference: &Reference, told: &str) -> Error {
+fn refused(image: &Image, reference: &Reference, auths: &Auths, told: &str) -> Error {
     let is_denied = ["denied", "unauthorized", "authentication", "credentials"]
         .iter()
         .any(|sign| told.to_lowercase().contains(sign));
     let hint = if is_denied {
-        format!("check the name, and the login for `{}` in DOCKER_AUTH_CONFIG", reference.registry)
+        let login = format!("the login for `{}`", reference.registry);
+        match auths.whose(&reference.registry) {
+            None | Some(Whose::Job) => {
+                format!("check the name, and {login} in the variable DOCKER_AUTH_CONFIG")
+            }
+            Some(Whose::Platform) => format!(
+                "check the name; {login} is the platform's: ask its team, or set your own in DOCKER_AUTH_CONFIG"
+            ),
+            Some(Whose::Gitlab) => format!(
+                "check the name, and whether this job may read that project's registry; or set {login} in DOCKER_AUTH_CONFIG"
+            ),
+        }
     } else {
         "check the name and tag in .gitlab-ci.yml".to_owned()
     };

@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as Answer;
+use bollard::models::NetworkDisconnectRequest;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
     RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
+use futures_util::future::join_all;
+use tokio::time::sleep;
 
 use super::container::{JOB, MARK, OWNER, STATE};
 use super::engine::{self, failed, is_missing};
@@ -22,43 +26,87 @@ pub async fn clear(engine: &Docker, spec: &Spec) -> Result<(), Error> {
     remove_folder(&spec.folder)
 }
 
+/// A daemon that was killed may still be ending what it had started: then again, so many times.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(300);
+
 async fn clear_engine(engine: &Docker, name: &str) -> Result<(), Error> {
-    let filter = || HashMap::from([("label".to_owned(), vec![format!("{JOB}={name}")])]);
-    let options = ListContainersOptionsBuilder::default().all(true).filters(&filter()).build();
-    let containers = engine.list_containers(Some(options)).await;
-    for container in containers.map_err(failed("list the job's containers"))? {
-        let id = container.id.unwrap_or_default();
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        fine(engine.remove_container(&id, Some(options)).await)
-            .map_err(failed("remove a container of the job"))?;
+    let mut n_tries = 0;
+    loop {
+        n_tries += 1;
+        match clear_once(engine, name).await {
+            Ok(true) => return Ok(()),
+            Err(error) if n_tries == TRIES => return Err(error),
+            Ok(false) if n_tries == TRIES => {
+                return Err(Error::Lost { status: format!("what is left of {name} stays") });
+            }
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, name, "cannot remove yet"),
+        }
+        sleep(PAUSE).await;
     }
-    let options = ListNetworksOptionsBuilder::default().filters(&filter()).build();
-    let networks = engine.list_networks(Some(options)).await;
+}
+
+/// Removes what there is of a job; false where something of it is just going by itself.
+async fn clear_once(engine: &Docker, name: &str) -> Result<bool, Error> {
+    let filter = HashMap::from([("label".to_owned(), vec![format!("{JOB}={name}")])]);
+    let containers = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
+    let networks = ListNetworksOptionsBuilder::default().filters(&filter).build();
+    let volumes = ListVolumesOptionsBuilder::default().filters(&filter).build();
+    let (containers, networks, volumes) = tokio::join!(
+        engine.list_containers(Some(containers)),
+        engine.list_networks(Some(networks)),
+        engine.list_volumes(Some(volumes)),
+    );
+    let removals = containers.map_err(failed("list the job's containers"))?.into_iter().map(
+        |container| async move {
+            let id = container.id.unwrap_or_default();
+            let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            is_gone(engine.remove_container(&id, Some(options)).await)
+                .map_err(failed("remove a container of the job"))
+        },
+    );
+    let mut are_gone = true;
+    for removed in join_all(removals).await {
+        are_gone &= removed?;
+    }
     for network in networks.map_err(failed("list the job's networks"))? {
-        fine(engine.remove_network(&network.id.unwrap_or_default()).await)
+        let id = network.id.unwrap_or_default();
+        empty(engine, &id).await;
+        are_gone &= is_gone(engine.remove_network(&id).await)
             .map_err(failed("remove the job's network"))?;
     }
-    let options = ListVolumesOptionsBuilder::default().filters(&filter()).build();
-    let volumes = engine.list_volumes(Some(options)).await;
     let volumes = volumes.map_err(failed("list the job's volumes"))?.volumes;
     for volume in volumes.unwrap_or_default() {
         let options = RemoveVolumeOptionsBuilder::default().force(true).build();
-        fine(engine.remove_volume(&volume.name, Some(options)).await)
+        are_gone &= is_gone(engine.remove_volume(&volume.name, Some(options)).await)
             .map_err(failed("remove the job's volume"))?;
     }
-    Ok(())
+    Ok(are_gone)
 }
 
-/// What is gone already, or just going, is as good as removed.
-fn fine(answer: Result<(), Answer>) -> Result<(), Answer> {
+/// Takes everybody out of a network: a daemon that was killed keeps ends of containers that are gone.
+async fn empty(engine: &Docker, network: &str) {
+    let found = engine.inspect_network(network, None).await.ok();
+    let ends = found.and_then(|network| network.containers).unwrap_or_default();
+    for container in ends.into_keys() {
+        let request = NetworkDisconnectRequest { container, force: Some(true) };
+        if let Err(error) = engine.disconnect_network(network, request).await {
+            tracing::debug!(%error, "cannot disconnect");
+        }
+    }
+}
+
+/// What is gone already is as good as removed; false for what is just going.
+fn is_gone(answer: Result<(), Answer>) -> Result<bool, Answer> {
     match answer {
-        Err(answer) if is_missing(&answer) => Ok(()),
+        Err(answer) if is_missing(&answer) => Ok(true),
         Err(Answer::DockerResponseServerError { status_code: 409, message })
             if message.contains("already in progress") =>
         {
-            Ok(())
+            Ok(false)
         }
-        other => other,
+        other => other.map(|()| true),
     }
 }
 

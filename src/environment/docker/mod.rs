@@ -17,14 +17,19 @@ mod order;
 mod hold;
 mod posix;
 mod stage;
+mod disk;
+mod caches;
 mod leftovers;
+mod check;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::{Environment, Error, Script, ScriptEnd};
 
-pub use auth::Auths;
+pub use auth::{Auths, Whose};
+pub use caches::remove_old as remove_old_caches;
+pub use check::check;
 pub use hold::hold;
 pub use leftovers::{leftovers, of, reap, remove};
 pub use spec::{Image, Limits, Network, Pull, Service, Spec};

@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, EndpointSettings, HealthStatusEnum, ImageInspect};
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthStatusEnum, HostConfig, ImageInspect,
+};
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::container::{create, entrypoint, host_config, labels};
+use super::container::{create, entrypoint, host_config, labels, tmpfs};
 use super::engine::failed;
 use super::image;
 use super::reference::Reference;
@@ -69,15 +71,17 @@ pub async fn start(
         entrypoint: entrypoint(service.image.entrypoint.as_deref()),
         user: service.image.user.clone(),
         labels: Some(labels(spec)),
-        host_config: Some(host_config(spec)),
-        networking_config: Some(super::container::network(spec, endpoint)),
+        host_config: Some(HostConfig {
+            tmpfs: Some(tmpfs(&spec.services_tmpfs)),
+            ..host_config(spec)
+        }),
+        networking_config: super::container::network(spec, endpoint),
         ..ContainerCreateBody::default()
     };
     create(engine, &name, &service.image, body).await?;
-    engine.start_container(&name, None).await.map_err(|answer| Error::Image {
-        image: service.image.name.clone(),
-        reason: super::engine::words(&answer),
-        hint: "check the service's `entrypoint:` and `command:`".to_owned(),
+    engine.start_container(&name, None).await.map_err(|answer| {
+        let hint = "check the service's `entrypoint:`, `command:` and user";
+        super::engine::refused(answer, "start a service", &service.image.name, hint)
     })?;
     Ok(Started { name, image: service.image.name.clone(), ports: ports(&found) })
 }

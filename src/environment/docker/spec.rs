@@ -1,6 +1,7 @@
 //! A job's containers as meant.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::auth::Auths;
 use crate::unit::{Size, Span};
@@ -24,6 +25,12 @@ pub struct Spec {
     pub network: Network,
     /// What each container may use.
     pub limits: Limits,
+    /// Paths in the job's container that are memory, and how much.
+    pub tmpfs: BTreeMap<String, Size>,
+    /// The same in those of services.
+    pub services_tmpfs: BTreeMap<String, Size>,
+    /// What else is written on all that belongs to the job, for whoever looks at the daemon.
+    pub labels: BTreeMap<String, String>,
     /// How long services may take to listen, all together.
     pub patience: Span,
     /// Who may pull from where.
@@ -101,11 +108,23 @@ pub struct Limits {
     pub cpus: Option<f64>,
     /// Processes and threads.
     pub processes: u32,
+    /// What all of the job's containers and `/builds` may hold together; looked at now and then.
+    pub disk: Option<Size>,
     /// From SIGTERM to SIGKILL.
     pub grace: Span,
 }
 
 impl Spec {
+    /// The driver's state folder.
+    pub fn state(&self) -> &Path {
+        self.folder.parent().and_then(Path::parent).unwrap_or(&self.folder)
+    }
+
+    /// True where containers have somebody to reach.
+    pub fn has_network(&self) -> bool {
+        self.network == Network::Bridge || !self.services.is_empty()
+    }
+
     /// The name of the container for the job's own scripts.
     pub fn job_container(&self) -> String {
         format!("{}-job", self.name)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::ContainerState;
-use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::order::{self, Done, Hello, Order};
 use super::spec::Spec;
-use super::{engine, posix, service};
+use super::{disk, engine, posix, service};
 use crate::environment::output::{KILLED, adopt};
 use crate::environment::relay::Listen;
 use crate::environment::{Error, Script, ScriptEnd};
@@ -92,14 +91,26 @@ pub async fn run(
     if let Ok(peer) = stream.peer_cred() {
         adopt(&io::stdout(), peer.uid(), peer.gid());
     }
-    hand_over(&stream, &order, &text).await.map_err(Error::process("hand the script over"))?;
-    let done = tokio::select! {
-        done = order::read::<Done>(&mut stream) => Some(done),
-        () = cancel.cancelled() => None,
+    hand_over(&stream, &order, &text, io::stdout().as_fd())
+        .await
+        .map_err(Error::process("hand the script over"))?;
+    let full = async {
+        match spec.limits.disk.filter(|_| which == Which::Job) {
+            Some(limit) => disk::exceeded(&engine, spec, limit).await,
+            None => std::future::pending().await,
+        }
     };
-    let Some(done) = done else {
-        end(&engine, spec, which, &mut stream).await?;
-        return Ok(ScriptEnd::Cancelled);
+    let ended = tokio::select! {
+        done = order::read::<Done>(&mut stream) => Ok(done),
+        () = full => Err(ScriptEnd::OutOfDisk),
+        () = cancel.cancelled() => Err(ScriptEnd::Cancelled),
+    };
+    let done = match ended {
+        Ok(done) => done,
+        Err(why) => {
+            end(&engine, spec, which, &mut stream).await?;
+            return Ok(why);
+        }
     };
     match done.map_err(Error::process("watch the container"))? {
         Some(Done { code: 0, .. }) => Ok(ScriptEnd::Exited(0)),
@@ -126,7 +137,11 @@ async fn state(engine: &Docker, container: &str) -> Result<ContainerState, Error
 }
 
 /// Opens the socket that a container's first process looks for, and waits for it to come.
-async fn greet(engine: &Docker, spec: &Spec, which: Which) -> Result<(UnixStream, Hello), Error> {
+pub async fn greet(
+    engine: &Docker,
+    spec: &Spec,
+    which: Which,
+) -> Result<(UnixStream, Hello), Error> {
     let folder = spec.folder.join(which.folder());
     let socket = folder.join("hold");
     let listener = listen(&folder.join("hold.new"), &socket)?;
@@ -247,22 +262,20 @@ fn prepared(file: &Path, hello: &Hello) -> Result<OwnedFd, Error> {
     }
     let text = fs::read(file).map_err(Error::file("read", file))?;
     let text = if hello.has_escapes { text } else { posix::rewrite(&text) };
-    let memory = || {
-        let memory = memfd_create("script", MemfdFlags::CLOEXEC)?;
-        let mut file = File::from(memory);
-        file.write_all(b". /run/dyno/prelude.sh\n")?;
-        file.write_all(&text)?;
-        seek(&file, SeekFrom::Start(0))?;
-        Ok(file.into())
-    };
-    memory().map_err(Error::process("write the script"))
+    let text = [b". /run/dyno/prelude.sh\n", text.as_slice()].concat();
+    disk::script(text).map_err(Error::process("write the script"))
 }
 
-async fn hand_over(stream: &UnixStream, order: &Order, script: &OwnedFd) -> io::Result<()> {
+/// Gives a script to the container, with one stream for output and errors: what a command says of
+/// its failure stays behind what it printed before.
+pub async fn hand_over(
+    stream: &UnixStream,
+    order: &Order,
+    script: &OwnedFd,
+    out: BorrowedFd<'_>,
+) -> io::Result<()> {
     let bytes = order::frame(order)?;
-    // One stream: what a command says of its failure stays behind what it printed before.
-    let out = io::stdout();
-    let fds: [BorrowedFd<'_>; 3] = [script.as_fd(), out.as_fd(), out.as_fd()];
+    let fds: [BorrowedFd<'_>; 3] = [script.as_fd(), out, out];
     let n_sent = loop {
         stream.writable().await?;
         match stream.try_io(tokio::io::Interest::WRITABLE, || {

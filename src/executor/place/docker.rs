@@ -1,10 +1,12 @@
 //! Containers as a profile grants them and a job asks for them.
 
+use std::collections::BTreeMap;
+
 use crate::environment::{self, docker};
 use crate::error::{Error, Result};
 use crate::executor::call::{Call, own_program};
 use crate::executor::prelude::prelude;
-use crate::job::{Credential, Image, Service, Variable};
+use crate::job::{Credential, Image, Job, Service, Variable};
 use crate::policy::{DockerRule, GitlabSpec, Glob, Profile, PullRule, secrets};
 
 /// Variables within variables are followed so far: one that holds itself ends.
@@ -41,8 +43,12 @@ pub fn spec(call: &Call, rule: &DockerRule, image: &str) -> Result<environment::
             memory: rule.memory,
             cpus: rule.cpus,
             processes: rule.processes,
+            disk: rule.disk,
             grace: rule.grace,
         },
+        tmpfs: rule.tmpfs.clone(),
+        services_tmpfs: rule.services_tmpfs.clone(),
+        labels: labels(job),
         patience: rule.wait_for_services,
         auths: auths(rule, &job.variables, &job.credentials)?,
         gitlab: call.policy.gitlab.as_ref().and_then(GitlabSpec::address).map(|(host, _)| host),
@@ -59,7 +65,25 @@ pub fn spec(call: &Call, rule: &DockerRule, image: &str) -> Result<environment::
 pub fn describe(rule: &DockerRule) -> String {
     let network = if rule.has_network { "Docker's network" } else { "no network" };
     let cpus = rule.cpus.map(|cpus| format!(", {cpus} cores")).unwrap_or_default();
-    format!("Docker: {network}, {} memory, {} processes{cpus}.\n", rule.memory, rule.processes)
+    let disk = rule.disk.map(|disk| format!(", {disk} disk")).unwrap_or_default();
+    format!(
+        "Docker: {network}, {} memory, {} processes{cpus}{disk}.\n",
+        rule.memory, rule.processes
+    )
+}
+
+/// What an administrator looks for at the daemon.
+fn labels(job: &Job) -> BTreeMap<String, String> {
+    [
+        ("dyno.job.id", job.id.to_string()),
+        ("dyno.job.name", job.name.clone()),
+        ("dyno.pipeline.id", job.pipeline_id.to_string()),
+        ("dyno.project.id", job.project_id.to_string()),
+        ("dyno.project.path", job.project_path.clone()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
 }
 
 /// A refusal of an image by the rule of that key.
@@ -209,7 +233,7 @@ fn auths(
 ) -> Result<docker::Auths> {
     let mut auths = docker::Auths::default();
     if let Some(variable) = variables.iter().rev().find(|variable| variable.key == LOGINS) {
-        auths.add_config(&variable.value).map_err(|error| {
+        auths.add_config(docker::Whose::Job, &variable.value).map_err(|error| {
             Error::job(error).hint(format!(
                 "mend the variable {LOGINS}: {{\"auths\": {{\"HOST\": {{\"auth\": \"…\"}}}}}}"
             ))
@@ -218,7 +242,7 @@ fn auths(
     if let Some(file) = &rule.auth_file {
         let text = secrets::read(file).map_err(Error::system)?;
         auths
-            .add_config(text.reveal())
+            .add_config(docker::Whose::Platform, text.reveal())
             .map_err(|error| Error::system(error).hint(format!("mend {}", file.display())))?;
     }
     for credential in credentials.iter().filter(|credential| credential.kind == "registry") {

@@ -20,6 +20,15 @@ pub enum Place<'a> {
     Docker(&'a DockerRule, &'a str),
 }
 
+/// Limits at which a script is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory.
+    pub memory: Option<Size>,
+    /// What the job may hold on the disk.
+    pub disk: Option<Size>,
+}
+
 impl<'a> Place<'a> {
     /// Decides for a job.
     ///
@@ -48,7 +57,7 @@ impl<'a> Place<'a> {
                 Ok(Self::Docker(docker, &image.name))
             }
             Some(docker) => Err(docker::refused(profile, "images", &docker.images, &image.name)),
-            None => Err(no_recipe(profile, &image.name)),
+            None => Err(no_recipe(call, profile, &image.name)),
         }
     }
 
@@ -63,11 +72,11 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The memory that the job may use.
-    pub fn memory(self) -> Option<Size> {
+    /// What the job may use.
+    pub fn limits(self) -> Limits {
         match self {
-            Self::Sandbox(rule, _) => rule.memory,
-            Self::Docker(rule, _) => Some(rule.memory),
+            Self::Sandbox(rule, _) => Limits { memory: rule.memory, disk: None },
+            Self::Docker(rule, _) => Limits { memory: Some(rule.memory), disk: rule.disk },
         }
     }
 
@@ -100,12 +109,18 @@ impl<'a> Place<'a> {
     }
 }
 
-fn no_recipe(profile: &Profile, image: &str) -> Error {
+fn no_recipe(call: &Call, profile: &Profile, image: &str) -> Error {
     let names =
         if profile.recipes.is_empty() { "none".to_owned() } else { profile.recipes.join(", ") };
     Error::refused(format!(
         "no image recipe of profile `{}` answers image `{image}` (it has: {names}), and the sandbox pulls no images",
         profile.name
     ))
-    .hint("remove `image:` from the job, or ask the platform team for a recipe that answers it")
+    .hint(if call.policy.file.as_os_str().is_empty() {
+        "start Docker, or remove `image:` from the job: without a daemon that lets you in, no image \
+         can be used"
+    } else {
+        "remove `image:` from the job, or ask the platform team for a recipe that answers it, or for \
+         `docker` in the profile's environment"
+    })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::environment::{self, sandbox};
 use crate::executor::call::{Call, own_program};
-use crate::executor::prelude::prelude;
+use crate::executor::prelude::{prelude, programs};
 use crate::policy::recipe::Recipe;
 use crate::policy::{NetworkRule, SandboxRule};
 
@@ -36,6 +36,7 @@ pub fn spec(call: &Call, rule: &SandboxRule, recipe: Option<&Recipe>) -> environ
         names: vec!["kubectl".to_owned(), "locust".to_owned()],
         runner: call.parent.runner_program(),
         files: recipe.map(|recipe| recipe.files.clone()).unwrap_or_default(),
+        programs: recipe.map(programs).unwrap_or_default(),
         prelude: prelude(recipe),
         owner: call.parent.id(),
         runner_folder: call.contract.runners_folder(),

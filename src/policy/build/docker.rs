@@ -1,10 +1,22 @@
 //! Docker rules as meant.
 
+use std::path::Path;
+
 use super::Builder;
 use crate::policy::file::{DockerFile, DockerNetworkFile, PullFile};
 use crate::policy::glob::Glob;
 use crate::policy::profile::{DockerRule, PullRule};
-use crate::unit::Span;
+use crate::unit::{Size, Span};
+
+/// An absolute path that dyno needs for nothing else.
+fn can_be_memory(path: &str) -> bool {
+    const OWN: [&str; 6] = ["builds", "cache", "dev", "proc", "run/dyno", "sys"];
+    let Some(path) = path.strip_prefix('/') else { return false };
+    let is_plain = !path.is_empty()
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+        && !path.contains([':', ',', '\0']);
+    is_plain && path != "run" && !OWN.iter().any(|own| Path::new(path).starts_with(own))
+}
 
 impl Builder {
     pub(super) fn docker(&mut self, key: &str, written: DockerFile) -> DockerRule {
@@ -28,6 +40,17 @@ impl Builder {
         }
         if written.wait_for_services > Span::seconds(1800) {
             self.wrong(&format!("{key}.wait-for-services"), "must be at most 30m");
+        }
+        if written.disk.is_some_and(|disk| disk < Size(1 << 20)) {
+            self.wrong(&format!("{key}.disk"), "must be at least 1MiB: a job's scripts need some");
+        }
+        for (name, paths) in
+            [("tmpfs", &written.tmpfs), ("services-tmpfs", &written.services_tmpfs)]
+        {
+            for path in paths.keys().filter(|path| !can_be_memory(path)) {
+                let message = format!("`{path}` is no path of the image's own");
+                self.wrong(&format!("{key}.{name}"), message);
+            }
         }
         let images = self.patterns(&format!("{key}.images"), &written.images);
         let services = self.patterns(&format!("{key}.services"), &written.services);
@@ -61,6 +84,9 @@ impl Builder {
             memory: written.memory,
             cpus: written.cpus,
             processes: written.processes,
+            disk: written.disk,
+            tmpfs: written.tmpfs,
+            services_tmpfs: written.services_tmpfs,
             grace: written.grace,
             wait_for_services: written.wait_for_services,
         }

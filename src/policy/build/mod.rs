@@ -16,6 +16,7 @@ use super::template::Template;
 use super::yaml::{self, Document, Parsed};
 use super::{ClusterEntry, GitlabSpec, Policy, SourceEntry, UidRange};
 use crate::near::nearest;
+use crate::unit::Span;
 
 /// Uids below this one belong to accounts, `nobody` among them.
 const FIRST_FREE_UID: u32 = 65_536;
@@ -89,6 +90,9 @@ impl Builder {
                 "add `gitlab: { url: … }`",
             );
         }
+        if written.keep_caches < Span::seconds(24 * 3600) {
+            self.wrong("keep-caches", "must be at least 1d: a job may run for long");
+        }
         let users = self.users(&written.sandbox_users);
         let profiles = self.profiles(file, written.profiles, &clusters);
         Policy {
@@ -99,6 +103,7 @@ impl Builder {
             clusters,
             variables_token_file,
             users,
+            keep_caches: written.keep_caches,
             profiles,
             recipes: std::mem::take(&mut self.recipes),
         }
