@@ -5,9 +5,11 @@
 //! so the next line of the same script sees it. A program of an image that a recipe answers is
 //! called by its old name, slashes and all. And dyno is found whatever a job makes of `PATH`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::path::PathBuf;
 
+use crate::environment::sandbox::File;
 use crate::policy::recipe::Recipe;
 
 /// Writes the prelude for a job whose image the recipe answers.
@@ -22,6 +24,27 @@ pub fn prelude(recipe: Option<&Recipe>) -> String {
         write_program(&mut text, program, &answers);
     }
     text
+}
+
+/// Programs in `/bin` that do what the prelude's functions of their name do, for callers that are
+/// no bash: `sh -c /bin/entrypoint.sh`. What they find out reaches later scripts, as a program's
+/// variables do not reach its caller.
+pub fn programs(recipe: &Recipe) -> Vec<File> {
+    let names: BTreeSet<&str> = recipe
+        .commands
+        .iter()
+        .filter_map(|command| command.when.split(' ').next()?.strip_prefix("/bin/"))
+        .filter(|name| !name.contains('/'))
+        .collect();
+    let program = |name: &str| File {
+        path: PathBuf::from(format!("/bin/{name}")),
+        content: format!(
+            "#!/bin/bash\n# Recipe {} has this program.\n. /run/dyno/prelude.sh\n/bin/{name} \"$@\"\n",
+            recipe.name
+        ),
+        executable: true,
+    };
+    names.into_iter().map(program).collect()
 }
 
 /// In words that every POSIX shell reads. `kubectl` is no function: it leaves no variable behind,

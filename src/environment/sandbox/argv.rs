@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::environment::Script;
 use crate::environment::relay::Listen;
 use crate::environment::sandbox::spec::{Network, Spec};
-use crate::environment::sandbox::{etc, folder};
+use crate::environment::sandbox::{etc, folder, programs};
 
 const PATH: &str = "/run/dyno/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -24,6 +24,8 @@ pub struct Host {
     pub etc: Vec<&'static str>,
     /// Programs to bind over their places in the job's `bin` folder.
     pub programs: Vec<(PathBuf, &'static str)>,
+    /// True where the job has a `/bin` of its own, with a recipe's programs.
+    pub has_own_bin: bool,
 }
 
 impl Host {
@@ -51,6 +53,7 @@ impl Host {
                 .filter(|(_, name)| is_place(name))
                 .map(|(program, name)| (program.clone(), name))
                 .collect(),
+            has_own_bin: programs::can_be() && spec.folder.join("bin").is_dir(),
         }
     }
 }
@@ -91,8 +94,12 @@ pub fn arguments(spec: &Spec, host: &Host, script: &Script<'_>, start: &Start) -
     let mut to = Arguments::default();
     isolate(&mut to, spec, start);
     to.all(["--ro-bind", "/usr", "/usr"]);
+    let own_bin = spec.folder.join("bin");
     for (root, link) in &host.roots {
         match link {
+            Some(_) if host.has_own_bin && root == Path::new("/bin") => {
+                to.pair("--ro-bind", &own_bin, root);
+            }
             Some(link) => to.pair("--symlink", link, root),
             None => to.pair("--ro-bind", root, root),
         }
@@ -231,6 +238,7 @@ mod tests {
             files: ["/app/a", "/app/b/c"]
                 .map(|path| File { path: path.into(), content: String::new(), executable: false })
                 .to_vec(),
+            programs: Vec::new(),
             prelude: String::new(),
         }
     }
@@ -240,6 +248,7 @@ mod tests {
             roots: vec![("/bin".into(), Some("usr/bin".into())), ("/lib64".into(), None)],
             etc: vec!["ssl"],
             programs: vec![("/usr/local/bin/dyno".into(), "dyno")],
+            has_own_bin: false,
         }
     }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symli
 use std::path::{Component, Path, PathBuf};
 
 use crate::environment::sandbox::spec::Spec;
-use crate::environment::sandbox::{cgroup, etc, tree};
+use crate::environment::sandbox::{caches, cgroup, etc, programs, tree};
 use crate::environment::{Error, owner};
 
 /// The job's own parts of its folder and where they are inside.
@@ -55,8 +55,9 @@ pub fn make(spec: &Spec) -> Result<(), Error> {
     etc::make(&folder.join("etc"), &spec.name, spec.network)?;
     make_run(spec)?;
     make_files(spec)?;
+    programs::make(&folder.join("bin"), &spec.programs)?;
     if spec.user.is_some() {
-        let groups = cgroup::make(&group_name(spec), &spec.limits);
+        let groups = cgroup::make(&group_name(&spec.name, folder), &spec.limits);
         write(&folder.join("cgroups"), &groups.written(), 0o600)?;
     }
     check_reach(spec)
@@ -116,6 +117,7 @@ fn make_cache(spec: &Spec) -> Result<(), Error> {
         }
         Ok(()) | Err(_) => (),
     }
+    caches::note_use(cache)?;
     spec.user
         .map_or(Ok(()), |user| tree::give(cache, user))
         .map_err(Error::file("give away", cache))
@@ -217,12 +219,12 @@ pub fn file_tops(spec: &Spec) -> BTreeSet<&OsStr> {
     spec.files.iter().filter_map(|file| parts(&file.path).ok()?.first().copied()).collect()
 }
 
-/// The group's name, apart from those of another dyno with another state folder.
-fn group_name(spec: &Spec) -> String {
-    let hash = spec.folder.as_os_str().as_encoded_bytes().iter();
+/// The name of a job's group, apart from those of another dyno with another state folder.
+pub fn group_name(job: &str, folder: &Path) -> String {
+    let hash = folder.as_os_str().as_encoded_bytes().iter();
     let hash = hash
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
-    format!("{}-{hash:08x}", spec.name)
+    format!("{job}-{hash:08x}")
 }
 
 /// The first folder on the way to `path` that does not let `user` through.

@@ -34,6 +34,8 @@ pub struct Spec {
     pub runner: Option<PathBuf>,
     /// Files of the job's recipe, which the job owns.
     pub files: Vec<File>,
+    /// Programs of the recipe that stand among the host's own in `/bin`.
+    pub programs: Vec<File>,
     /// The text of `/run/dyno/prelude.sh`, every shell's `BASH_ENV`.
     pub prelude: String,
 }

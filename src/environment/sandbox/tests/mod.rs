@@ -76,6 +76,7 @@ impl Bench {
             names: vec!["kubectl".to_owned(), "locust".to_owned()],
             runner: None,
             files: Vec::new(),
+            programs: Vec::new(),
             prelude: "prelude=sourced\n".to_owned(),
         };
         Self { place: place.to_owned(), spec, environment: BTreeMap::new(), relay: None }
