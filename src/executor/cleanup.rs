@@ -38,11 +38,29 @@ pub async fn cleanup_without_policy(vars: &dyn Vars) -> Result<()> {
 /// When a leftover could not be removed.
 pub async fn collect(policy: &Policy) -> Result<Vec<String>> {
     let daemons = policy.profiles.iter().filter_map(|profile| profile.environment.docker.as_ref());
-    let sockets = daemons.map(|rule| rule.socket.clone()).collect();
+    let sockets: BTreeSet<PathBuf> = daemons.map(|rule| rule.socket.clone()).collect();
     let mut gone = Vec::new();
     for (name, removed) in remove_dead(&policy.state, &sockets).await {
         removed.map_err(Error::system)?;
         gone.push(name);
+    }
+    for name in sandbox::remove_lost_groups(&policy.state).await.map_err(Error::system)? {
+        gone.push(format!("{name} (its control groups)"));
+    }
+    gone.extend(remove_old_caches(policy, &sockets).await?);
+    Ok(gone)
+}
+
+/// Removes caches that no job has used for as long as the policy says.
+async fn remove_old_caches(policy: &Policy, sockets: &BTreeSet<PathBuf>) -> Result<Vec<String>> {
+    let keep = policy.keep_caches.0;
+    let mut gone = sandbox::remove_old_caches(&policy.state, keep).map_err(Error::system)?;
+    for socket in sockets {
+        match docker::remove_old_caches(&policy.state, socket, keep).await {
+            Ok(names) => gone.extend(names),
+            // A daemon that is away has nothing to tell; the next time is soon enough.
+            Err(error) => tracing::warn!(%error, "cannot look at caches"),
+        }
     }
     Ok(gone)
 }
@@ -59,6 +77,9 @@ pub(super) async fn remove_dead(
         Ok(true) => removed.push((name, Ok(()))),
         Err(error) => removed.push((name, Err(error))),
     };
+    if let Err(error) = sandbox::end_orphans(state).await {
+        tracing::warn!(%error, "cannot end what a dead driver left");
+    }
     for name in sandbox::leftovers(state) {
         let result = sandbox::reap(state, &name).await;
         note(name, result);

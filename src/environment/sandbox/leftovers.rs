@@ -65,17 +65,23 @@ pub async fn remove(state: &Path, name: &str) -> Result<(), Error> {
     remove_folder(&state.join("jobs").join(name)).await
 }
 
+/// Ends what runs in a job's folder.
+pub async fn end_all(folder: &Path) -> Result<(), Error> {
+    process::end_all(&folder.join("builds")).await?;
+    let groups = fs::read_to_string(folder.join("cgroups")).unwrap_or_default();
+    // bubblewrap's outer process is still there, or one that had not got to its walls.
+    for group in Groups::parse(&groups).folders() {
+        process::end_group(group).await?;
+    }
+    Ok(())
+}
+
 /// Ends what runs in a job's folder, and removes it with its control groups.
 pub async fn remove_folder(folder: &Path) -> Result<(), Error> {
-    process::end_all(&folder.join("builds")).await?;
+    end_all(folder).await?;
     let file = folder.join("cgroups");
     if let Ok(groups) = fs::read_to_string(&file) {
-        let groups = Groups::parse(&groups);
-        // bubblewrap's outer process is still there, or one that had not got to its walls.
-        for group in groups.folders() {
-            process::end_group(group).await?;
-        }
-        groups.remove().map_err(Error::file("remove the groups of", file))?;
+        Groups::parse(&groups).remove().map_err(Error::file("remove the groups of", file))?;
     }
     let owner = fs::read_to_string(folder.join("driver")).unwrap_or_default();
     tree::remove(folder).map_err(Error::file("remove", folder))?;

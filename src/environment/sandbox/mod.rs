@@ -15,6 +15,10 @@ mod process;
 mod cgroup;
 mod tree;
 mod leftovers;
+mod lost;
+mod stage;
+mod caches;
+mod programs;
 mod check;
 #[cfg(test)]
 mod tests;
@@ -23,11 +27,14 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::{Environment, Error, Script, ScriptEnd};
+pub use caches::remove_old as remove_old_caches;
 pub use check::check;
 pub use enter::enter;
 pub use inside::inside;
 pub use leftovers::{leftovers, reap, remove};
+pub use lost::remove_groups as remove_lost_groups;
 pub use spec::{File, Limits, Network, Spec};
+pub use stage::end_orphans;
 
 /// A sandbox, live.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use crate::environment::sandbox::check;
 use crate::environment::sandbox::enter::Entry;
 use crate::environment::sandbox::process::{Process, terminate_all};
 use crate::environment::sandbox::spec::{Network, Spec};
-use crate::environment::sandbox::{etc, folder, seccomp};
+use crate::environment::sandbox::{etc, folder, seccomp, stage};
 use crate::environment::{Error, Script, ScriptEnd};
 
 /// How long the kernel may take to clear away a sandbox whose first process was killed.
@@ -49,8 +49,10 @@ pub async fn run(
     let groups = fs::read_to_string(spec.folder.join("cgroups"))
         .map_or_else(|_| Groups::default(), |text| Groups::parse(&text));
     let kills_before = groups.memory_kills();
+    stage::note(&spec.folder)?;
     let mut live = start(spec, script, &groups)?;
     let status = live.watch(cancel, spec.limits.grace.0).await?;
+    stage::note_end(&spec.folder)?;
     let Some(status) = status else { return Ok(ScriptEnd::Cancelled) };
     let is_short_of_memory = groups.memory_kills() > kills_before;
     match (live.told.exit_code, status.code()) {
@@ -58,6 +60,8 @@ pub async fn run(
         // A script that goes on after the loss ends as it says.
         (Some(KILLED), _) if is_short_of_memory => Ok(ScriptEnd::OutOfMemory),
         (Some(code), _) => Ok(ScriptEnd::Exited(code)),
+        // The kernel may take bubblewrap itself.
+        (None, _) if is_short_of_memory => Ok(ScriptEnd::OutOfMemory),
         (None, Some(_)) => Err(check::refusal()),
         (None, None) => Err(Error::Lost { status: status.to_string() }),
     }
