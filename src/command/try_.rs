@@ -191,6 +191,7 @@ impl Args {
             timing,
             traces: self.traces.map(absolute),
             kubeconfig: kubeconfig(vars),
+            docker: docker(vars),
         })
     }
 }
@@ -260,6 +261,16 @@ fn kubeconfig(vars: &dyn Vars) -> Option<PathBuf> {
     let own = vars.filled("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
     let named = vars.filled("KUBECONFIG").map(PathBuf::from);
     named.or(own).filter(|path| path.is_file())
+}
+
+/// The socket of the user's Docker daemon, if there is one that lets the user in.
+fn docker(vars: &dyn Vars) -> Option<PathBuf> {
+    let named = vars.filled("DOCKER_HOST");
+    let socket = match &named {
+        Some(host) => PathBuf::from(host.strip_prefix("unix://")?),
+        None => PathBuf::from("/var/run/docker.sock"),
+    };
+    std::os::unix::net::UnixStream::connect(&socket).ok().map(|_| socket)
 }
 
 /// Ctrl-C cancels the jobs, the second one by force, the third one ends at once. SIGTERM and

@@ -41,9 +41,20 @@ pub struct Run<'a> {
     pub folder: &'a Path,
 }
 
-/// Writes the laptop's policy; a kubeconfig makes the cluster `default` of it.
-pub fn write_embedded(run: &Run<'_>, kubeconfig: Option<&Path>) -> Result<PathBuf, Error> {
+/// Writes the laptop's policy; a kubeconfig makes the cluster `default` of it, and with a Docker
+/// daemon any image can be used.
+pub fn write_embedded(
+    run: &Run<'_>,
+    kubeconfig: Option<&Path>,
+    docker: Option<&Path>,
+) -> Result<PathBuf, Error> {
     let mut text = EMBEDDED.to_owned();
+    if let Some(socket) = docker {
+        // The next key of the profile.
+        let next = "    recipes:";
+        let socket = quoted(&socket.display().to_string());
+        text = text.replacen(next, &format!("{}{next}", DOCKER_RULE.replace("SOCKET", &socket)), 1);
+    }
     let profile_clusters = match kubeconfig {
         Some(_) => CLUSTER_RULE,
         None => "",
@@ -56,6 +67,17 @@ pub fn write_embedded(run: &Run<'_>, kubeconfig: Option<&Path>) -> Result<PathBu
     text.push_str(&own_lines(run).concat());
     write(run, "dyno.yaml", &text)
 }
+
+/// Containers of the user's own daemon; indented as the profile's environments are.
+const DOCKER_RULE: &str = "      docker:
+        socket: SOCKET
+        images: [\"**\"]
+        services: [\"**\"]
+        pull: [if-not-present, always, never]
+        network: bridge
+        memory: 8GiB
+        processes: 4096
+";
 
 /// What a laptop's user may do with the own cluster; indented as the profile's keys are.
 const CLUSTER_RULE: &str = "    clusters:
@@ -138,15 +160,22 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_policy_is_a_policy_with_and_without_a_cluster() {
-        for kubeconfig in [None, Some(Path::new("/home/u/.kube/config"))] {
+    fn the_embedded_policy_is_a_policy_with_and_without_a_cluster_and_a_daemon() {
+        let config = Path::new("/home/u/.kube/config");
+        let socket = Path::new("/run/user/1000/docker.sock");
+        for (kubeconfig, docker) in
+            [(None, None), (Some(config), None), (None, Some(socket)), (Some(config), Some(socket))]
+        {
             let folder = tempfile::tempdir().unwrap();
-            let file = write_embedded(&run(folder.path(), folder.path()), kubeconfig).unwrap();
+            let run = run(folder.path(), folder.path());
+            let file = write_embedded(&run, kubeconfig, docker).unwrap();
             let policy = policy::read(&file).unwrap();
             assert_eq!(policy.gitlab.unwrap().url, "http://127.0.0.1:8929");
             assert_eq!(policy.state, folder.path());
             assert_eq!(policy.clusters.len(), usize::from(kubeconfig.is_some()));
-            assert!(policy.profiles.iter().any(|profile| profile.name == PROFILE));
+            let profile = policy.profiles.iter().find(|profile| profile.name == PROFILE).unwrap();
+            let rule = profile.environment.docker.as_ref();
+            assert_eq!(rule.map(|rule| rule.socket.as_path()), docker);
         }
     }
 

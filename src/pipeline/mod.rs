@@ -106,6 +106,8 @@ pub struct Options {
     pub traces: Option<PathBuf>,
     /// A kubeconfig for the laptop's policy.
     pub kubeconfig: Option<PathBuf>,
+    /// A Docker daemon's socket for the laptop's policy.
+    pub docker: Option<PathBuf>,
 }
 
 /// A pipeline that is ready to be run or shown.
@@ -321,7 +323,8 @@ fn driver(options: &Options, temp: &Path, url: &str) -> Result<(Driver, bool), E
     let (file, profile) = if let Some(policy) = &options.policy {
         (laptop::write_copy(&run, policy)?, options.profile.as_deref())
     } else {
-        let file = laptop::write_embedded(&run, options.kubeconfig.as_deref())?;
+        let file =
+            laptop::write_embedded(&run, options.kubeconfig.as_deref(), options.docker.as_deref())?;
         (file, Some(laptop::PROFILE))
     };
     let mut arguments = vec!["--policy".to_owned(), file.display().to_string()];
