@@ -1,8 +1,9 @@
 //! What must not survive: background processes, an attempt that was cut short, a killed runner's job.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::{Ending, Lab, Marker, Place, Runner, eventually, policy, skip};
+use crate::support::{Ending, Lab, Marker, Place, Runner, Stop, eventually, policy, skip};
 
 const NOBODY: u32 = 65534;
 
@@ -116,6 +117,76 @@ fn what_a_killed_driver_left_is_gone_after_the_next_prepare(place: Place) {
     assert!(place.has_no_job_left(&lab));
 }
 
+fn gc_removes_what_a_killed_driver_left_and_touches_no_living_job(place: Place) {
+    let lab = Arc::new(Lab::new());
+    let (living, _) = place
+        .runner_in(&lab)
+        .script(["echo there", "until [ -e /cache/end ]; do sleep 0.1; done; echo alive"])
+        .begin();
+    living.until_log_has("\nthere\n");
+    let marker = Marker::new();
+    let (runner, _) =
+        place.runner_in(&lab).script(["echo started", &marker.command()]).begin_as_process();
+    runner.until_log_has("\nstarted\n");
+    runner.kill_with_its_driver();
+    let told = lab.gc();
+    assert_eq!(told.lines().filter(|line| line.starts_with("removed dyno-")).count(), 1, "{told}");
+    assert!(!marker.lives());
+    assert_eq!(lab.gc(), "nothing to remove\n");
+    let end = place.runner_in(&lab).script(["touch /cache/end"]).run();
+    assert_eq!(end.ending, Ending::Success, "{}", end.log);
+    let living = living.end();
+    assert_eq!(living.ending, Ending::Success, "{}", living.log);
+    assert!(living.log.contains("\nalive\n"), "{}", living.log);
+    assert!(place.has_no_job_left(&lab));
+}
+
+fn cleanup_ends_a_script_that_still_runs(place: Place) {
+    let verbs = place.runner().by_hand();
+    assert!(verbs.call("prepare").status.success());
+    let marker = Marker::new();
+    let command = format!("trap '' TERM; {} & {0}; {0}", marker.command());
+    let mut running = verbs.begin(&command, "build_script");
+    eventually("the script runs", || marker.lives());
+    let output = verbs.call("cleanup");
+    assert!(output.status.success(), "{output:?}");
+    assert!(!marker.lives() && place.has_no_job_left(verbs.lab()));
+    // Its driver learns of it by itself.
+    assert!(!running.wait().unwrap().success());
+}
+
+fn a_cancel_at_any_moment_leaves_nothing(place: Place) {
+    let lab = Arc::new(Lab::new());
+    for n in 0..6 {
+        let marker = Marker::new();
+        let (job, _) = place.runner_in(&lab).script([&marker.command()]).begin();
+        std::thread::park_timeout(std::time::Duration::from_millis(n * 170));
+        job.stop(if n % 2 == 0 { Stop::ForceCancel } else { Stop::Cancel });
+        let job = job.end();
+        assert_eq!(job.ending, Ending::Canceled, "{}", job.log);
+        assert!(!marker.lives(), "{}", job.log);
+        assert!(place.has_no_job_left(&lab), "{}", job.log);
+    }
+}
+
+#[test]
+fn control_groups_whose_jobs_folder_is_lost_are_found_by_gc() {
+    let verbs = Runner::new(&policy("")).by_hand();
+    assert!(verbs.call("prepare").status.success());
+    let written = std::fs::read_to_string(verbs.job_folder().join("cgroups")).unwrap_or_default();
+    let groups: Vec<_> =
+        written.lines().filter_map(|line| line.splitn(3, ' ').nth(2)).map(Path::new).collect();
+    if groups.is_empty() {
+        let name = "control_groups_whose_jobs_folder_is_lost_are_found_by_gc";
+        return skip(name, "this host gives no control groups");
+    }
+    assert!(groups.iter().all(|group| group.exists()), "{written}");
+    std::fs::remove_dir_all(verbs.job_folder()).unwrap();
+    let told = verbs.lab().gc();
+    assert!(told.contains("(its control groups)"), "{told}");
+    assert!(!groups.iter().any(|group| group.exists()), "{written}");
+}
+
 #[test]
 fn a_runner_without_root_runs_jobs_too_and_leaves_nothing() {
     let verbs = Runner::new(&policy("")).by_hand().for_user(NOBODY);
@@ -140,4 +211,7 @@ in_each_environment! {
     cleanup_can_be_repeated_and_needs_no_prepare,
     nothing_of_a_job_survives_its_runner,
     what_a_killed_driver_left_is_gone_after_the_next_prepare,
+    gc_removes_what_a_killed_driver_left_and_touches_no_living_job,
+    cleanup_ends_a_script_that_still_runs,
+    a_cancel_at_any_moment_leaves_nothing,
 }

@@ -107,6 +107,32 @@ fn a_script_that_is_too_late_still_has_its_after_script(place: Place) {
     assert!(job.log.contains("after, status timedout"), "{}", job.log);
 }
 
+fn a_cancel_reaches_every_process_of_the_script_once(place: Place) {
+    let child = "(trap 'echo child was told; exit' TERM; while :; do sleep 0.1; done) &";
+    let (job, _lab) = place
+        .runner()
+        .script([child, "trap 'echo parent was told; wait; exit 3' TERM", "echo started", FOREVER])
+        .begin();
+    job.until_log_has("\nstarted\n").stop(Stop::Cancel);
+    let job = job.end();
+    assert_eq!(job.ending, Ending::Canceled, "{}", job.log);
+    for text in ["\nchild was told\n", "\nparent was told\n"] {
+        assert_eq!(job.log.matches(text).count(), 1, "{}", job.log);
+    }
+}
+
+fn a_daemon_that_a_script_leaves_holds_no_stage_and_no_cancel(place: Place) {
+    let marker = Marker::new();
+    let daemon = format!("setsid nohup sh -c 'trap \"\" TERM HUP INT; {}; :' &", marker.command());
+    let job = place.runner().script([&daemon, "sleep 0.2; echo left"]).run();
+    assert_eq!(job.ending, Ending::Success, "{}", job.log);
+    assert!(!marker.lives());
+    let (job, _lab) = place.runner().script([&daemon, "echo started", FOREVER]).begin();
+    job.until_log_has("\nstarted\n").stop(Stop::Cancel);
+    assert_eq!(job.end().ending, Ending::Canceled);
+    assert!(!marker.lives());
+}
+
 #[test]
 fn a_cancel_while_gitlab_does_not_answer_ends_config() {
     // A port that takes connections and never answers.
@@ -132,4 +158,6 @@ in_each_environment! {
     a_forced_cancel_and_a_runner_that_is_told_to_end_call_cleanup_only,
     a_job_that_is_too_late_is_over_with_cleanup_only,
     a_script_that_is_too_late_still_has_its_after_script,
+    a_cancel_reaches_every_process_of_the_script_once,
+    a_daemon_that_a_script_leaves_holds_no_stage_and_no_cancel,
 }

@@ -96,6 +96,16 @@ impl Lab {
         Seat { id, token: format!("JOB-TOKEN-{id}"), ..Seat::default() }
     }
 
+    /// Runs `dyno gc` with the lab's policy; what it says.
+    #[track_caller]
+    pub fn gc(&self) -> String {
+        let mut command = std::process::Command::new(super::dyno());
+        command.args(["gc", "--policy"]).arg(self.folder().join("dyno.yaml"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// True when nothing of any job is left in the driver's folder.
     pub fn has_no_job_left(&self) -> bool {
         let jobs = std::fs::read_dir(self.state().join("jobs"));

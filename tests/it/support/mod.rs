@@ -6,6 +6,8 @@ mod namespaces;
 #[macro_use]
 mod place;
 mod processes;
+mod daemon;
+pub mod registry;
 mod runner;
 mod station;
 mod try_;
@@ -13,9 +15,10 @@ mod try_;
 use std::path::PathBuf;
 
 pub use cluster::Cluster;
+pub use daemon::OwnDaemon;
 pub use lab::{Lab, policy};
 pub use namespaces::NoNamespaces;
-pub use place::Place;
+pub use place::{Place, docker};
 pub use processes::{Marker, eventually};
 pub use runner::Runner;
 pub use station::{Station, write_plan};

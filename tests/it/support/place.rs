@@ -38,8 +38,14 @@ pub fn daemon() -> String {
 
 /// Calls the daemon by its own command line; what it says.
 #[track_caller]
-fn docker(arguments: &[&str]) -> String {
-    let host = format!("unix://{}", daemon());
+pub fn docker(arguments: &[&str]) -> String {
+    docker_at(&daemon(), arguments)
+}
+
+/// Calls a daemon by its own command line; what it says.
+#[track_caller]
+pub fn docker_at(socket: &str, arguments: &[&str]) -> String {
+    let host = format!("unix://{socket}");
     let output = Command::new("docker").args(["-H", &host]).args(arguments).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "docker {arguments:?}: {stderr}");
@@ -57,11 +63,27 @@ impl Place {
 
     /// The same with other keys for the containers.
     pub fn policy_with(keys: &str) -> String {
+        Self::contained(&policy(""), &daemon(), keys)
+    }
+
+    /// A policy for this environment of one for the sandbox.
+    pub fn adapted(self, policy: &str) -> String {
+        match self {
+            Self::Sandbox => policy.to_owned(),
+            Self::Docker => {
+                let kept = policy.lines().filter(|line| !line.trim_start().starts_with("recipes:"));
+                let policy = kept.collect::<Vec<_>>().join("\n");
+                Self::contained(&policy, &daemon(), "pull: [never]")
+            }
+        }
+    }
+
+    /// A policy for containers of one for the sandbox.
+    pub fn contained(policy: &str, socket: &str, keys: &str) -> String {
         let rule = format!(
-            "docker: {{ socket: {}, images: [\"**\"], services: [\"**\"], grace: 1s, {keys} }}",
-            daemon()
+            "docker: {{ socket: {socket}, images: [\"**\"], services: [\"**\"], grace: 1s, {keys} }}"
         );
-        policy("").replace("sandbox: { network: none, grace: 1s }", &rule)
+        policy.replace("sandbox: { network: none, grace: 1s }", &rule)
     }
 
     /// A runner with a job, in a lab of its own.
@@ -88,14 +110,15 @@ impl Place {
         lab.has_no_job_left()
             && match self {
                 Self::Sandbox => true,
-                Self::Docker => has_nothing_left(&lab.state()),
+                Self::Docker => has_nothing_left(&daemon(), &lab.state()),
             }
     }
 }
 
-fn has_nothing_left(state: &Path) -> bool {
+/// True when a daemon has nothing of any job of a driver.
+pub fn has_nothing_left(socket: &str, state: &Path) -> bool {
     let filter = format!("label=dyno.state={}", state.display());
     [&["ps", "-aq"][..], &["network", "ls", "-q"], &["volume", "ls", "-q"]]
         .into_iter()
-        .all(|list| docker(&[list, &["--filter", &filter]].concat()).is_empty())
+        .all(|list| docker_at(socket, &[list, &["--filter", &filter]].concat()).is_empty())
 }

@@ -166,6 +166,7 @@ impl Runner {
     pub fn begin_as_process(mut self) -> (RunnerProcess, Arc<Lab>) {
         self.fill_in();
         let spec = self.lab.file("job/spec.json", &serde_json::to_string(&self.spec).unwrap());
+        drop(std::fs::remove_file(spec.with_extension("job")));
         let program = self.lab.folder().join("gitlab-runner");
         copy_program(&standins(), &program);
         let mut command = Command::new(&program);
@@ -273,12 +274,26 @@ impl RunnerProcess {
         let drivers = children(self.child.id());
         // Stopped first: the driver would notice the runner's death.
         for &driver in &drivers {
-            kill_process(driver, Signal::STOP).unwrap();
+            end(driver, Signal::STOP);
         }
         self.kill();
         for driver in drivers {
-            kill_process(driver, Signal::KILL).unwrap();
+            end(driver, Signal::KILL);
         }
+    }
+
+    /// Kills the driver that runs; false when there was none.
+    pub fn kill_its_driver(&self) -> bool {
+        let drivers = children(self.child.id());
+        for &driver in &drivers {
+            end(driver, Signal::KILL);
+        }
+        !drivers.is_empty()
+    }
+
+    /// True when the job is over.
+    pub fn has_ended(&self) -> bool {
+        self.result.exists()
     }
 
     /// Waits for the job's end.
@@ -287,6 +302,14 @@ impl RunnerProcess {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "the emulated runner itself failed:\n{}", self.log.text());
         serde_json::from_slice(&std::fs::read(&self.result).unwrap()).unwrap()
+    }
+}
+
+/// Sends a signal; a process that has ended meanwhile is fine.
+fn end(process: Pid, signal: Signal) {
+    match kill_process(process, signal) {
+        Err(rustix::io::Errno::SRCH) => {}
+        sent => sent.unwrap(),
     }
 }
 
@@ -360,6 +383,20 @@ impl Verbs {
             std::os::unix::fs::chown(&file, Some(user), Some(user)).unwrap();
         }
         self.command("run", &[file.as_path(), Path::new(stage)])
+    }
+
+    /// What the driver wrote down as the job's exit code.
+    pub fn code(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.folder.join("build_exit_code")).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// Calls `run` with a script and does not wait for its end; its output goes nowhere.
+    pub fn begin(&self, script: &str, stage: &str) -> Child {
+        let file = self.folder.join("script-of-another-call");
+        std::fs::write(&file, script).unwrap();
+        let mut command = self.prepared("run", &[file.as_path(), Path::new(stage)]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Calls a verb with the variables that `config` handed on.

@@ -11,6 +11,7 @@ use super::{Lab, dyno};
 pub struct Try {
     lab: Arc<Lab>,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// How it ended.
@@ -28,13 +29,13 @@ impl Try {
         let file = lab.policy(policy);
         lab.file("project/.gitlab-ci.yml", pipeline);
         let arguments = ["--policy", file.to_str().unwrap()].map(str::to_owned).to_vec();
-        Self { lab: Arc::clone(lab), arguments }.project("group/project")
+        Self { lab: Arc::clone(lab), arguments, environment: Vec::new() }.project("group/project")
     }
 
     /// A project without a policy: the one for a laptop applies.
     pub fn on_a_laptop(lab: &Arc<Lab>, pipeline: &str) -> Self {
         lab.file("project/.gitlab-ci.yml", pipeline);
-        Self { lab: Arc::clone(lab), arguments: Vec::new() }
+        Self { lab: Arc::clone(lab), arguments: Vec::new(), environment: Vec::new() }
     }
 
     /// Runs these jobs only.
@@ -79,6 +80,13 @@ impl Try {
         self
     }
 
+    /// A variable of the user's own environment.
+    #[must_use]
+    pub fn environment(mut self, key: &str, value: &str) -> Self {
+        self.environment.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
     fn argument(mut self, flag: &str, value: &str) -> Self {
         self.arguments.extend([flag.to_owned(), value.to_owned()]);
         self
@@ -97,6 +105,9 @@ impl Try {
             .current_dir(self.folder())
             .env("HOME", self.lab.folder())
             .env_remove("KUBECONFIG")
+            // Only the tests' own daemon, and only where a test names it.
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+            .envs(self.environment)
             .stdin(Stdio::null())
             .output()
             .unwrap();

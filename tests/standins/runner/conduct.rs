@@ -177,7 +177,8 @@ impl Course<'_> {
         }
         let path = self.spec.response["job_info"]["project_full_path"].as_str().unwrap_or_default();
         let shared = if self.config.builds_dir_is_shared { "stubrunne/0/" } else { "" };
-        self.folders = Folders { project: format!("{builds}/{shared}{path}"), builds };
+        let cache = self.config.cache_dir.clone().unwrap_or_default();
+        self.folders = Folders { project: format!("{builds}/{shared}{path}"), builds, cache };
         self.verb("prepare")
     }
 
@@ -215,6 +216,11 @@ impl Course<'_> {
         };
         if end.goes_on {
             let is_success = end.ending == Ending::Success;
+            let stage = if is_success { "archive_cache" } else { "archive_cache_on_failure" };
+            if let Some(body) = script::archive(&self.spec.response, &self.folders, is_success) {
+                // The helper's failure is told in the log, and no more.
+                drop(self.with_common(stage, &body, true));
+            }
             let stage = if is_success {
                 "upload_artifacts_on_success"
             } else {
@@ -262,6 +268,10 @@ impl Course<'_> {
             result = self.with_common("get_sources", &body, false);
         }
         result?;
+        if self.spec.response["cache"].as_array().is_some_and(|all| !all.is_empty()) {
+            let body = script::restore(&self.spec.response, &self.folders);
+            self.with_common("restore_cache", &body, true)?;
+        }
         if self.spec.response["dependencies"].as_array().is_some_and(|all| !all.is_empty()) {
             let body = script::downloads(&self.spec.response, &self.url());
             self.with_common("download_artifacts", &body, true)?;

@@ -198,6 +198,82 @@ pub fn downloads(response: &Value, url: &str) -> String {
     guarded("Artifacts downloading", &calls)
 }
 
+/// `restore_cache`: a guarded call of the helper for each cache that is not only pushed.
+pub fn restore(response: &Value, folders: &Folders) -> String {
+    let mut body = String::new();
+    for cache in caches(response) {
+        let key = cache["key"].as_str().unwrap_or_default();
+        if cache["policy"] == "push" {
+            body += &told(&format!("Not downloading cache {key} due to policy"));
+            continue;
+        }
+        let call = format!(
+            "gitlab-runner cache-extractor --file {} --timeout 10",
+            file(folders, response, key)
+        );
+        body += &told(&format!("Checking cache for {key}..."));
+        body += &guarded_cache(
+            "Extracting cache",
+            &call,
+            "Successfully extracted cache",
+            "Failed to extract cache",
+        );
+    }
+    body
+}
+
+/// `archive_cache…`: a guarded call of the helper for each cache whose `when:` matches.
+pub fn archive(response: &Value, folders: &Folders, is_success: bool) -> Option<String> {
+    let mut body = None;
+    for cache in caches(response) {
+        let is_due = match cache["when"].as_str() {
+            Some("always") => true,
+            Some("on_failure") => !is_success,
+            Some(_) | None => is_success,
+        };
+        if !is_due {
+            continue;
+        }
+        let body = body.get_or_insert_with(String::new);
+        let key = cache["key"].as_str().unwrap_or_default();
+        if cache["policy"] == "pull" {
+            *body += &told(&format!("Not uploading cache {key} due to policy"));
+            continue;
+        }
+        let mut call = format!(
+            "gitlab-runner cache-archiver --file {} --timeout 10",
+            file(folders, response, key)
+        );
+        for path in cache["paths"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            write!(call, " --path {}", quoted(path)).unwrap();
+        }
+        *body += &told(&format!("Creating cache {key}..."));
+        *body += &guarded_cache("Creating cache", &call, "Created cache", "Failed to create cache");
+    }
+    body
+}
+
+fn caches(response: &Value) -> impl Iterator<Item = &Value> {
+    response["cache"].as_array().into_iter().flatten()
+}
+
+/// A cache's file, seen from the project's folder.
+fn file(folders: &Folders, response: &Value, key: &str) -> String {
+    let up = "../".repeat(folders.project.split('/').filter(|part| !part.is_empty()).count());
+    let path = response["job_info"]["project_full_path"].as_str().unwrap_or_default();
+    quoted(&format!("{up}{}/{path}/{key}/cache.zip", folders.cache.trim_start_matches('/')))
+}
+
+fn guarded_cache(action: &str, call: &str, done: &str, failed: &str) -> String {
+    let missing = quoted(&format!("Missing gitlab-runner. {action} is disabled."));
+    format!(
+        "if gitlab-runner --version >/dev/null 2>&1 ; then\nif {call} ; then\n{}else\n{}fi\n\
+         else\necho {missing}\nfi\n",
+        told(done),
+        told(failed)
+    )
+}
+
 fn guarded(action: &str, calls: &str) -> String {
     let missing = quoted(&format!("Missing gitlab-runner. {action} is disabled."));
     format!(

@@ -23,6 +23,8 @@ pub struct Folders {
     pub builds: String,
     /// `CI_PROJECT_DIR`.
     pub project: String,
+    /// The cache's folder.
+    pub cache: String,
 }
 
 impl Folders {
