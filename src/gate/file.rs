@@ -7,7 +7,7 @@ use super::plan::{Across, OnInconclusive};
 use crate::unit::Span;
 
 /// One entry of `checks:`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CheckFile {
     /// What the check is called in the log, in gate.json and in the `JUnit` report.

@@ -105,6 +105,14 @@ pub enum SourceChoice {
 }
 
 impl SourceChoice {
+    /// True for what the load itself measured, which no policy has to grant.
+    pub fn is_load(&self) -> bool {
+        match self {
+            Self::Named(name) => name == super::source::LOAD,
+            Self::Kind(kind) => *kind == Kind::Load,
+        }
+    }
+
     /// Returns the name of the source that is meant, of those that are granted, in their order.
     pub fn resolve<'a>(
         &self,

@@ -75,7 +75,7 @@ pub struct Query {
 }
 
 /// A sample.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Milliseconds since 1970.
     pub at_ms: i64,
@@ -84,7 +84,7 @@ pub struct Point {
 }
 
 /// Samples of one thing.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// What tells it from the others.
     pub labels: BTreeMap<String, String>,
@@ -100,6 +100,15 @@ impl Series {
         let labels: Vec<String> =
             self.labels.iter().map(|(key, value)| format!("{key}={value:?}")).collect();
         format!("{{{}}}", labels.join(", "))
+    }
+
+    /// Takes away the buckets that reach out of the window: the newest one is nearly always
+    /// incomplete. A bucket stands at its start and is `interval_ms` long.
+    pub fn drop_unfinished(&mut self, interval_ms: i64, window: Window) {
+        let end_ms = window.end_ms;
+        self.points.retain(|point| {
+            point.at_ms > end_ms || point.at_ms.saturating_add(interval_ms) <= end_ms
+        });
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::source::file::SourceFile;
 use crate::unit::{Rate, Size, Span};
 
 /// What a dyno runner may do for whom. Read by the driver; root's.
@@ -49,47 +50,6 @@ fn state() -> PathBuf {
 pub struct GitlabFile {
     /// Base URL, as in `https://gitlab.example.com`.
     pub url: String,
-    /// A CA certificate (PEM) that is trusted besides the system's.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// A metric source: its kind with its keys.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SourceFile {
-    /// Wavefront's chart API.
-    Wavefront(WavefrontFile),
-    /// Prometheus and everything that speaks its query API.
-    Prometheus(PrometheusFile),
-}
-
-/// Wavefront's chart API.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct WavefrontFile {
-    /// Base URL, as in `https://example.wavefront.com`.
-    pub url: String,
-    /// A file with the API token. Without it the job's own token is used.
-    pub token_file: Option<PathBuf>,
-    /// A CA certificate (PEM) that is trusted besides the system's.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// Prometheus and everything that speaks its query API.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PrometheusFile {
-    /// Base URL, before `/api/v1`.
-    pub url: String,
-    /// Further headers, such as a tenant's; no secrets.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// A file with a bearer token.
-    pub token_file: Option<PathBuf>,
-    /// User of basic authentication.
-    pub username: Option<String>,
-    /// A file with the password of basic authentication.
-    pub password_file: Option<PathBuf>,
     /// A CA certificate (PEM) that is trusted besides the system's.
     pub ca_file: Option<PathBuf>,
 }

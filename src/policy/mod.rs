@@ -32,6 +32,7 @@ pub use problem::{Problem, Problems};
 pub use profile::{
     Access, ClusterRule, DockerRule, NetworkRule, PodSecurity, Profile, PullRule, SandboxRule,
 };
+pub use source::{AuthEntry, SourceEntry};
 pub use task::{Deploy, Task, VariableValue, VariableWrite};
 pub use template::Template;
 
@@ -85,54 +86,6 @@ impl GitlabSpec {
             _ => 80,
         };
         Some((url.host()?.to_lowercase(), url.port_u16().unwrap_or(own)))
-    }
-}
-
-/// A metric source as the policy defines it; its token is read where it is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SourceEntry {
-    /// Wavefront's chart API.
-    Wavefront {
-        /// Base URL.
-        url: String,
-        /// API token.
-        token_file: Option<PathBuf>,
-        /// A CA certificate that is trusted besides the system's.
-        ca_file: Option<PathBuf>,
-    },
-    /// Prometheus and everything that speaks its query API.
-    Prometheus {
-        /// Base URL, before `/api/v1`.
-        url: String,
-        /// Further headers, such as a tenant's.
-        headers: BTreeMap<String, String>,
-        /// Bearer token.
-        token_file: Option<PathBuf>,
-        /// User of basic authentication.
-        username: Option<String>,
-        /// Password of basic authentication.
-        password_file: Option<PathBuf>,
-        /// A CA certificate that is trusted besides the system's.
-        ca_file: Option<PathBuf>,
-    },
-}
-
-impl SourceEntry {
-    /// Returns every file of this source that holds a secret.
-    pub fn secret_files(&self) -> Vec<&Path> {
-        match self {
-            Self::Wavefront { token_file, .. } => token_file.iter().map(PathBuf::as_path).collect(),
-            Self::Prometheus { token_file, password_file, .. } => {
-                token_file.iter().chain(password_file).map(PathBuf::as_path).collect()
-            }
-        }
-    }
-
-    /// Returns where it is.
-    pub fn url(&self) -> &str {
-        match self {
-            Self::Wavefront { url, .. } | Self::Prometheus { url, .. } => url,
-        }
     }
 }
 

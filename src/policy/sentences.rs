@@ -7,6 +7,7 @@ use super::profile::{
     SandboxRule,
 };
 use super::{Policy, SourceEntry};
+use crate::gate::source::Kind;
 
 impl Profile {
     /// Says who the profile is for and what it allows, a sentence each.
@@ -92,7 +93,7 @@ impl Profile {
             .sources
             .iter()
             .filter_map(|name| policy.sources.get(name).map(|entry| (name, entry)))
-            .map(|(name, entry)| format!("`{name}` ({} at {})", kind(entry), entry.url()))
+            .map(|(name, entry)| format!("`{name}` ({} at {})", kind(entry), entry.place()))
             .collect();
         format!(
             "A gate may ask {}, and waits up to {} for its load to start and {} for its end.",
@@ -151,9 +152,20 @@ impl std::fmt::Display for DockerRule {
 }
 
 fn kind(entry: &SourceEntry) -> &'static str {
-    match entry {
-        SourceEntry::Wavefront { .. } => "Wavefront",
-        SourceEntry::Prometheus { .. } => "Prometheus",
+    match entry.kind() {
+        Kind::Wavefront => "Wavefront",
+        Kind::Prometheus => "Prometheus",
+        Kind::Influx1 => "InfluxDB 1",
+        Kind::Influx2 => "InfluxDB 2",
+        Kind::Graphite => "Graphite",
+        Kind::Datadog => "Datadog",
+        Kind::CloudWatch => "CloudWatch",
+        Kind::NewRelic => "New Relic",
+        Kind::Dynatrace => "Dynatrace",
+        Kind::Json => "JSON",
+        Kind::OpenMetrics => "a page of metrics",
+        Kind::Pods => "pod metrics",
+        Kind::Load => "the load itself",
     }
 }
 

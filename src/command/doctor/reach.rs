@@ -91,10 +91,10 @@ async fn gitlab(spec: &GitlabSpec) -> Finding {
 
 async fn probe(part: &str, entry: &SourceEntry, spec: &source::Spec) -> Finding {
     match source::probe(spec).await {
-        Ok(status) => Finding::ok(part, format!("{} answers {status}", entry.url())),
+        Ok(status) => Finding::ok(part, format!("{} answers {status}", entry.place())),
         Err(error) if entry.secret_files().is_empty() && is_refusal(&error) => Finding::ok(
             part,
-            format!("{} answers; it wants a token, which jobs bring themselves", entry.url()),
+            format!("{} answers; it wants a token, which jobs bring themselves", entry.place()),
         ),
         Err(error) => {
             Finding::fail(part, chain(&error), "check its URL, its token and the network")

@@ -61,6 +61,20 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A query that cannot be put to that source.
+    #[error("the query cannot be asked: {why}")]
+    Unaskable {
+        /// Why not.
+        why: String,
+    },
+    /// An answer in more parts than one can hold.
+    #[error("the answer of `{url}` has more than {pages} pages; ask for less")]
+    TooMany {
+        /// Who.
+        url: String,
+        /// How many are read.
+        pages: u32,
+    },
     /// More than one can hold.
     #[error("the answer of `{url}` is larger than {limit}; ask for less")]
     TooLarge {
@@ -91,6 +105,8 @@ impl Error {
             Self::Spec { .. }
             | Self::Client { .. }
             | Self::Unreachable { .. }
+            | Self::Unaskable { .. }
+            | Self::TooMany { .. }
             | Self::TooLarge { .. } => None,
         }
     }
@@ -100,14 +116,21 @@ impl Error {
         match self {
             Self::Spec { .. } | Self::Client { .. } | Self::Unreachable { .. } => true,
             Self::Status { code, .. } => matches!(code, 401 | 429 | 500..),
-            Self::Query { .. } | Self::Malformed { .. } | Self::TooLarge { .. } => false,
+            Self::Query { .. }
+            | Self::Malformed { .. }
+            | Self::Unaskable { .. }
+            | Self::TooMany { .. }
+            | Self::TooLarge { .. } => false,
         }
     }
 
     /// False where the query is wrong, or asks for too much: the job's own fault.
     pub fn is_platforms_fault(&self) -> bool {
         match self {
-            Self::Query { .. } | Self::TooLarge { .. } => false,
+            Self::Query { .. }
+            | Self::Unaskable { .. }
+            | Self::TooMany { .. }
+            | Self::TooLarge { .. } => false,
             Self::Spec { .. }
             | Self::Client { .. }
             | Self::Unreachable { .. }

@@ -1,15 +1,16 @@
 //! One question over HTTP and its answer: bounded in time, tries and size.
 
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Request, Response, StatusCode, Url};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::Error;
+use super::ask::{Ask, Body};
+use super::auth::{Auth, Credential};
+use super::{Error, Spec};
 use crate::gate::series::Series;
 use crate::job::http;
 use crate::secret::Secret;
@@ -43,10 +44,12 @@ impl Patience {
     };
 }
 
-/// A connection to a source.
+/// A connection to a source, with its credential.
 pub struct Exchange {
     client: Client,
     base: Url,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    credential: Credential,
     patience: Patience,
     /// Never told, whatever a source repeats of what it was sent.
     secrets: Vec<Secret>,
@@ -64,31 +67,35 @@ pub struct Reply {
 
 impl Exchange {
     /// Prepares the connection; sends nothing.
-    pub fn new(base: &str, ca_file: Option<&Path>, patience: Patience) -> Result<Self, Error> {
-        let wrong = |why: &str| Error::Spec { what: "url".to_owned(), why: why.to_owned() };
-        let mut url: Url = base.parse().map_err(|_| wrong("it is no URL"))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(wrong("it must start with http:// or https://"));
+    pub fn new(spec: &Spec, patience: Patience) -> Result<Self, Error> {
+        let base = base(&spec.url)?;
+        let client = |url: &str| {
+            http::client(url, spec.ca_file.as_deref())
+                .map_err(|source| Error::Client { url: url.to_owned(), source })
+        };
+        let tokens = match &spec.auth {
+            Auth::Grant(grant) => Some(client(&grant.url)?),
+            Auth::None | Auth::Keys(_) | Auth::Basic(..) | Auth::Signed(_) => None,
+        };
+        let mut headers = Vec::with_capacity(spec.headers.len());
+        for (name, value) in &spec.headers {
+            headers.push(header(name, value)?);
         }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("a password does not belong into it"));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("it must end before `?` and `#`"));
-        }
-        if !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
-        }
-        let client = http::client(url.as_str(), ca_file)
-            .map_err(|source| Error::Client { url: url.to_string(), source })?;
-        Ok(Self { client, base: url, patience, secrets: Vec::new() })
+        let of_headers = spec.headers.values().filter(|value| value.reveal().len() >= 8).cloned();
+        let secrets = spec.auth.secrets().into_iter().chain(of_headers);
+        Ok(Self {
+            client: client(base.as_str())?,
+            base,
+            headers,
+            credential: Credential::new(spec.auth.clone(), tokens)?,
+            patience,
+            secrets: secrets.filter(|secret| !secret.reveal().is_empty()).collect(),
+        })
     }
 
-    /// Adds values that must not be told.
-    #[must_use]
-    pub fn hiding(mut self, secrets: impl IntoIterator<Item = Secret>) -> Self {
-        self.secrets.extend(secrets.into_iter().filter(|secret| !secret.reveal().is_empty()));
-        self
+    /// Returns what stands before every path of the API.
+    pub fn base(&self) -> &Url {
+        &self.base
     }
 
     /// Takes secrets out of what tells series apart.
@@ -113,25 +120,43 @@ impl Exchange {
         clean.chars().filter(|c| !c.is_control()).take(MESSAGE).collect()
     }
 
-    /// Returns the URL of a path of the API.
-    pub fn url(&self, path: &str) -> Url {
+    /// Returns the URL of a question.
+    pub fn url(&self, ask: &Ask) -> Url {
         // A path without scheme or leading slash always joins; the base is the harmless answer.
-        self.base.join(path).unwrap_or_else(|_| self.base.clone())
+        let mut url = self.base.join(&ask.path).unwrap_or_else(|_| self.base.clone());
+        if ask.path.is_empty() {
+            let path = url.path().trim_end_matches('/').to_owned();
+            url.set_path(&path);
+        }
+        if !ask.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&ask.query);
+        }
+        url
     }
 
     /// Asks until there is an answer that stands: network errors, 429 and 5xx are tried again.
-    pub async fn ask(
-        &self,
-        url: &Url,
-        build: impl Fn(&Client) -> RequestBuilder + Send + Sync,
-    ) -> Result<Reply, Error> {
+    pub async fn ask(&self, ask: &Ask) -> Result<Reply, Error> {
+        let url = self.url(ask);
         let deadline = Instant::now() + self.patience.in_all;
         let mut tries = 0;
+        let mut renewed = false;
         loop {
             tries += 1;
             let left = deadline.saturating_duration_since(Instant::now());
-            let request = build(&self.client).timeout(self.patience.per_try.min(left));
-            let (pause, failed) = match self.once(request, url, tries).await {
+            let timeout = self.patience.per_try.min(left);
+            let mut request = self.request(ask, &url)?;
+            self.credential.add(&mut request, timeout).await?;
+            *request.timeout_mut() = Some(timeout);
+            let (pause, failed) = match self.once(request, &url, tries).await {
+                Ok((reply, _))
+                    if reply.code == StatusCode::UNAUTHORIZED
+                        && self.credential.is_fetched()
+                        && !renewed =>
+                {
+                    renewed = true;
+                    self.credential.forget().await;
+                    (Some(Duration::ZERO), Ok(reply))
+                }
                 Ok((reply, headers)) if is_passing(reply.code) => {
                     (asked_pause(&headers), Ok(reply))
                 }
@@ -149,9 +174,34 @@ impl Exchange {
         }
     }
 
+    fn request(&self, ask: &Ask, url: &Url) -> Result<Request, Error> {
+        let builder = self.client.request(ask.method.clone(), url.clone());
+        let builder = match &ask.body {
+            Body::Empty => builder,
+            Body::Form(form) => builder.form(form),
+            Body::Json(value) => {
+                builder.header(CONTENT_TYPE, "application/json").body(value.to_string())
+            }
+            Body::Text(kind, text) => builder.header(CONTENT_TYPE, *kind).body(text.clone()),
+        };
+        let mut request = builder.build().map_err(|source| Error::Unreachable {
+            url: shown(url),
+            tries: 0,
+            source: source.without_url(),
+        })?;
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        for (name, value) in &ask.headers {
+            let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
+            request.headers_mut().insert(name, value);
+        }
+        Ok(request)
+    }
+
     async fn once(
         &self,
-        request: RequestBuilder,
+        request: Request,
         url: &Url,
         tries: u32,
     ) -> Result<(Reply, HeaderMap), Error> {
@@ -160,7 +210,7 @@ impl Exchange {
             tries,
             source: source.without_url(),
         };
-        let response = request.send().await.map_err(unreachable)?;
+        let response = self.client.execute(request).await.map_err(unreachable)?;
         let code = response.status();
         let headers = response.headers().clone();
         let body = self.body(response, url).await?.map_err(unreachable)?;
@@ -203,6 +253,34 @@ impl Exchange {
         }
         Error::Status { url, status, code, message }
     }
+}
+
+/// Reads the base URL of a source.
+fn base(text: &str) -> Result<Url, Error> {
+    let wrong = |why: &str| Error::Spec { what: "url".to_owned(), why: why.to_owned() };
+    let mut url: Url = text.parse().map_err(|_| wrong("it is no URL"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(wrong("it must start with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("a password does not belong into it"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it must end before `?` and `#`"));
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), Error> {
+    let wrong = |why: &str| Error::Spec { what: format!("header `{name}`"), why: why.into() };
+    let key: HeaderName = name.parse().map_err(|_| wrong("its name is not allowed"))?;
+    let mut value = HeaderValue::from_str(value.reveal())
+        .map_err(|_| wrong("its value is not allowed in a header"))?;
+    value.set_sensitive(true);
+    Ok((key, value))
 }
 
 /// Returns a URL for messages: where, without the query.

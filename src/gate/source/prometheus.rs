@@ -1,36 +1,17 @@
 //! The query API of the Prometheus family.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{RequestBuilder, Url};
+use reqwest::Url;
 use serde::Deserialize;
 
-use super::exchange::{Exchange, Patience, Reply, shown};
-use super::{Error, Kind, MetricSource};
-use crate::gate::series::{Answer, Point, Query, Series, millis};
-use crate::secret::Secret;
+use super::Kind;
+use super::ask::{Api, Ask, Body, Page, Said};
+use crate::gate::series::{Point, Query, Series, millis};
 
-/// How the source knows who asks.
-#[derive(Debug, Clone, Default)]
-pub struct Credentials {
-    /// Bearer token.
-    pub token: Option<Secret>,
-    /// User and password.
-    pub basic: Option<(String, Secret)>,
-    /// Further headers.
-    pub headers: BTreeMap<String, Secret>,
-}
-
-/// A server that speaks Prometheus' API.
-pub struct Prometheus {
-    exchange: Exchange,
-    credentials: Credentials,
-    headers: Vec<(HeaderName, HeaderValue)>,
-}
+/// The query API.
+pub struct Prometheus;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,95 +50,6 @@ struct SeriesFile {
     histograms: Option<Vec<serde::de::IgnoredAny>>,
     #[serde(default)]
     histogram: Option<serde::de::IgnoredAny>,
-}
-
-impl Prometheus {
-    /// Prepares the connection; sends nothing.
-    pub fn new(url: &str, credentials: Credentials, ca_file: Option<&Path>) -> Result<Self, Error> {
-        Self::with_patience(url, credentials, ca_file, Patience::LIVE)
-    }
-
-    /// The same with other limits.
-    pub fn with_patience(
-        url: &str,
-        credentials: Credentials,
-        ca_file: Option<&Path>,
-        patience: Patience,
-    ) -> Result<Self, Error> {
-        let mut headers = Vec::with_capacity(credentials.headers.len());
-        for (name, value) in &credentials.headers {
-            let wrong =
-                |why: &str| Error::Spec { what: format!("header `{name}`"), why: why.into() };
-            let key: HeaderName = name.parse().map_err(|_| wrong("its name is not allowed"))?;
-            let mut value = HeaderValue::from_str(value.reveal())
-                .map_err(|_| wrong("its value is not allowed in a header"))?;
-            value.set_sensitive(true);
-            headers.push((key, value));
-        }
-        let exchange = Exchange::new(url, ca_file, patience)?
-            .hiding(credentials.token.clone())
-            .hiding(credentials.basic.iter().map(|(_, password)| password.clone()))
-            .hiding(
-                credentials.headers.values().filter(|value| value.reveal().len() >= 8).cloned(),
-            );
-        Ok(Self { exchange, credentials, headers })
-    }
-
-    fn authorised(&self, mut request: RequestBuilder) -> RequestBuilder {
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        match (&self.credentials.basic, &self.credentials.token) {
-            (Some((user, password)), _) => request.basic_auth(user, Some(password.reveal())),
-            (None, Some(token)) => request.bearer_auth(token.reveal()),
-            (None, None) => request,
-        }
-    }
-
-    /// Always a POST, so that no query is too long, and always with explicit times, since servers
-    /// differ in what they take for now.
-    async fn post(&self, url: &Url, form: &[(&str, String)]) -> Result<Reply, Error> {
-        self.exchange.ask(url, |client| self.authorised(client.post(url.clone()).form(form))).await
-    }
-
-    fn read(&self, url: &Url, reply: &Reply) -> Result<Answer, Error> {
-        let (shown, status) = (shown(url), reply.status.clone());
-        let envelope: Result<EnvelopeFile, _> = serde_json::from_slice(&reply.body);
-        if !reply.code.is_success() {
-            let envelope = envelope.ok();
-            let is_query = envelope.as_ref().is_some_and(EnvelopeFile::is_about_the_query);
-            let message = envelope.and_then(|envelope| envelope.message());
-            return Err(self.exchange.refusal(url, reply, message, is_query));
-        }
-        let malformed = |why: String| {
-            let why = self.exchange.told(&why);
-            Error::Malformed { url: shown.clone(), status: status.clone(), why }
-        };
-        let envelope = envelope.map_err(|error| malformed(error.to_string()))?;
-        if let Some(message) = envelope.message() {
-            let is_query = envelope.is_about_the_query();
-            return Err(self.exchange.refusal(url, reply, Some(message), is_query));
-        }
-        if envelope.status.as_deref() != Some("success") {
-            return Err(malformed("`status` is not `success`".to_owned()));
-        }
-        let data = envelope.data.ok_or_else(|| malformed("no `data`".to_owned()))?;
-        match data.result_type.as_deref() {
-            Some("matrix") => {}
-            Some(kind) => {
-                return Err(malformed(format!("a `{kind}` where a matrix was asked for")));
-            }
-            None => return Err(malformed("no `resultType`".to_owned())),
-        }
-        let result = data.result.ok_or_else(|| malformed("no `result`".to_owned()))?;
-        let series: Result<Vec<Series>, String> = result.into_iter().map(series).collect();
-        let mut warnings = envelope.warnings.unwrap_or_default();
-        if envelope.is_partial == Some(true) {
-            warnings.push("`isPartial` is true".to_owned());
-        }
-        let warnings = warnings.iter().map(|text| self.exchange.told(text)).collect();
-        Ok(Answer { series: self.exchange.masked(series.map_err(malformed)?), warnings, status })
-    }
 }
 
 impl EnvelopeFile {
@@ -238,26 +130,58 @@ fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
 }
 
-#[async_trait]
-impl MetricSource for Prometheus {
+impl Api for Prometheus {
     fn kind(&self) -> Kind {
         Kind::Prometheus
     }
 
-    fn url(&self, query: &Query) -> String {
-        let path = if is_selector(&query.text) { "api/v1/query" } else { "api/v1/query_range" };
-        self.exchange.url(path).to_string()
+    /// Always a POST, so that no query is too long, and always with explicit times, since servers
+    /// differ in what they take for now.
+    fn ask(&self, query: &Query) -> Result<Ask, String> {
+        Ok(if is_selector(&query.text) {
+            Ask::post("api/v1/query", Body::Form(raw(query)))
+        } else {
+            Ask::post("api/v1/query_range", Body::Form(range(query)))
+        })
     }
 
-    async fn query(&self, query: &Query) -> Result<Answer, Error> {
-        let url: Url = self.exchange.url(if is_selector(&query.text) {
-            "api/v1/query"
-        } else {
-            "api/v1/query_range"
-        });
-        let form = if is_selector(&query.text) { raw(query) } else { range(query) };
-        let reply = self.post(&url, &form).await?;
-        self.read(&url, &reply)
+    fn said(&self, body: &[u8]) -> Option<Said> {
+        let envelope: EnvelopeFile = serde_json::from_slice(body).ok()?;
+        let is_about_the_query = envelope.is_about_the_query();
+        Some(Said { message: envelope.message()?, is_about_the_query })
+    }
+
+    fn read(&self, body: &[u8], _query: &Query) -> Result<Page, String> {
+        let envelope: EnvelopeFile =
+            serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if envelope.status.as_deref() != Some("success") {
+            return Err("`status` is not `success`".to_owned());
+        }
+        let data = envelope.data.ok_or("no `data`")?;
+        match data.result_type.as_deref() {
+            Some("matrix") => {}
+            Some(kind) => return Err(format!("a `{kind}` where a matrix was asked for")),
+            None => return Err("no `resultType`".to_owned()),
+        }
+        let result = data.result.ok_or("no `result`")?;
+        let series: Result<Vec<Series>, String> = result.into_iter().map(series).collect();
+        let mut warnings = envelope.warnings.unwrap_or_default();
+        if envelope.is_partial == Some(true) {
+            warnings.push("`isPartial` is true".to_owned());
+        }
+        Ok(Page { series: series?, warnings, next: None })
+    }
+
+    /// The expression browser, which Prometheus, Thanos and Mimir have at the same place.
+    fn link(&self, base: &Url, query: &Query) -> Option<String> {
+        let mut url = base.join("graph").ok()?;
+        let end = jiff::Timestamp::from_millisecond(query.window.end_ms).ok()?;
+        url.query_pairs_mut()
+            .append_pair("g0.expr", &query.text)
+            .append_pair("g0.tab", "0")
+            .append_pair("g0.range_input", &format!("{}s", query.window.span().as_secs().max(1)))
+            .append_pair("g0.end_input", &end.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        Some(url.to_string())
     }
 }
 

@@ -3,18 +3,19 @@
 
 mod profile;
 mod docker;
+mod source;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::file::{ClusterFile, PolicyFile, PrometheusFile, SourceFile, UsersFile, WavefrontFile};
+use super::file::{ClusterFile, PolicyFile, UsersFile};
 use super::problem::{Problem, Problems};
 use super::recipe::{Library, Recipe};
 use super::template::Template;
 use super::yaml::{self, Document, Parsed};
-use super::{ClusterEntry, GitlabSpec, Policy, SourceEntry, UidRange};
+use super::{ClusterEntry, GitlabSpec, Policy, UidRange};
 use crate::near::nearest;
 use crate::unit::Span;
 
@@ -129,51 +130,6 @@ impl Builder {
             self.wrong("sandbox-users", "the range ends above the greatest uid, 4294967293");
         }
         UidRange { first: written.first, count: written.count }
-    }
-
-    fn source(&mut self, name: &str, written: SourceFile) -> SourceEntry {
-        let key = format!("sources.{name}");
-        self.name(&key, name);
-        match written {
-            SourceFile::Wavefront(written) => self.wavefront(&format!("{key}.wavefront"), written),
-            SourceFile::Prometheus(written) => {
-                self.prometheus(&format!("{key}.prometheus"), written)
-            }
-        }
-    }
-
-    fn wavefront(&mut self, key: &str, written: WavefrontFile) -> SourceEntry {
-        SourceEntry::Wavefront {
-            url: self.url(&format!("{key}.url"), &written.url),
-            token_file: self.optional_path(&format!("{key}.token-file"), written.token_file),
-            ca_file: self.optional_path(&format!("{key}.ca-file"), written.ca_file),
-        }
-    }
-
-    fn prometheus(&mut self, key: &str, written: PrometheusFile) -> SourceEntry {
-        for (name, value) in &written.headers {
-            self.header(&format!("{key}.headers.{name}"), name, value);
-        }
-        if written.token_file.is_some() && written.username.is_some() {
-            self.wrong(
-                &format!("{key}.username"),
-                "a bearer token and basic authentication exclude each other",
-            );
-        }
-        if written.username.is_some() != written.password_file.is_some()
-            && self.document.is_whole(key)
-        {
-            self.wrong(key, "`username` and `password-file` go together");
-        }
-        SourceEntry::Prometheus {
-            url: self.url(&format!("{key}.url"), &written.url),
-            headers: written.headers,
-            token_file: self.optional_path(&format!("{key}.token-file"), written.token_file),
-            username: written.username,
-            password_file: self
-                .optional_path(&format!("{key}.password-file"), written.password_file),
-            ca_file: self.optional_path(&format!("{key}.ca-file"), written.ca_file),
-        }
     }
 
     fn header(&mut self, key: &str, name: &str, value: &str) {

@@ -4,16 +4,6 @@ use super::Denied;
 use crate::gate::{Plan, SourceChoice, source};
 use crate::policy::{Policy, Profile, SourceEntry};
 
-impl SourceEntry {
-    /// What kind of source it is.
-    pub fn kind(&self) -> source::Kind {
-        match self {
-            Self::Wavefront { .. } => source::Kind::Wavefront,
-            Self::Prometheus { .. } => source::Kind::Prometheus,
-        }
-    }
-}
-
 impl Profile {
     /// The sources that the profile grants, in its order.
     pub fn granted_sources<'a>(
@@ -30,7 +20,10 @@ impl Profile {
     pub fn allow_gate(&self, policy: &Policy, plan: &Plan) -> Result<(), Denied> {
         let granted: Vec<(&str, source::Kind)> =
             self.granted_sources(policy).map(|(name, entry)| (name, entry.kind())).collect();
-        let refused = |choice: &SourceChoice| choice.resolve(granted.iter().copied()).is_none();
+        // What the load itself measured is the job's own.
+        let refused = |choice: &SourceChoice| {
+            !choice.is_load() && choice.resolve(granted.iter().copied()).is_none()
+        };
         let Some(check) = plan.checks.iter().find(|check| refused(&check.source)) else {
             return Ok(());
         };

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::series::{Query, Window};
-use crate::gate::source::{Spec, connect, probe};
+use crate::gate::source::{Auth, Kind, Spec, connect, probe};
 use crate::gate::{CheckFile, Overrides, Plan, Sources, Summary, Written, run};
 use crate::unit::Span;
 use crate::verdict::Verdict;
@@ -72,12 +72,8 @@ fn check(name: &str, query: &str, limit: &str) -> CheckFile {
         source: "prometheus".to_owned(),
         query: query.to_owned(),
         limit: limit.to_owned(),
-        warn: None,
-        unit: None,
-        across: None,
         step: Some(Span::seconds(1)),
-        quality: None,
-        on_inconclusive: None,
+        ..CheckFile::default()
     }
 }
 
@@ -119,13 +115,7 @@ async fn first_sample(spec: &Spec) -> i64 {
 #[tokio::test]
 async fn a_real_prometheus_is_understood() {
     let Some(server) = start().await else { return };
-    let spec = Spec::Prometheus {
-        url: server.url.clone(),
-        token: None,
-        basic: None,
-        headers: BTreeMap::new(),
-        ca_file: None,
-    };
+    let spec = Spec { auth: Auth::None, ..super::spec(Kind::Prometheus, &server.url) };
     assert_eq!(probe(&spec).await.unwrap(), "200 OK");
     // The window begins with the first scrape and ends in the future: settling waits for it.
     let start_ms = first_sample(&spec).await;
