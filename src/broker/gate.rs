@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::gate::{self, Check, Plan, SourceChoice, Sources, Summary, Window, source};
+use crate::gate::{self, Check, Plan, SourceChoice, Sources, Summary, Watch, Window, source};
 use crate::outcome::Outcome;
 use crate::policy::SourceEntry;
 use crate::unit::Span;
@@ -37,17 +37,19 @@ pub(super) async fn perform(
             emit(Event::Said(warning));
         }
     }
-    let plan = &with_named_sources(desk, plan);
-    let sources = connect(desk, plan)?;
+    let mut plan = with_named_sources(desk, plan);
     let load = match &desk.rights {
         Rights::Granted(granted) if plan.window.wants_load() => {
+            let found = find_and_watch(desk, &mut plan, granted, emit);
             tokio::select! {
-                load = find_load(granted, emit) => load,
+                load = found => load?,
                 () = cancel.cancelled() => return Ok(Outcome::Interrupted),
             }
         }
         Rights::Granted(_) | Rights::Own(_) => Load::None,
     };
+    let plan = &plan;
+    let sources = connect(desk, plan)?;
     let window = match load {
         Load::Window(window) => Some(window),
         Load::None => None,
@@ -94,6 +96,28 @@ enum Load {
     Unusable(String),
 }
 
+/// Finds the load to judge, and samples beside it what has no history.
+async fn find_and_watch(
+    desk: &Desk<'_>,
+    plan: &mut Plan,
+    granted: &Granted<'_>,
+    emit: &mut (dyn FnMut(Event) + Send),
+) -> Result<Load> {
+    let watches: Vec<Watch> = plan.checks.iter().flat_map(Check::questions).collect();
+    let is_over = CancellationToken::new();
+    let found = async {
+        let load = find_load(granted, emit).await;
+        is_over.cancel();
+        load
+    };
+    let (load, recorded) = tokio::join!(found, super::watch::record(desk, &watches, &is_over));
+    for (name, recording) in recorded? {
+        // What was recorded through the whole load is better than what came of waiting for its end.
+        plan.recordings.entry(name).or_insert(recording);
+    }
+    Ok(load)
+}
+
 /// Finds the load to judge. One that has not started is waited for a short time, one that runs
 /// for longer: jobs of one stage start side by side.
 async fn find_load(granted: &Granted<'_>, emit: &mut (dyn FnMut(Event) + Send)) -> Load {
@@ -137,7 +161,7 @@ async fn find_load(granted: &Granted<'_>, emit: &mut (dyn FnMut(Event) + Send)) 
 }
 
 /// The sources that may be asked, in the order in which a kind is looked for.
-fn offered<'a>(desk: &'a Desk<'_>) -> Vec<(&'a str, &'a SourceEntry)> {
+pub(super) fn offered<'a>(desk: &'a Desk<'_>) -> Vec<(&'a str, &'a SourceEntry)> {
     match (&desk.rights, desk.policy()) {
         (Rights::Granted(granted), _) => granted.profile.granted_sources(granted.policy).collect(),
         (Rights::Own(_), Some(policy)) => {
@@ -152,9 +176,12 @@ fn with_named_sources(desk: &Desk<'_>, plan: &Plan) -> Plan {
     let offered = offered(desk);
     let mut plan = plan.clone();
     for check in &mut plan.checks {
-        let kinds = offered.iter().map(|(name, entry)| (*name, entry.kind()));
-        if let Some(name) = check.source.resolve(kinds) {
-            check.source = SourceChoice::Named(name.to_owned());
+        let of_operands = check.operands.iter_mut().map(|operand| &mut operand.source);
+        for source in std::iter::once(&mut check.source).chain(of_operands) {
+            let kinds = offered.iter().map(|(name, entry)| (*name, entry.kind()));
+            if let Some(name) = source.resolve(kinds) {
+                *source = SourceChoice::Named(name.to_owned());
+            }
         }
     }
     plan
@@ -162,19 +189,31 @@ fn with_named_sources(desk: &Desk<'_>, plan: &Plan) -> Plan {
 
 /// Opens the sources that the plan asks, each with the policy's credential or else the job's own.
 fn connect(desk: &Desk<'_>, plan: &Plan) -> Result<Sources> {
-    if desk.policy().is_none() {
+    let asked = || plan.checks.iter().flat_map(Check::sources);
+    let mut sources = Sources::new();
+    if asked().any(SourceChoice::is_load) {
+        let recording = plan.recordings.get(source::LOAD).cloned();
+        let load = source::Recorded { kind: source::Kind::Load, recording };
+        sources.insert(source::LOAD.to_owned(), Box::new(load));
+    }
+    if desk.policy().is_none() && !asked().all(SourceChoice::is_load) {
         return Err(Error::job("no metric source is defined on this machine")
             .hint("write a file with `sources:` and name it with --policy"));
     }
-    let mut sources = Sources::new();
     for (name, entry) in offered(desk) {
-        let is_asked = |check: &Check| check.source.resolve([(name, entry.kind())]).is_some();
-        if plan.checks.iter().any(is_asked) {
+        let kind = entry.kind();
+        if !asked().any(|choice| choice.resolve([(name, kind)]).is_some()) {
+            continue;
+        }
+        let source: Box<dyn source::MetricSource> = if kind.is_sampled() {
+            let recording = plan.recordings.get(name).cloned();
+            Box::new(source::Recorded { kind, recording })
+        } else {
             // A token in the policy wins over a job's; a job's goes to the policy's address only.
             let spec = entry.spec()?.or_token(plan.tokens.source.as_ref());
-            let source = source::connect(&spec).map_err(Error::system)?;
-            sources.insert(name.to_owned(), source);
-        }
+            source::connect(&spec).map_err(Error::system)?
+        };
+        sources.insert(name.to_owned(), source);
     }
     Ok(sources)
 }

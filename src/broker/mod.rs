@@ -11,6 +11,7 @@ mod serve;
 mod perform;
 mod load;
 mod gate;
+mod watch;
 mod kubectl;
 mod deploy;
 mod variable;

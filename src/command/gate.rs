@@ -100,6 +100,7 @@ fn plan(args: &Args, folder: &Folder, vars: &dyn Vars) -> Result<Plan> {
     {
         plan.window = WindowChoice::Explicit(Window { start_ms, end_ms });
     }
+    plan.recordings = told::recordings(folder).map_err(Error::job)?;
     Ok(plan)
 }
 

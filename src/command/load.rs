@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::broker::Event;
 use crate::command::Streams;
 use crate::command::guest::Guest;
@@ -81,8 +83,19 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
     let folder = Folder::create(&args.report).map_err(Error::job)?;
     // Whatever happens from here on, no earlier pass is left behind.
     report::load::begin(&folder).map_err(Error::job)?;
+    let watches = super::watch::watches(args.plan.as_deref(), vars);
     let plan = plan(args, vars)?;
-    drive(plan, &Guest::find(None, vars)?, Some(&folder), (vars, streams)).await
+    let guest = Guest::find(None, vars)?;
+    let is_over = CancellationToken::new();
+    let driven = async {
+        let outcome = drive(plan, &guest, Some(&folder), (vars, streams)).await;
+        is_over.cancel();
+        outcome
+    };
+    let (outcome, recordings) =
+        tokio::join!(driven, super::watch::record(&guest, watches, &is_over));
+    report::gate::write_samples(&folder, &recordings).map_err(Error::job)?;
+    outcome
 }
 
 fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {

@@ -19,6 +19,7 @@ pub mod locust;
 pub mod helper;
 pub mod driver;
 mod guest;
+mod watch;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 

@@ -75,13 +75,19 @@ impl Limit {
             .map(|(_, symbol, operator)| (symbol, operator))
             .ok_or_else(|| format!("`{text}` has no `<`, `<=`, `>` or `>=`: write `mean < 800`"))?;
         let (left, right) = text.split_once(symbol).unwrap_or((text, ""));
-        let reduce = left.trim().parse()?;
-        Ok(Self {
-            text: text.trim().to_owned(),
-            reduce,
-            operator,
-            threshold: quantity(right.trim(), unit)?,
-        })
+        let reduce: Reduce = left.trim().parse()?;
+        let right = right.trim();
+        let threshold = match right.rsplit_once('/') {
+            None => quantity(right, unit)?,
+            Some((amount, time)) if reduce.is_per_second() => {
+                let time = Unit::find(time.trim())
+                    .filter(|unit| unit.dimension == Dimension::Time)
+                    .ok_or_else(|| format!("`{right}`: after the `/` stands s, min, h or d"))?;
+                quantity(amount.trim(), unit)? / time.factor
+            }
+            Some(_) => return Err(format!("`{right}`: only a rate or a slope is one a time")),
+        };
+        Ok(Self { text: text.trim().to_owned(), reduce, operator, threshold })
     }
 
     /// True when the value is within the limit.
@@ -160,6 +166,9 @@ mod tests {
         check("last >= 99.5%", None, Ok(("last", Operator::GreaterOrEqual, 0.995)));
         check("last >= 99.5%", Some("%"), Ok(("last", Operator::GreaterOrEqual, 99.5)));
         check("min > -1e3", None, Ok(("min", Operator::Greater, -1000.0)));
+        check("rate < 60/min", None, Ok(("rate", Operator::Less, 1.0)));
+        check("slope < 36KiB/h", Some("KiB"), Ok(("slope", Operator::Less, 0.01)));
+        check("increase <= 5", None, Ok(("increase", Operator::LessOrEqual, 5.0)));
         check("mean < 0.8cores", Some("millicores"), Ok(("mean", Operator::Less, 800.0)));
     }
 
@@ -174,6 +183,8 @@ mod tests {
         check("mean < 5m", Some("s"), Err("minutes are written `min`"));
         check("mean < 5ms", Some("B"), Err("cannot be compared"));
         check("mean < 5 < 6", None, Err("is no unit"));
+        check("mean < 5/s", None, Err("only a rate or a slope"));
+        check("rate < 5/x", None, Err("after the `/` stands"));
         check("", None, Err("has no `<`"));
     }
 }

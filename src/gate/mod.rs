@@ -6,12 +6,15 @@ mod file;
 mod limit;
 mod unit;
 mod expand;
+mod expr;
 mod plan;
 mod build;
 mod series;
 mod settle;
 mod reduce;
+mod combine;
 mod quality;
+mod regression;
 mod judge;
 mod summary;
 mod run;
@@ -22,12 +25,12 @@ pub use expand::expand;
 pub use file::{CheckFile, GateFile};
 pub use limit::{Limit, Operator};
 pub use plan::{
-    Across, Check, JobTokens, OnInconclusive, Plan, Quality, Rule, SourceChoice, Style, Variable,
+    Check, JobTokens, Plan, Quality, Rule, SourceChoice, Style, Variable, Watch, Weight,
     WindowChoice,
 };
 pub use reduce::Reduce;
 pub use run::{Sources, run};
-pub use series::Window;
+pub use series::{Point, Series, Window};
 #[cfg(test)]
 pub use summary::Chart;
 pub use summary::{CheckResult, Event, Summary};

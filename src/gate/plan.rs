@@ -1,13 +1,16 @@
 //! What a gate is to do, as meant: built from the plan file, cannot be wrong, travels as data.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::expr::Expr;
 use super::limit::Limit;
+use super::reduce::Reduce;
 use super::series::{Chosen, Window};
-use super::source::Kind;
+use super::source::{Kind, Recording};
 use crate::secret::Secret;
 use crate::unit::Span;
 
@@ -17,6 +20,8 @@ use crate::unit::Span;
 pub enum Across {
     /// Every series must hold: the worst one is the value.
     #[default]
+    Every,
+    /// One series that holds is enough: the best one is the value.
     Any,
     /// The mean of the series' values.
     Mean,
@@ -26,6 +31,8 @@ pub enum Across {
     Min,
     /// The sum of the series' values.
     Sum,
+    /// How many series there are.
+    Count,
 }
 
 /// What data too poor to judge means for the job.
@@ -54,17 +61,42 @@ pub struct Quality {
     pub max_gap: Option<Span>,
     /// Greatest distance of the newest sample from the window's end; 2 steps unless said.
     pub max_age: Option<Span>,
+    /// True where a counter may go back and pods may be replaced within the window.
+    #[serde(default)]
+    pub allow_restarts: bool,
 }
 
-/// How an answer is judged.
+/// Conditions as Argo Rollouts writes them, over `result`: a number a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Argo {
+    /// As they were written, for people.
+    pub text: String,
+    /// How the samples of a series become its number.
+    pub reduce: Reduce,
+    /// When this is true, the check passes.
+    pub success: Option<Expr>,
+    /// When this is true, the check fails.
+    pub failure: Option<Expr>,
+}
+
+/// How an answer is judged: by a limit, by conditions, against earlier runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
     /// What must hold.
-    pub limit: Limit,
+    pub limit: Option<Limit>,
     /// What should hold.
     pub warn: Option<Limit>,
+    /// What a team brings from Argo Rollouts.
+    #[serde(default)]
+    pub argo: Option<Argo>,
+    /// Against the accepted runs.
+    #[serde(default)]
+    pub regression: Option<Against>,
     /// Several series to one value.
     pub across: Across,
+    /// Within each value of this label; every one of them must hold.
+    #[serde(default)]
+    pub by: Option<String>,
     /// How good the data must be.
     pub quality: Quality,
     /// How often there should be a sample; `None`: a quarter of the window, 1 s to 1 min.
@@ -74,6 +106,17 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Returns what must hold, as it was written.
+    pub fn condition(&self) -> String {
+        let against = self.regression.map(|against| {
+            let percent = super::unit::show(against.worse_by * 100.0);
+            format!("{} at most {percent} % worse than the accepted runs", against.reduce)
+        });
+        let limit = self.limit.as_ref().map(ToString::to_string);
+        let argo = self.argo.as_ref().map(|argo| argo.text.clone());
+        limit.or(argo).or(against).unwrap_or_default()
+    }
+
     /// Returns how often there should be a sample in that window.
     pub fn step(&self, window: Window) -> Duration {
         match self.step {
@@ -137,6 +180,60 @@ impl std::fmt::Display for SourceChoice {
     }
 }
 
+/// How a value is held against those of the accepted runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Against {
+    /// How the samples become the value of a run.
+    pub reduce: Reduce,
+    /// True where more is worse.
+    pub is_upper: bool,
+    /// A change smaller than this, as a share of the earlier runs' mean, is no regression.
+    pub worse_by: f64,
+    /// How sure the gate has to be, between a half and 1.
+    pub confidence: f64,
+    /// So many accepted runs are needed.
+    pub at_least: u32,
+    /// So many of the newest accepted runs are looked at.
+    pub last: u32,
+}
+
+/// A further query of a check, whose name stands in the check's expression.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Operand {
+    /// Its name in the expression.
+    pub name: String,
+    /// Who answers it.
+    pub source: SourceChoice,
+    /// The query, with its variables filled in.
+    pub query: String,
+}
+
+/// What a check's verdict means for the gate's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Weight {
+    /// Its share of the total score.
+    pub share: f64,
+    /// True where the gate cannot pass without it, whatever the score.
+    pub must_pass: bool,
+    /// True where it is only told.
+    pub dry_run: bool,
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self { share: 1.0, must_pass: false, dry_run: false }
+    }
+}
+
+/// From what share of all weights on a gate passes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// From this share on it passes.
+    pub pass: f64,
+    /// From this share on it passes with a warning.
+    pub warn: f64,
+}
+
 /// One check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -144,12 +241,58 @@ pub struct Check {
     pub name: String,
     /// Who answers it.
     pub source: SourceChoice,
-    /// The query, with its variables filled in.
+    /// The query, with its variables filled in; the expression where there are several.
     pub query: String,
+    /// The queries that `value` is made of; none: the query itself.
+    #[serde(default)]
+    pub operands: Vec<Operand>,
+    /// What is made of several queries.
+    #[serde(default)]
+    pub value: Option<Expr>,
+    /// A counter of restarts: one that grows within the window makes the data no evidence.
+    #[serde(default)]
+    pub restarts: Option<String>,
+    /// What it means for the gate.
+    #[serde(default)]
+    pub weight: Weight,
     /// Unit of the values, as written.
     pub unit: Option<String>,
     /// How the answer is judged.
     pub rule: Rule,
+}
+
+impl Check {
+    /// Returns every source that the check asks.
+    pub fn sources(&self) -> impl Iterator<Item = &SourceChoice> {
+        let own = self.operands.is_empty() || self.restarts.is_some();
+        let operands = self.operands.iter().map(|operand| &operand.source);
+        own.then_some(&self.source).into_iter().chain(operands)
+    }
+
+    /// Returns what the check asks of whom.
+    pub fn questions(&self) -> impl Iterator<Item = Watch> {
+        let of = |source: &SourceChoice, query: &str| Watch {
+            source: source.clone(),
+            query: query.to_owned(),
+            step: self.rule.step,
+        };
+        let own = self.operands.is_empty().then(|| of(&self.source, &self.query));
+        let operands: Vec<Watch> =
+            self.operands.iter().map(|operand| of(&operand.source, &operand.query)).collect();
+        let restarts = self.restarts.as_deref().map(|query| of(&self.source, query));
+        own.into_iter().chain(operands).chain(restarts)
+    }
+}
+
+/// What is to be sampled while the load runs, where its source has no history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Who is asked.
+    pub source: SourceChoice,
+    /// Which of its series.
+    pub query: String,
+    /// How often.
+    pub step: Option<Span>,
 }
 
 /// What time to look at.
@@ -230,8 +373,18 @@ pub struct Plan {
     pub checks: Vec<Check>,
     /// What time to look at.
     pub window: WindowChoice,
-    /// Longest wait for the sources' data to reach the window's end.
-    pub settle: Span,
+    /// Longest wait for the sources' data to reach the window's end; `None`: what each kind of
+    /// source needs.
+    pub settle: Option<Span>,
+    /// How the checks make the gate's verdict; `None`: the worst of them is it.
+    #[serde(default)]
+    pub score: Option<Score>,
+    /// The accepted runs' values by the checks' names, oldest first; the broker's word.
+    #[serde(default)]
+    pub history: BTreeMap<String, Vec<f64>>,
+    /// What was recorded during the load, by the source's name.
+    #[serde(default)]
+    pub recordings: BTreeMap<String, Recording>,
     /// The job's own tokens.
     pub tokens: JobTokens,
     /// The variable that gets the verdict.

@@ -45,6 +45,9 @@ pub fn usable<'a>(
     if u32::try_from(n_series).is_ok_and(|n_series| n_series < least) {
         return Err(format!("{n_series} series, needs {least} (quality.series)"));
     }
+    if let Some(replaced) = replaced(&answer.series, window) {
+        return Err(replaced);
+    }
     let mut seen = BTreeSet::new();
     let mut usable = Vec::with_capacity(n_series);
     for series in &answer.series {
@@ -53,6 +56,7 @@ pub fn usable<'a>(
         }
         let points = points(series, window).and_then(|points| {
             enough(rule, &points, window)?;
+            began_anew(rule, &points)?;
             Ok(points)
         });
         match points {
@@ -62,6 +66,89 @@ pub fn usable<'a>(
         }
     }
     Ok(usable)
+}
+
+/// Labels that a replaced pod has a new value of.
+const OF_POD: &[&str] = &["pod", "pod_name", "container_id", "id", "uid", "instance", "name"];
+
+/// Finds a pod that ended within the window, and the one that came in its place.
+fn replaced(all: &[Series], window: Window) -> Option<String> {
+    let pod = |series: &'_ Series| {
+        let labels = &series.labels;
+        labels.get("pod").or_else(|| labels.get("pod_name")).cloned()
+    };
+    let kin = |series: &Series| {
+        let mut labels = series.labels.clone();
+        labels.retain(|key, _| !OF_POD.contains(&key.as_str()));
+        labels
+    };
+    let ends = |series: &Series| {
+        let inside = || series.points.iter().map(|point| point.at_ms);
+        let inside = || inside().filter(|at_ms| window.contains(*at_ms));
+        Some((inside().min()?, inside().max()?))
+    };
+    for old in all {
+        let (Some(name), Some((_, last))) = (pod(old), ends(old)) else { continue };
+        for new in all {
+            let (Some(next), Some((first, _))) = (pod(new), ends(new)) else { continue };
+            if name != next && last < first && kin(old) == kin(new) {
+                return Some(format!(
+                    "the pod `{name}` was replaced by `{next}` within the window, at {}",
+                    clock(first)
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// A counter that goes back shows that its process began anew: what it grew by is unknown.
+fn began_anew(rule: &Rule, points: &[Point]) -> Result<(), String> {
+    let of_limits = rule.limit.iter().chain(&rule.warn).map(|limit| limit.reduce);
+    let of_others = rule
+        .regression
+        .map(|against| against.reduce)
+        .into_iter()
+        .chain(rule.argo.as_ref().map(|argo| argo.reduce));
+    let is_counter = of_limits.chain(of_others).any(super::reduce::Reduce::is_of_counter);
+    if !is_counter || rule.quality.allow_restarts {
+        return Ok(());
+    }
+    let back = points.windows(2).find_map(|pair| match pair {
+        [a, b] if b.value < a.value => Some(b.at_ms),
+        _ => None,
+    });
+    match back {
+        None => Ok(()),
+        Some(at_ms) => Err(format!(
+            "a counter went back at {}: its process began anew (quality.allow-restarts)",
+            clock(at_ms)
+        )),
+    }
+}
+
+/// Says whether a counter of restarts is still: one that is not there says nothing either.
+pub fn restarted(answer: &Answer, window: Window) -> Option<String> {
+    let inside = |series: &Series| -> Vec<f64> {
+        let points = series.points.iter().filter(|point| window.contains(point.at_ms));
+        points.map(|point| point.value).collect()
+    };
+    if answer.series.iter().all(|series| inside(series).len() < 2) {
+        return Some("whether pods restarted cannot be told: `restarts` has no samples".to_owned());
+    }
+    answer.series.iter().find_map(|series| {
+        let values = inside(series);
+        let (low, high) = values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
+        (high > low)
+            .then(|| format!("a restart within the window, by the counter {}", series.name()))
+    })
+}
+
+fn clock(at_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(at_ms)
+        .map_or_else(|_| format!("{at_ms} ms"), |at| at.strftime("%H:%M:%S UTC").to_string())
 }
 
 /// Returns the samples within the window in order of time: at least one, all finite.

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 
-use super::judge::{blank, judge};
-use super::plan::{Check, Plan};
+use super::combine::combine;
+use super::judge::{blank, columns_of, judge, settled, unfit};
+use super::plan::{Check, Plan, SourceChoice};
+use super::quality::restarted;
 use super::series::{Answer, Chosen, Query, Window};
 use super::settle::{Bounds, Look, Next, next};
 use super::source::{self, MetricSource};
@@ -47,19 +49,20 @@ pub async fn run(
                 Ok(result) => result,
                 Err(unanswered) => {
                     is_platforms_fault |= unanswered.is_platforms_fault;
-                    CheckResult {
+                    let failed = CheckResult {
                         verdict: Verdict::Error,
                         counts: Verdict::Error,
                         reason: unanswered.why,
                         ..blank(check)
-                    }
+                    };
+                    settled(check, failed)
                 }
             },
         };
         emit(Event::Judged(Box::new(result.clone())));
         checks.push(result);
     }
-    let summary = Summary { is_platforms_fault, ..Summary::of(chosen, checks) };
+    let summary = Summary { is_platforms_fault, ..Summary::of(chosen, checks, plan.score) };
     emit(Event::Finished(Box::new(summary.clone())));
     summary
 }
@@ -78,47 +81,122 @@ struct Gate<'a> {
     dead: BTreeMap<&'a str, Unanswered>,
 }
 
+/// A question on behalf of a check.
+#[derive(Clone, Copy)]
+struct Question<'q> {
+    check: &'q Check,
+    choice: &'q SourceChoice,
+    text: &'q str,
+    window: Window,
+}
+
+/// An answer, and who gave it.
+struct Heard<'a> {
+    name: &'a str,
+    answer: Answer,
+    link: Option<String>,
+}
+
 impl<'a> Gate<'a> {
     async fn check(
         &mut self,
         check: &Check,
         emit: &mut Emit<'_>,
     ) -> Result<CheckResult, Unanswered> {
+        let window = check.rule.widened(self.window);
+        let of_check = Question { check, choice: &check.source, text: &check.query, window };
+        let (name, link, answer) = if let Some(expr) = &check.value {
+            let mut answers = Vec::with_capacity(check.operands.len());
+            let (mut names, mut link) = (Vec::new(), None);
+            for operand in &check.operands {
+                let question =
+                    Question { choice: &operand.source, text: &operand.query, ..of_check };
+                let heard = self.ask(question, emit).await?;
+                link = link.or(heard.link);
+                if !names.contains(&heard.name) {
+                    names.push(heard.name);
+                }
+                answers.push((operand.name.clone(), heard.answer));
+            }
+            (names.join(", "), link, combine(expr, &answers, check.rule.step(window)))
+        } else {
+            let heard = self.ask(of_check, emit).await?;
+            (heard.name.to_owned(), heard.link, Ok(heard.answer))
+        };
+        let restarted = match &check.restarts {
+            None => None,
+            Some(query) => {
+                let heard = self.ask(Question { text: query, ..of_check }, emit).await?;
+                restarted(&heard.answer, window)
+            }
+        };
+        let judged = match (answer, restarted) {
+            (Ok(answer), None) => {
+                let past = self.plan.history.get(&check.name).map_or(&[][..], Vec::as_slice);
+                judge(check, &answer, window, past)
+            }
+            (Ok(_), Some(why)) | (Err(why), _) => unfit(check, blank(check), (&why, window)),
+        };
+        Ok(self.with_load(CheckResult { source: name, link, ..judged }, window))
+    }
+
+    /// Puts the load's rate beside the judged series, on the same columns.
+    fn with_load(&self, mut result: CheckResult, window: Window) -> CheckResult {
+        let rate = self.plan.recordings.get(source::LOAD).and_then(|recording| {
+            let mut all = recording.series.iter();
+            all.find(|series| series.labels.get("__name__").is_some_and(|name| name == "rate"))
+        });
+        if let (Some(chart), Some(rate)) = (&mut result.chart, rate) {
+            chart.load = columns_of(&rate.points, window, chart.columns.len());
+        }
+        result
+    }
+
+    async fn ask(
+        &mut self,
+        question: Question<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<Heard<'a>, Unanswered> {
         let sources = self.sources;
         let granted = sources.iter().map(|(name, source)| (name.as_str(), source.kind()));
         let Some((name, source)) =
-            check.source.resolve(granted).and_then(|name| Some((name, sources.get(name)?)))
+            question.choice.resolve(granted).and_then(|name| Some((name, sources.get(name)?)))
         else {
-            let why = format!("no source `{}` is there to ask", check.source);
+            let why = format!("no source `{}` is there to ask", question.choice);
             return Err(Unanswered { why, is_platforms_fault: false });
         };
         if let Some(unanswered) = self.dead.get(name) {
             return Err(unanswered.clone());
         }
-        let window = check.rule.widened(self.window);
-        let answer = self.settled((check, window), name, source.as_ref(), emit).await?;
-        Ok(CheckResult { source: name.to_owned(), ..judge(check, &answer, window) })
+        let step = question.check.rule.step(question.window);
+        let query = Query { text: question.text.to_owned(), window: question.window, step };
+        let answer = self.settled(question, (name, source.as_ref()), &query, emit).await?;
+        Ok(Heard { name, answer, link: source.link(&query) })
     }
 
     async fn settled(
         &mut self,
-        (check, window): (&Check, Window),
-        name: &'a str,
-        source: &dyn MetricSource,
+        Question { check, window, .. }: Question<'_>,
+        (name, source): (&'a str, &dyn MetricSource),
+        query: &Query,
         emit: &mut Emit<'_>,
     ) -> Result<Answer, Unanswered> {
-        let step = check.rule.step(window);
-        let bounds = Bounds { window, step, settle: self.plan.settle.0 };
-        let query = Query { text: check.query.clone(), window, step };
+        let kind = source.kind();
+        let settle = match self.plan.settle {
+            // What was recorded does not grow.
+            Some(settle) if !kind.settle().is_zero() => settle.0,
+            Some(_) | None => kind.settle(),
+        };
+        let bounds = Bounds { window, step: query.step, settle };
         emit(Event::Asked {
             check: check.name.clone(),
             source: name.to_owned(),
-            url: source.url(&query),
+            url: source.url(query),
         });
         let mut before = None;
         let mut told = Told::default();
         loop {
-            let answered = self.patiently(check, source.query(&query), emit).await;
+            let answered = self.patiently(check, source.query(query), emit).await;
             let answer = match answered {
                 Ok(answer) => answer,
                 Err(error) => return Err(self.unanswered(check, name, &error, emit)),

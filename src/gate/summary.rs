@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::series::{Chosen, Window};
+use super::plan::{Score, Weight};
+use super::regression::Compared;
+use super::series::{Chosen, Series, Window};
+use super::unit::show;
 use crate::verdict::Verdict;
 
 /// The judged series in a few columns, for a chart.
@@ -11,7 +14,10 @@ pub struct Chart {
     /// Mean of each column of the window; `None` where there is no sample.
     pub columns: Vec<Option<f64>>,
     /// Where the limit lies.
-    pub threshold: f64,
+    pub threshold: Option<f64>,
+    /// The load's requests a second in the same columns; empty where no load is known.
+    #[serde(default)]
+    pub load: Vec<Option<f64>>,
 }
 
 /// The outcome of one check.
@@ -43,6 +49,27 @@ pub struct CheckResult {
     pub unit: Option<String>,
     /// The series that decided; `None` without samples.
     pub chart: Option<Chart>,
+    /// Where a person can look at the query.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// What it means for the gate.
+    #[serde(default)]
+    pub weight: Weight,
+    /// What later runs are compared with.
+    #[serde(default)]
+    pub run: Option<Measured>,
+    /// What the comparison with the accepted runs came to.
+    #[serde(default)]
+    pub regression: Option<Compared>,
+}
+
+/// What a run measured, for runs to come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// One value for the whole window.
+    pub value: f64,
+    /// The means of parts of the window of the same length.
+    pub blocks: Vec<f64>,
 }
 
 /// The gate's whole outcome.
@@ -56,24 +83,46 @@ pub struct Summary {
     pub window: Option<Window>,
     /// In the plan's order.
     pub checks: Vec<CheckResult>,
+    /// The share of all weights that the checks are worth, where the plan has a score.
+    #[serde(default)]
+    pub score: Option<f64>,
     /// True when a source was the reason for an `error`: not the job's fault.
     #[serde(default)]
     pub is_platforms_fault: bool,
 }
 
 impl Summary {
-    /// The worst of all checks; without any check it is inconclusive.
-    pub fn of(chosen: Chosen, checks: Vec<CheckResult>) -> Self {
-        let verdict = checks.iter().map(|check| check.counts).max();
+    /// The worst of all checks, or what their total score says; without any check it is
+    /// inconclusive.
+    pub fn of(chosen: Chosen, checks: Vec<CheckResult>, score: Option<Score>) -> Self {
+        let (verdict, told) = match score {
+            None => (worst(checks.iter()), None),
+            Some(score) => scored(&checks, score),
+        };
         let not_passed = checks.iter().filter(|check| check.verdict != Verdict::Passed);
         let reasons = not_passed.map(|check| format!("{}: {}", check.name, check.reason));
         Self {
-            verdict: verdict.unwrap_or(Verdict::Inconclusive),
-            reasons: chosen.note.into_iter().chain(reasons).collect(),
+            verdict,
+            reasons: chosen.note.into_iter().chain(told).chain(reasons).collect(),
             window: Some(chosen.window),
+            score: score.map(|_| share(&checks)),
             checks,
             is_platforms_fault: false,
         }
+    }
+
+    /// True for a run that later ones may be compared with: nothing in it failed, and what is not
+    /// passed only lacks a baseline.
+    pub fn is_acceptable(&self) -> bool {
+        let only_lacks = |check: &CheckResult| {
+            check.counts <= Verdict::Warned
+                || check.regression.as_ref().is_some_and(|compared| {
+                    compared.verdict == Verdict::Inconclusive && check.value.is_some()
+                })
+        };
+        !self.checks.is_empty()
+            && self.checks.iter().all(only_lacks)
+            && self.verdict <= Verdict::Inconclusive
     }
 
     /// An outcome without any check judged.
@@ -83,9 +132,51 @@ impl Summary {
             reasons: vec![reason.into()],
             window: None,
             checks: Vec::new(),
+            score: None,
             is_platforms_fault: false,
         }
     }
+}
+
+fn worst<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> Verdict {
+    checks.map(|check| check.counts).max().unwrap_or(Verdict::Inconclusive)
+}
+
+/// Returns the share of all weights that the checks are worth. What has no verdict is worth
+/// nothing, also where the plan lets it go.
+fn share(checks: &[CheckResult]) -> f64 {
+    let counted = || checks.iter().filter(|check| !check.weight.dry_run);
+    let worth = |check: &CheckResult| match check.verdict {
+        Verdict::Passed => check.weight.share,
+        Verdict::Warned => check.weight.share / 2.0,
+        Verdict::Inconclusive | Verdict::Error | Verdict::Failed => 0.0,
+    };
+    let all: f64 = counted().map(|check| check.weight.share).sum();
+    if all > 0.0 { counted().map(worth).sum::<f64>() / all } else { 0.0 }
+}
+
+fn scored(checks: &[CheckResult], score: Score) -> (Verdict, Option<String>) {
+    let share = share(checks);
+    let by_score = if share >= score.pass - 1e-9 {
+        Verdict::Passed
+    } else if share >= score.warn - 1e-9 {
+        Verdict::Warned
+    } else {
+        Verdict::Failed
+    };
+    // A score weighs what failed, never what is not known.
+    let untold = checks.iter().filter(|check| {
+        check.weight.must_pass || matches!(check.counts, Verdict::Inconclusive | Verdict::Error)
+    });
+    let untold = untold.map(|check| check.counts).max().unwrap_or(Verdict::Passed);
+    let told = format!(
+        "score {} % of the weights; {} % pass, {} % pass with a warning",
+        show(share * 100.0),
+        show(score.pass * 100.0),
+        show(score.warn * 100.0)
+    );
+    let verdict = if checks.is_empty() { Verdict::Inconclusive } else { by_score.max(untold) };
+    (verdict, Some(told))
 }
 
 /// What happens during a gate.
@@ -136,6 +227,13 @@ pub enum Event {
         status: Option<String>,
         /// Why not.
         why: String,
+    },
+    /// A source without history was sampled.
+    Sampled {
+        /// Which one.
+        source: String,
+        /// What is now, or what kept it from being told.
+        sample: Result<Vec<Series>, String>,
     },
     /// A check has its verdict.
     Judged(Box<CheckResult>),

@@ -13,6 +13,8 @@ pub enum Task {
     Load(Box<load::Plan>),
     /// Judge what the infrastructure did.
     Gate(Box<gate::Plan>),
+    /// Sample what has no history, until cancelled: a load runs beside it.
+    Watch(Vec<gate::Watch>),
     /// Do what kubectl would do.
     Kubectl(Box<kubectl::Request>),
     /// Bring manifests to a cluster and see them ready.

@@ -1,5 +1,6 @@
 //! The gate as it is told: lines and a verdict block in the job log, gate.json, a JUnit suite.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -7,11 +8,14 @@ use serde::Serialize;
 use super::joblog::printable;
 use super::junit::{Case, Outcome, Suite};
 use super::{Error, Folder, chart};
-use crate::gate::{CheckResult, Event, Summary, Window};
-use crate::unit::Span;
+use crate::gate::source::{LOAD, Recording};
+use crate::gate::{CheckResult, Event, Point, Summary, Window};
+use crate::load;
+use crate::unit::{Span, float};
 use crate::verdict::Verdict;
 
 const FILE: &str = "gate.json";
+const SAMPLES: &str = "samples.json";
 const SUITE: &str = "dyno gate";
 
 #[derive(Serialize)]
@@ -21,6 +25,8 @@ struct Document<'a> {
     verdict: Verdict,
     reasons: &'a [String],
     window: Option<Window>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
     checks: &'a [CheckResult],
 }
 
@@ -38,6 +44,63 @@ pub fn write(folder: &Folder, summary: &Summary) -> Result<Option<String>, Error
     folder.merge_junit(&suite(summary))
 }
 
+/// Writes what was sampled while the load ran, for the gate that comes after it.
+pub fn write_samples(folder: &Folder, all: &BTreeMap<String, Recording>) -> Result<(), Error> {
+    // An earlier run's samples are none of this one's.
+    let text = serde_json::to_string(all).unwrap_or_default() + "\n";
+    if all.is_empty() && folder.read(SAMPLES)?.is_none() {
+        return Ok(());
+    }
+    folder.write(SAMPLES, text.as_bytes())
+}
+
+/// Reads what was sampled while the load ran, and what the load itself measured. What cannot be read
+/// is as if it were not there: the checks that need it are then inconclusive.
+pub fn recordings(folder: &Folder) -> Result<BTreeMap<String, Recording>, Error> {
+    let text = folder.read(SAMPLES)?.unwrap_or_default();
+    let mut all: BTreeMap<String, Recording> = serde_json::from_str(&text).unwrap_or_default();
+    let course = super::load::course(folder)?;
+    if !course.is_empty() {
+        all.insert(LOAD.to_owned(), of_load(&course));
+    }
+    Ok(all)
+}
+
+/// The load's course as series: `rate`, `errors` (a share), `p50` and `p95` (seconds), `users`.
+fn of_load(course: &[load::Point]) -> Recording {
+    let series = |value: fn(&load::Point) -> f64| -> Vec<Point> {
+        let at = |point: &load::Point| {
+            point.start.saturating_add(i64::try_from(point.span / 2).unwrap_or(0))
+        };
+        course.iter().map(|point| Point { at_ms: at(point), value: value(point) }).collect()
+    };
+    let errors = |point: &load::Point| {
+        let count = point.rate * float(point.span) / 1000.0;
+        if count > 0.0 { (float(point.failed) / count).min(1.0) } else { 0.0 }
+    };
+    let mut courses = vec![
+        ("rate", series(|point| point.rate)),
+        ("users", series(|point| f64::from(point.users))),
+        ("p50", series(|point| point.p50 / 1000.0)),
+        ("p95", series(|point| point.p95 / 1000.0)),
+        ("errors", series(errors)),
+    ];
+    // Where nothing was asked there is no share of errors and no response time.
+    let is_idle: Vec<i64> = courses
+        .iter()
+        .filter(|(name, _)| *name == "rate")
+        .flat_map(|(_, points)| points)
+        .filter(|point| point.value <= 0.0)
+        .map(|point| point.at_ms)
+        .collect();
+    for (name, points) in &mut courses {
+        if !matches!(*name, "rate" | "users") {
+            points.retain(|point| !is_idle.contains(&point.at_ms));
+        }
+    }
+    Recording::of_load(courses)
+}
+
 /// Returns gate.json.
 pub fn json(summary: &Summary) -> String {
     let document = Document {
@@ -46,6 +109,7 @@ pub fn json(summary: &Summary) -> String {
         verdict: summary.verdict,
         reasons: &summary.reasons,
         window: summary.window,
+        score: summary.score,
         checks: &summary.checks,
     };
     // Every number in it is finite or absent and every key is text: this cannot fail.
@@ -91,7 +155,9 @@ pub fn line(event: &Event) -> Option<String> {
         ),
         Event::Asked { check, source, .. } => format!("gate: {check}: asking {source}"),
         Event::Unanswered { check, why, .. } => format!("gate: {check}: {why}"),
-        Event::Answered { .. } | Event::Judged(_) | Event::Finished(_) => return None,
+        Event::Answered { .. } | Event::Judged(_) | Event::Sampled { .. } | Event::Finished(_) => {
+            return None;
+        }
     };
     Some(printable(&line))
 }
@@ -125,8 +191,14 @@ fn push_check(text: &mut String, check: &CheckResult) {
         printable(&check.reason)
     );
     let _ = writeln!(text, "    {}: {}", printable(&check.source), printable(&check.query));
+    if let Some(link) = &check.link {
+        let _ = writeln!(text, "    {}", printable(link));
+    }
     if let Some(chart) = &check.chart {
         for row in chart::rows(&chart.columns, chart.threshold) {
+            let _ = writeln!(text, "    {row}");
+        }
+        if let Some(row) = chart::strip("load req/s", &chart.load) {
             let _ = writeln!(text, "    {row}");
         }
     }
@@ -153,14 +225,19 @@ mod tests {
             unit: None,
             chart: Some(Chart {
                 columns: vec![Some(60.0), Some(70.0), None, Some(90.0)],
-                threshold: 60.0,
+                threshold: Some(60.0),
+                load: vec![Some(50.0), Some(100.0), None, Some(100.0)],
             }),
+            link: None,
+            weight: crate::gate::Weight::default(),
+            run: None,
+            regression: None,
         }
     }
 
     fn summary(check: CheckResult) -> Summary {
         let window = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_000_060_000 };
-        Summary::of(window.into(), vec![check])
+        Summary::of(window.into(), vec![check], None)
     }
 
     #[test]
@@ -227,6 +304,7 @@ mod tests {
                            │████  ██
                            │████  ██
                          0 │████  ██
+            load req/s 100 │▄▄██  ██
         "#);
     }
 

@@ -6,12 +6,13 @@ mod ask;
 
 pub use ask::run;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
 use crate::gate::{
-    Across, Check, Event, JobTokens, Limit, OnInconclusive, Operator, Plan, Quality, Reduce, Rule,
-    SourceChoice, Style, Summary, Variable, WindowChoice, expand, source,
+    Check, Event, JobTokens, Limit, Operator, Plan, Quality, Reduce, Rule, SourceChoice, Style,
+    Summary, Variable, Weight, WindowChoice, expand, source,
 };
 use crate::job::Vars;
 use crate::job::gitlab::Written;
@@ -124,7 +125,7 @@ impl Inspection {
     fn query(&self) -> Result<String, Error> {
         let fields =
             [("M", Some(&self.metric)), ("C", Some(&self.cluster)), ("P", self.pod.as_ref())];
-        let values: std::collections::BTreeMap<String, String> = fields
+        let values: BTreeMap<String, String> = fields
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value.cloned().unwrap_or_default()))
             .collect();
@@ -146,26 +147,27 @@ impl Inspection {
         // The cluster's collector sends about one sample a minute, and a load of the original's
         // length lasts one: a single sample has to do.
         let quality = Quality { points: Some(1), coverage: Some(0.5), ..Quality::default() };
-        let rule = Rule {
-            limit,
-            warn: None,
-            across: Across::Any,
-            quality,
-            step: Some(Span::seconds(60)),
-            on_inconclusive: OnInconclusive::Fail,
-        };
+        let rule =
+            Rule { limit: Some(limit), quality, step: Some(Span::seconds(60)), ..Rule::default() };
         let is_cpu = self.metric.ends_with("cpu.usage_rate");
         let check = Check {
             name: self.metric.clone(),
             source: SourceChoice::Kind(source::Kind::Wavefront),
             query: self.query()?,
+            operands: Vec::new(),
+            value: None,
+            restarts: None,
+            weight: Weight::default(),
             unit: is_cpu.then(|| "millicores".to_owned()),
             rule,
         };
         Ok(Plan {
             checks: vec![check],
             window: WindowChoice::Load { otherwise: Some(Span::seconds(600)) },
-            settle: Span::seconds(120),
+            settle: Some(Span::seconds(120)),
+            score: None,
+            history: BTreeMap::new(),
+            recordings: BTreeMap::new(),
             tokens: self.tokens.clone(),
             variable: Some(Variable { key: self.variable.clone(), scope: None }),
             style: Style::Inspector,
@@ -264,7 +266,7 @@ impl<'a> Printer<'a> {
                 writeln!(self.out, "Wavefront response: {status}\n")?;
                 writeln!(self.err, "error: {}", printable(why))
             }
-            Event::Judged(_) | Event::Finished(_) => Ok(()),
+            Event::Sampled { .. } | Event::Judged(_) | Event::Finished(_) => Ok(()),
         }
     }
 

@@ -28,8 +28,12 @@ fn summary(verdict: Verdict, value: Option<f64>) -> Summary {
         source: "wavefront".to_owned(),
         unit: None,
         chart: None,
+        link: None,
+        weight: Weight::default(),
+        run: None,
+        regression: None,
     };
-    Summary::of(Window { start_ms: 0, end_ms: 60_000 }.into(), vec![check])
+    Summary::of(Window { start_ms: 0, end_ms: 60_000 }.into(), vec![check], None)
 }
 
 fn written(value: Value) -> Told {
@@ -178,7 +182,8 @@ fn the_plan_asks_for_the_pod_over_the_load() {
         r#"ts("kubernetes.pod_container.cpu.usage_rate", cluster="acmefitness-aks-02" and pod_name="frontend-1")"#
     );
     assert_eq!(check.unit.as_deref(), Some("millicores"));
-    assert!(check.rule.limit.holds(1.0) && !check.rule.limit.holds(1.000_001));
+    let limit = check.rule.limit.as_ref().unwrap();
+    assert!(limit.holds(1.0) && !limit.holds(1.000_001));
     assert!(plan.window.wants_load());
 }
 

@@ -7,26 +7,29 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::gate::limit::Limit;
-use crate::gate::plan::{Quality, SourceChoice};
+use crate::gate::plan::{Against, Quality, Score, SourceChoice, Weight};
 use crate::gate::series::Series;
+use crate::gate::summary::Summary;
 use crate::gate::unit::Unit;
 use crate::unit::Span;
 
 const WINDOW: Window = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_000_060_000 };
 
+fn judge(check: &Check, answer: &Answer, window: Window) -> CheckResult {
+    super::judge(check, answer, window, &[])
+}
+
 fn check(limit: &str, unit: Option<&str>) -> Check {
-    let rule = Rule {
-        limit: Limit::parse(limit, unit.and_then(Unit::find)).unwrap(),
-        warn: None,
-        across: Across::Any,
-        quality: Quality::default(),
-        step: None,
-        on_inconclusive: OnInconclusive::Fail,
-    };
+    let limit = Limit::parse(limit, unit.and_then(Unit::find)).unwrap();
+    let rule = Rule { limit: Some(limit), ..Rule::default() };
     Check {
         name: "cpu".to_owned(),
         source: SourceChoice::Named("w".to_owned()),
         query: "cpu".to_owned(),
+        operands: Vec::new(),
+        value: None,
+        restarts: None,
+        weight: Weight::default(),
         unit: unit.map(ToOwned::to_owned),
         rule,
     }
@@ -90,8 +93,11 @@ fn a_warning_level_warns_and_a_limit_still_fails() {
 fn across_series_the_worst_one_counts_unless_said_otherwise() {
     let data = answer(vec![series("a", &[10.0; 6]), series("b", &[30.0; 6])]);
     for (across, limit, value) in [
-        (Across::Any, "mean < 20", 30.0),
-        (Across::Any, "mean > 20", 10.0),
+        (Across::Every, "mean < 20", 30.0),
+        (Across::Every, "mean > 20", 10.0),
+        (Across::Any, "mean < 20", 10.0),
+        (Across::Any, "mean > 20", 30.0),
+        (Across::Count, "mean > 2", 2.0),
         (Across::Mean, "mean < 20", 20.0),
         (Across::Max, "mean < 20", 30.0),
         (Across::Min, "mean < 20", 10.0),
@@ -103,6 +109,171 @@ fn across_series_the_worst_one_counts_unless_said_otherwise() {
     }
     let result = judge(&check("mean < 20", None), &data, WINDOW);
     assert!(result.reason.starts_with("worst mean of 2 series 30 breaks"), "{}", result.reason);
+}
+
+#[test]
+fn within_a_label_series_are_taken_together_and_every_group_must_hold() {
+    let of = |zone: &str, series: Series| {
+        let mut series = series;
+        series.labels.insert("zone".to_owned(), zone.to_owned());
+        series
+    };
+    let data = answer(vec![
+        of("a", series("1", &[10.0; 6])),
+        of("a", series("2", &[20.0; 6])),
+        of("b", series("3", &[25.0; 6])),
+    ]);
+    let mut check = check("mean < 28", None);
+    check.rule.across = Across::Sum;
+    check.rule.by = Some("zone".to_owned());
+    let result = judge(&check, &data, WINDOW);
+    assert_eq!((result.verdict, result.value), (Verdict::Failed, Some(30.0)), "{}", result.reason);
+    assert!(result.reason.contains("worst by zone"), "{}", result.reason);
+    check.rule.by = Some("rack".to_owned());
+    let result = judge(&check, &data, WINDOW);
+    assert_eq!(result.verdict, Verdict::Inconclusive);
+    assert!(result.reason.contains("has no label `rack`"), "{}", result.reason);
+}
+
+#[test]
+fn a_counter_that_went_back_and_a_pod_that_was_replaced_are_no_evidence() {
+    let back = good([10.0, 20.0, 30.0, 2.0, 4.0, 6.0]);
+    let mut rate = check("rate < 5/s", None);
+    let result = judge(&rate, &back, WINDOW);
+    assert_eq!(result.verdict, Verdict::Inconclusive);
+    assert!(result.reason.contains("went back at 22:13:55 UTC"), "{}", result.reason);
+    rate.rule.quality.allow_restarts = true;
+    assert_eq!(judge(&rate, &back, WINDOW).value, Some(0.52));
+    let gauge = judge(&check("max < 50", None), &back, WINDOW);
+    assert_eq!(gauge.verdict, Verdict::Passed, "a gauge may go back");
+    let mut new = series("b", &[1.0; 6]);
+    new.points.drain(..3);
+    let replaced = answer(vec![series("a", &[1.0; 3]), new]);
+    let result = judge(&check("mean < 5", None), &replaced, WINDOW);
+    assert_eq!(result.verdict, Verdict::Inconclusive);
+    let part = "the pod `a` was replaced by `b` within the window, at 22:13:55";
+    assert!(result.reason.contains(part), "{}", result.reason);
+}
+
+#[test]
+fn a_counter_of_restarts_has_to_be_there_and_still() {
+    for (values, part) in [
+        (&[2.0; 6][..], None),
+        (&[2.0, 2.0, 3.0, 3.0, 3.0, 3.0], Some("a restart within the window")),
+        (&[2.0], Some("cannot be told")),
+        (&[], Some("cannot be told")),
+    ] {
+        let told = crate::gate::quality::restarted(&answer(vec![series("a", values)]), WINDOW);
+        assert_eq!(told.is_some(), part.is_some(), "{values:?}");
+        assert!(told.unwrap_or_default().contains(part.unwrap_or_default()), "{values:?}");
+    }
+    assert!(crate::gate::quality::restarted(&answer(Vec::new()), WINDOW).is_some());
+}
+
+#[test]
+fn conditions_of_argo_are_judged_where_they_have_a_value() {
+    let data = answer(vec![series("a", &[1.0; 6]), series("b", &[3.0; 6])]);
+    let argo = |success: Option<&str>, failure: Option<&str>| {
+        let mut check = check("mean < 0", None);
+        let read = |text: Option<&str>| text.map(|text| Expr::parse(text, &["result"]).unwrap());
+        check.rule.limit = None;
+        check.rule.argo = Some(Argo {
+            text: format!("{success:?} {failure:?}"),
+            reduce: Reduce::Mean,
+            success: read(success),
+            failure: read(failure),
+        });
+        judge(&check, &data, WINDOW)
+    };
+    for (success, failure, verdict) in [
+        (Some("result[0] < 2"), None, Verdict::Passed),
+        (Some("result[1] < 2"), None, Verdict::Failed),
+        (None, Some("result[1] > 2"), Verdict::Failed),
+        (None, Some("result[1] > 5"), Verdict::Passed),
+        (Some("result[0] > 5"), Some("result[0] > 3"), Verdict::Inconclusive),
+        (Some("all(result, {# < 9})"), Some("result[0] > 3"), Verdict::Passed),
+        (Some("true"), Some("true"), Verdict::Failed),
+        (Some("result[5] < 1"), None, Verdict::Inconclusive),
+        (Some("result < 1"), None, Verdict::Inconclusive),
+        (Some("result[0] / 0 < 1"), None, Verdict::Inconclusive),
+        (Some("result[0]"), None, Verdict::Inconclusive),
+    ] {
+        let result = argo(success, failure);
+        assert_eq!(result.verdict, verdict, "{success:?} {failure:?}: {}", result.reason);
+        assert_eq!(result.value.is_some(), verdict != Verdict::Inconclusive);
+    }
+}
+
+#[test]
+fn accepted_runs_are_one_more_thing_to_hold() {
+    let mut check = check("mean < 100", None);
+    check.rule.regression = Some(Against {
+        reduce: Reduce::Mean,
+        is_upper: true,
+        worse_by: 0.1,
+        confidence: 0.95,
+        at_least: 5,
+        last: 20,
+    });
+    let data = good([10.0, 11.0, 9.0, 10.0, 10.5, 9.5]);
+    let quiet = [10.0, 10.1, 9.9, 10.05, 9.95];
+    for (past, verdict) in [
+        (&quiet[..], Verdict::Passed),
+        (&[5.0, 5.1, 4.9, 5.05, 4.95], Verdict::Failed),
+        (&quiet[..3], Verdict::Inconclusive),
+        (&[], Verdict::Inconclusive),
+    ] {
+        let result = super::judge(&check, &data, WINDOW, past);
+        assert_eq!((result.verdict, result.counts), (verdict, verdict), "{}", result.reason);
+        assert_eq!(result.value, Some(10.0), "the absolute value is told all the same");
+        assert_eq!(result.run.as_ref().unwrap().value, 10.0);
+        let summary = Summary::of(WINDOW.into(), vec![result], None);
+        assert_eq!(summary.is_acceptable(), verdict != Verdict::Failed);
+    }
+    check.rule.limit = Some(Limit::parse("mean < 5", None).unwrap());
+    let result = super::judge(&check, &data, WINDOW, &[]);
+    assert_eq!(result.verdict, Verdict::Failed, "a broken limit is worse than no baseline");
+    assert!(!Summary::of(WINDOW.into(), vec![result], None).is_acceptable());
+}
+
+#[test]
+fn a_dry_run_is_told_and_counts_for_nothing() {
+    let mut check = check("mean < 0", None);
+    check.weight.dry_run = true;
+    let result = judge(&check, &good([1.0; 6]), WINDOW);
+    assert_eq!((result.verdict, result.counts), (Verdict::Failed, Verdict::Passed));
+    assert!(result.reason.contains("a dry run"), "{}", result.reason);
+}
+
+/// Results of checks with these verdicts and weights.
+fn results(all: &[(Verdict, f64, bool)]) -> Vec<CheckResult> {
+    let result = |(verdict, share, must_pass): &(Verdict, f64, bool)| CheckResult {
+        verdict: *verdict,
+        counts: *verdict,
+        weight: Weight { share: *share, must_pass: *must_pass, dry_run: false },
+        ..blank(&check("mean < 1", None))
+    };
+    all.iter().map(result).collect()
+}
+
+#[test]
+fn a_score_weighs_what_failed_but_never_what_is_not_known() {
+    use Verdict::{Error, Failed, Inconclusive, Passed, Warned};
+    let score = Some(Score { pass: 0.9, warn: 0.75 });
+    for (all, verdict) in [
+        (&[(Passed, 9.0, false), (Failed, 1.0, false)][..], Passed),
+        (&[(Passed, 8.0, false), (Failed, 2.0, false)], Warned),
+        (&[(Passed, 7.0, false), (Failed, 3.0, false)], Failed),
+        (&[(Passed, 8.0, false), (Warned, 2.0, false)], Passed),
+        (&[(Passed, 9.0, false), (Failed, 1.0, true)], Failed),
+        (&[(Passed, 9.0, false), (Inconclusive, 1.0, false)], Inconclusive),
+        (&[(Passed, 9.0, false), (Error, 1.0, false)], Error),
+        (&[(Passed, 0.0, false)], Failed),
+        (&[], Inconclusive),
+    ] {
+        let summary = Summary::of(WINDOW.into(), results(all), score);
+        assert_eq!(summary.verdict, verdict, "{all:?}: {:?}", summary.reasons);
+    }
 }
 
 fn moved(by_ms: i64) -> Answer {
@@ -253,7 +424,50 @@ prop_compose! {
     }
 }
 
+fn verdicts() -> impl Strategy<Value = Verdict> {
+    proptest::sample::select(vec![
+        Verdict::Passed,
+        Verdict::Warned,
+        Verdict::Inconclusive,
+        Verdict::Error,
+        Verdict::Failed,
+    ])
+}
+
 proptest! {
+    /// With and without a score, whatever the weights.
+    #[test]
+    fn a_worse_check_never_improves_a_gate(
+        before in proptest::collection::vec((verdicts(), 0.0..10.0_f64, any::<bool>()), 1..6),
+        at in 0..6_usize,
+        worse in verdicts(),
+        pass in 0.0..1.0_f64,
+        warn in 0.0..1.0_f64,
+        scored in any::<bool>(),
+    ) {
+        let score = scored.then_some(Score { pass, warn: warn.min(pass) });
+        let at = at % before.len();
+        let mut after = before.clone();
+        after[at].0 = after[at].0.max(worse);
+        let of = |all: &[_]| Summary::of(WINDOW.into(), results(all), score).verdict;
+        let (was, is) = (of(&before), of(&after));
+        prop_assert!(!passes(is) || passes(was), "{was} became {is}");
+        if score.is_none() {
+            prop_assert!(is >= was);
+        }
+    }
+
+    #[test]
+    fn a_further_check_never_makes_a_pass_where_the_worst_one_counts(
+        before in proptest::collection::vec((verdicts(), 0.0..10.0_f64, any::<bool>()), 1..6),
+        more in verdicts(),
+    ) {
+        let mut after = before.clone();
+        after.push((more, 1.0, false));
+        let of = |all: &[_]| Summary::of(WINDOW.into(), results(all), None).verdict;
+        prop_assert!(of(&after) >= of(&before));
+    }
+
     /// The values do not move, so all that taking samples away can change is the data's quality.
     #[test]
     fn removing_samples_never_makes_a_pass(

@@ -36,8 +36,6 @@ pub enum Body {
     Form(Vec<(&'static str, String)>),
     /// JSON, told as such unless a header says otherwise.
     Json(Value),
-    /// Text of a type.
-    Text(&'static str, String),
 }
 
 impl Ask {

@@ -45,6 +45,7 @@ pub struct Key {
 
 impl Auth {
     /// A bearer token.
+    #[cfg(test)]
     pub fn bearer(secret: Secret) -> Self {
         Self::Keys(vec![Key { header: "authorization", prefix: "Bearer ", secret }])
     }

@@ -67,6 +67,14 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// A source without history that does not say what is now.
+    #[error("{of} cannot be sampled: {why}")]
+    Unsampled {
+        /// Which kind.
+        of: String,
+        /// Why not.
+        why: String,
+    },
     /// An answer in more parts than one can hold.
     #[error("the answer of `{url}` has more than {pages} pages; ask for less")]
     TooMany {
@@ -106,6 +114,7 @@ impl Error {
             | Self::Client { .. }
             | Self::Unreachable { .. }
             | Self::Unaskable { .. }
+            | Self::Unsampled { .. }
             | Self::TooMany { .. }
             | Self::TooLarge { .. } => None,
         }
@@ -114,7 +123,10 @@ impl Error {
     /// True when asking the same source again makes no sense in this gate.
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Spec { .. } | Self::Client { .. } | Self::Unreachable { .. } => true,
+            Self::Spec { .. }
+            | Self::Client { .. }
+            | Self::Unsampled { .. }
+            | Self::Unreachable { .. } => true,
             Self::Status { code, .. } => matches!(code, 401 | 429 | 500..),
             Self::Query { .. }
             | Self::Malformed { .. }
@@ -133,6 +145,7 @@ impl Error {
             | Self::TooLarge { .. } => false,
             Self::Spec { .. }
             | Self::Client { .. }
+            | Self::Unsampled { .. }
             | Self::Unreachable { .. }
             | Self::Status { .. }
             | Self::Malformed { .. } => true,

@@ -182,7 +182,6 @@ impl Exchange {
             Body::Json(value) => {
                 builder.header(CONTENT_TYPE, "application/json").body(value.to_string())
             }
-            Body::Text(kind, text) => builder.header(CONTENT_TYPE, *kind).body(text.clone()),
         };
         let mut request = builder.build().map_err(|source| Error::Unreachable {
             url: shown(url),

@@ -35,7 +35,7 @@ pub use error::{Error, told};
 pub use json::{Clock, Path, Shape};
 pub use pods::read as read_pod_metrics;
 pub use recorded::{LOAD, Recorded, Recording};
-pub use sample::{Sampler, Scrape, Watched, watch};
+pub use sample::{Sample, Sampler, Scrape, Watched, watch};
 pub use sigv4::Signer;
 
 use self::ask::{Api, Asked};

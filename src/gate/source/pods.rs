@@ -41,8 +41,8 @@ struct ContainerFile {
 ///
 /// # Errors
 /// With what its API does not promise.
-pub fn read(body: &[u8]) -> Result<Vec<Series>, String> {
-    let list: ListFile = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+pub fn read(body: serde_json::Value) -> Result<Vec<Series>, String> {
+    let list: ListFile = serde_json::from_value(body).map_err(|error| error.to_string())?;
     let mut all = Vec::new();
     for pod in list.items {
         let at_ms = pod
@@ -122,12 +122,12 @@ mod tests {
         let body = r#"{"items":[{"metadata":{"name":"web-1","namespace":"acme",
             "labels":{"app.kubernetes.io/name":"web"}},"timestamp":"2026-03-01T12:00:00Z",
             "window":"15s","containers":[{"name":"c","usage":{"cpu":"500m","memory":"1Ki"}}]}]}"#;
-        let series = read(body.as_bytes()).unwrap();
+        let series = read(serde_json::from_str(body).unwrap()).unwrap();
         assert_eq!(series.len(), 2);
         assert_eq!(series[0].labels["label_app_kubernetes_io_name"], "web");
         assert_eq!(series[0].points[0], Point { at_ms: 1_772_366_400_000, value: 0.5 });
-        for body in ["", "{}", r#"{"items":[{"metadata":{"name":"a"},"timestamp":"x"}]}"#] {
-            assert!(read(body.as_bytes()).is_err(), "{body}");
+        for body in ["null", "{}", r#"{"items":[{"metadata":{"name":"a"},"timestamp":"x"}]}"#] {
+            assert!(read(serde_json::from_str(body).unwrap()).is_err(), "{body}");
         }
     }
 }

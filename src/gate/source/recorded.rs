@@ -17,9 +17,17 @@ pub const LOAD: &str = "load";
 pub struct Recording {
     /// Told apart by their labels; the name is one of them.
     pub series: Vec<Series>,
-    /// What kept samples from being taken: it makes the answer incomplete.
-    pub troubles: Vec<String>,
+    /// How often was asked.
+    pub n_samples: u64,
+    /// How often without an answer.
+    pub n_failed: u64,
+    /// What kept the last one of those from being told.
+    pub last_failure: Option<String>,
 }
+
+/// The most series that are kept of one source, and samples of one series.
+const MOST_SERIES: usize = 2000;
+const MOST_POINTS: usize = 20_000;
 
 impl Recording {
     /// A recording of the load's own course: names and their samples.
@@ -29,19 +37,48 @@ impl Recording {
             points,
             n_absent: 0,
         };
-        Self { series: courses.into_iter().map(series).collect(), troubles: Vec::new() }
+        Self { series: courses.into_iter().map(series).collect(), ..Self::default() }
+    }
+
+    /// Adds what one look at the source showed.
+    pub fn note(&mut self, sample: Result<Vec<Series>, String>) {
+        self.n_samples += 1;
+        match sample {
+            Ok(series) => self.add(series),
+            Err(why) => {
+                self.n_failed += 1;
+                self.last_failure = Some(why);
+            }
+        }
+    }
+
+    /// Says what makes the recording incomplete.
+    fn trouble(&self) -> Option<String> {
+        let is_full = self.series.len() >= MOST_SERIES
+            || self.series.iter().any(|series| series.points.len() >= MOST_POINTS);
+        if is_full {
+            return Some("more samples than can be kept: ask for less".to_owned());
+        }
+        // A few lost samples are gaps, which the judge sees; many of them are no answer.
+        (self.n_failed > self.n_samples / 5).then(|| {
+            let last = self.last_failure.as_deref().unwrap_or_default();
+            format!("{} of {} samples failed: {last}", self.n_failed, self.n_samples)
+        })
     }
 
     /// Adds samples to the series with the same labels.
-    pub fn add(&mut self, series: Vec<Series>) {
+    fn add(&mut self, series: Vec<Series>) {
         for new in series {
+            let is_full = self.series.len() >= MOST_SERIES;
             match self.series.iter_mut().find(|known| known.labels == new.labels) {
                 Some(known) => {
                     let last = known.points.last().map(|point| point.at_ms);
                     let is_newer = |point: &Point| last.is_none_or(|last| point.at_ms > last);
-                    known.points.extend(new.points.into_iter().filter(is_newer));
+                    let room = MOST_POINTS.saturating_sub(known.points.len());
+                    known.points.extend(new.points.into_iter().filter(is_newer).take(room));
                     known.n_absent += new.n_absent;
                 }
+                None if is_full => return,
                 None => self.series.push(new),
             }
         }
@@ -76,7 +113,7 @@ impl MetricSource for Recorded {
         let meant = recording.series.iter().filter(|series| selector.matches(&series.labels));
         Ok(Answer {
             series: meant.cloned().collect(),
-            warnings: recording.troubles.clone(),
+            warnings: recording.trouble().into_iter().collect(),
             status: "recorded".to_owned(),
         })
     }

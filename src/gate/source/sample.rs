@@ -8,14 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::ask::Ask;
 use super::exchange::{Exchange, Patience, shown};
-use super::recorded::Recording;
 use super::selector::Selector;
 use super::{Error, Spec, exposition, told};
 use crate::gate::series::Series;
-
-/// The most series that are kept of one source, and samples of one series.
-const MOST_SERIES: usize = 2000;
-const MOST_POINTS: usize = 10_000;
 
 /// For one sample: a late one is none.
 const HASTY: Patience = Patience {
@@ -80,59 +75,56 @@ pub struct Watched {
     pub every: Duration,
 }
 
-/// Samples all sources until cancelled. Returns what there is then; a source whose samples could not
-/// be taken says so in its troubles.
+/// One look at a source: its name, and what it showed.
+pub type Sample = (String, Result<Vec<Series>, String>);
+
+/// Samples all sources until cancelled, and tells every sample. Nothing is left when the future is
+/// dropped.
 pub async fn watch(
     all: BTreeMap<String, Watched>,
+    tell: &mut (dyn FnMut(Sample) + Send),
     cancel: &CancellationToken,
-) -> BTreeMap<String, Recording> {
-    let each = all.into_iter().map(|(name, watched)| async move {
-        let recording = one(&watched, cancel).await;
-        (name, recording)
-    });
-    futures_util::future::join_all(each).await.into_iter().collect()
+) {
+    let (to, mut from) = tokio::sync::mpsc::channel::<Sample>(16);
+    let each = all.into_iter().map(|(name, watched)| one(name, watched, to.clone(), cancel));
+    let each: Vec<_> = each.collect();
+    drop(to);
+    let sampled = futures_util::future::join_all(each);
+    let told = async {
+        while let Some(sample) = from.recv().await {
+            tell(sample);
+        }
+    };
+    tokio::join!(sampled, told);
 }
 
-async fn one(watched: &Watched, cancel: &CancellationToken) -> Recording {
+async fn one(
+    name: String,
+    watched: Watched,
+    to: tokio::sync::mpsc::Sender<Sample>,
+    cancel: &CancellationToken,
+) {
     // A query that cannot be read is told when it is judged.
     let selectors: Vec<Selector> =
         watched.queries.iter().filter_map(|query| Selector::parse(query).ok()).collect();
-    let mut recording = Recording::default();
-    let (mut n_samples, mut n_failed, mut last) = (0_u32, 0_u32, String::new());
     let mut ticks = tokio::time::interval(watched.every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => break,
-            _ = ticks.tick() => {}
-        }
+        let look = async {
+            ticks.tick().await;
+            watched.sampler.sample().await
+        };
         let sampled = tokio::select! {
             biased;
-            () = cancel.cancelled() => break,
-            sampled = watched.sampler.sample() => sampled,
+            () = cancel.cancelled() => return,
+            sampled = look => sampled,
         };
-        n_samples += 1;
-        match sampled {
-            Ok(mut series) => {
-                series.retain(|one| selectors.iter().any(|meant| meant.matches(&one.labels)));
-                recording.add(series);
-            }
-            Err(error) => {
-                n_failed += 1;
-                last = told(&error);
-            }
-        }
-        let is_full = recording.series.len() > MOST_SERIES
-            || recording.series.iter().any(|series| series.points.len() > MOST_POINTS);
-        if is_full {
-            recording.troubles.push("more samples than can be kept: ask for less".to_owned());
-            break;
+        let sample = sampled.map_err(|error| told(&error)).map(|mut series| {
+            series.retain(|one| selectors.iter().any(|meant| meant.matches(&one.labels)));
+            series
+        });
+        if to.send((name.clone(), sample)).await.is_err() {
+            return;
         }
     }
-    // A few lost samples are gaps, which the judge sees; all of them lost is no answer.
-    if n_failed > 0 && (n_failed == n_samples || n_failed > n_samples / 5) {
-        recording.troubles.push(format!("{n_failed} of {n_samples} samples failed: {last}"));
-    }
-    recording
 }

@@ -24,13 +24,15 @@ impl Profile {
         let refused = |choice: &SourceChoice| {
             !choice.is_load() && choice.resolve(granted.iter().copied()).is_none()
         };
-        let Some(check) = plan.checks.iter().find(|check| refused(&check.source)) else {
+        let mut asked =
+            plan.checks.iter().flat_map(|check| check.sources().map(move |source| (check, source)));
+        let Some((check, source)) = asked.find(|(_, source)| refused(source)) else {
             return Ok(());
         };
         let names: Vec<&str> = granted.iter().map(|(name, _)| *name).collect();
         let allowed =
             if names.is_empty() { "it grants no source".to_owned() } else { names.join(", ") };
-        let asked = format!("check `{}` to ask source `{}`", check.name, check.source);
+        let asked = format!("check `{}` to ask source `{source}`", check.name);
         Err(Denied::new(self, "sources", asked, allowed))
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::chart;
-use crate::load::{Latency, LimitResult, Summary};
+use crate::load::{Latency, LimitResult, Point, Summary};
 use crate::report::junit::{Case, Outcome, Suite};
 use crate::report::{Error, Folder};
 use crate::unit::float;
@@ -69,6 +69,20 @@ pub fn steady(folder: &Folder) -> Result<Option<(i64, i64)>, Error> {
             && report.steady.start < report.steady.end
     };
     Ok(report.filter(is_usable).map(|report| (report.steady.start, report.steady.end)))
+}
+
+/// Returns the course of the load that this folder reports; nothing where there is no report.
+pub fn course(folder: &Folder) -> Result<Vec<Point>, Error> {
+    #[derive(Deserialize)]
+    struct Report {
+        schema: String,
+        #[serde(default)]
+        series: Vec<Point>,
+    }
+    let text = folder.read(FILE)?.unwrap_or_default();
+    let report: Option<Report> = serde_json::from_str(&text).ok();
+    let is_known = |report: &Report| report.schema == Summary::SCHEMA;
+    Ok(report.filter(is_known).map(|report| report.series).unwrap_or_default())
 }
 
 /// A case a limit; without limits one for the run itself.

@@ -1,0 +1,169 @@
+//! The comparison with accepted runs, and what comparisons of several kinds do to identical and to
+//! slower builds, by simulation.
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::gate::reduce::Reduce;
+use crate::statistics::shift;
+
+const AGAINST: Against = Against {
+    reduce: Reduce::Mean,
+    is_upper: true,
+    worse_by: 0.1,
+    confidence: 0.95,
+    at_least: 5,
+    last: 20,
+};
+
+#[test]
+fn quantiles_are_those_of_the_tables() {
+    for (share, degrees, t) in [
+        (0.95, 4.0, 2.132),
+        (0.95, 9.0, 1.833),
+        (0.95, 19.0, 1.729),
+        (0.99, 9.0, 2.821),
+        (0.8, 9.0, 0.883),
+        (0.95, 1e6, 1.645),
+    ] {
+        let found = quantile(share, degrees);
+        assert!((found - t).abs() < 0.01, "{share} {degrees}: {found}, in tables {t}");
+    }
+}
+
+#[test]
+fn a_run_is_told_from_the_noise_of_the_accepted_ones() {
+    let quiet = [100.0, 101.0, 99.0, 100.5, 99.5, 100.2];
+    let loud = [100.0, 140.0, 75.0, 120.0, 80.0, 110.0];
+    let less = Against { is_upper: false, ..AGAINST };
+    for (against, value, past, verdict, part) in [
+        (AGAINST, 100.3, &quiet[..], Verdict::Passed, "within the noise"),
+        (AGAINST, 125.0, &quiet, Verdict::Failed, "worse than 6 accepted runs"),
+        (AGAINST, 105.0, &quiet, Verdict::Passed, "a change, but below +10 %"),
+        (AGAINST, 70.0, &quiet, Verdict::Passed, "within the noise"),
+        (less, 70.0, &quiet, Verdict::Failed, "worse than 6"),
+        (AGAINST, 115.0, &loud, Verdict::Inconclusive, "+10 % may be there unseen"),
+        (AGAINST, 400.0, &loud, Verdict::Failed, "worse than 6"),
+        (AGAINST, 100.0, &[], Verdict::Inconclusive, "no baseline yet"),
+        (AGAINST, 100.0, &quiet[..4], Verdict::Inconclusive, "4 accepted, the comparison begins"),
+        (AGAINST, 0.0, &quiet, Verdict::Inconclusive, "cannot be compared"),
+        (AGAINST, 100.0, &[1.0, 0.0, 1.0, 1.0, 1.0], Verdict::Inconclusive, "cannot be compared"),
+        (AGAINST, 5.0, &[5.0; 5], Verdict::Passed, "could have seen +0 %"),
+    ] {
+        let compared = compare(&against, value, past);
+        assert_eq!(compared.verdict, verdict, "{value}: {}", compared.reason);
+        assert!(compared.reason.contains(part), "{value}: {}", compared.reason);
+    }
+    assert!(compare(&AGAINST, 115.0, &loud).smallest.unwrap() > 0.5);
+}
+
+#[test]
+fn only_the_newest_runs_count() {
+    let mut past = vec![10.0; 30];
+    past.extend([100.0, 101.0, 99.0, 100.5, 99.5]);
+    let against = Against { last: 5, ..AGAINST };
+    let compared = compare(&against, 100.0, &past);
+    assert_eq!((compared.verdict, compared.runs), (Verdict::Passed, 5));
+}
+
+/// Normal noise (Box and Muller).
+fn noise(rng: &mut SmallRng) -> f64 {
+    let (a, b): (f64, f64) = (rng.random_range(1e-12..1.0), rng.random());
+    (-2.0 * a.ln()).sqrt() * (2.0 * std::f64::consts::PI * b).cos()
+}
+
+/// The samples of a run: a level that drifts from run to run, and requests of which each is much
+/// like the one before.
+fn samples(rng: &mut SmallRng, level: f64) -> Vec<f64> {
+    const ALIKE: f64 = 0.9;
+    let mut state = noise(rng);
+    (0..200)
+        .map(|_| {
+            state = ALIKE * state + (1.0 - ALIKE * ALIKE).sqrt() * noise(rng);
+            level * (0.1 * state).exp()
+        })
+        .collect()
+}
+
+/// How often each way of comparing calls a build regressed that is slower by a share.
+#[derive(Debug, Default, PartialEq)]
+struct Called {
+    pairs: u32,
+    naive: u32,
+    threshold: u32,
+    any_change: u32,
+}
+
+fn simulate(n: u32, slower_by: f64) -> Called {
+    let mut rng = SmallRng::seed_from_u64(2026);
+    let mut called = Called::default();
+    for _ in 0..n {
+        let mut differences = Vec::new();
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for _ in 0..6 {
+            // Both halves of a pair see the same machine on the same day.
+            let level = 100.0 * (0.05 * noise(&mut rng)).exp();
+            let a = samples(&mut rng, level);
+            let b = samples(&mut rng, level * (1.0 + slower_by));
+            differences.push((mean(&b) / mean(&a)).ln());
+            first.push(a);
+            second.push(b);
+        }
+        called.pairs += u32::from(shift(&differences, 0.95).is_some_and(|shift| shift.p <= 0.05));
+        // What others do: two runs, one after the other on machines of their own.
+        let a = first.remove(0);
+        let b = second.remove(1);
+        called.naive += u32::from(welch(&a, &b));
+        called.threshold += u32::from(mean(&b) > mean(&a) * 1.1);
+        called.any_change += u32::from(mean(&b) > mean(&a));
+    }
+    called
+}
+
+/// The test that takes every request for a measurement of its own.
+fn welch(a: &[f64], b: &[f64]) -> bool {
+    let of = |values: &[f64]| {
+        let middle = mean(values);
+        let n = float(u64::try_from(values.len()).unwrap());
+        let squares: f64 = values.iter().map(|value| (value - middle) * (value - middle)).sum();
+        (middle, squares / (n - 1.0) / n)
+    };
+    let ((a, of_a), (b, of_b)) = (of(a), of(b));
+    (b - a) / (of_a + of_b).sqrt() > 1.645
+}
+
+#[test]
+fn identical_builds_are_seldom_called_regressed_and_slower_ones_are_found() {
+    let identical = simulate(2000, 0.0);
+    let slower = simulate(2000, 0.1);
+    println!("of 2000: identical {identical:?}, slower by 10 % {slower:?}");
+    let share = |n: u32| f64::from(n) / 2000.0;
+    assert!(share(identical.pairs) <= 0.06, "{identical:?}");
+    assert!(share(slower.pairs) >= 0.9, "{slower:?}");
+    // The others, on the same noise: they cry wolf, or miss.
+    assert!(share(identical.naive) > 0.2, "{identical:?}");
+    assert!(share(identical.threshold) > 0.06, "{identical:?}");
+    assert!(share(identical.any_change) > 0.4, "{identical:?}");
+}
+
+#[test]
+fn against_stored_runs_the_gate_errs_as_seldom_as_it_says() {
+    let mut rng = SmallRng::seed_from_u64(7);
+    let mut run = |level: f64| level * (0.05 * noise(&mut rng)).exp();
+    let (mut false_alarms, mut found, mut passed_unseen) = (0, 0, 0);
+    for _ in 0..2000 {
+        let past: Vec<f64> = (0..10).map(|_| run(100.0)).collect();
+        let same = compare(&AGAINST, run(100.0), &past);
+        let slower = compare(&AGAINST, run(125.0), &past);
+        false_alarms += u32::from(same.verdict == Verdict::Failed);
+        found += u32::from(slower.verdict == Verdict::Failed);
+        let unseen = same.smallest.is_some_and(|smallest| smallest > AGAINST.worse_by);
+        let calm = same.change.is_some_and(|change| change < 0.02);
+        passed_unseen += u32::from(unseen && calm && same.verdict == Verdict::Passed);
+    }
+    println!("of 2000: {false_alarms} false alarms, {found} of 25 % found");
+    assert!(false_alarms <= 120, "{false_alarms}");
+    assert!(found >= 1800, "{found}");
+    assert_eq!(passed_unseen, 0, "what could not have been seen is no pass");
+}
