@@ -355,7 +355,10 @@ impl<'a> Reader<'a> {
             self.skip(end);
             return Ok(Expr::Truth(word == "true"));
         }
-        if let Some((name, n_arguments)) = FUNCTIONS.iter().find(|(name, _)| *name == word) {
+        // A query may have the name of a function: only the brackets make it one.
+        let is_call = self.rest.get(end..).is_some_and(|after| after.trim_start().starts_with('('));
+        let function = FUNCTIONS.iter().find(|(name, _)| is_call && *name == word);
+        if let Some((name, n_arguments)) = function {
             self.skip(end);
             return self.arguments(name, *n_arguments);
         }
