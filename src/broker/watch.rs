@@ -99,6 +99,7 @@ fn cluster_spec(desk: &Desk<'_>, name: &str) -> Result<ClusterSpec> {
         impersonate: None,
         namespace: None,
         fenced: false,
+        guarded: false,
     })
 }
 
