@@ -51,7 +51,7 @@ enum Verb {
     /// Run a load test with Locust's command line
     #[command(disable_help_flag = true)]
     Locust(Words),
-    /// Remove what dead runners left on this host
+    /// Remove what dead runners left on this host, and caches that no job uses
     Gc(command::gc::Args),
     /// Tell gitlab-runner how jobs run here (called by gitlab-runner)
     Config(command::driver::Args),

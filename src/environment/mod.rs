@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
+pub use owner::{forget_runner, note_runner, remove_dead_runners};
 
 /// A place for one job's scripts. Every method can be repeated, in processes of their own.
 #[async_trait]

@@ -1,7 +1,8 @@
 //! Whose life a job's is: the runner's process, written down so that no later one is taken for it.
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::environment::Error;
@@ -40,6 +41,43 @@ pub fn remove_runners_folder(written: &str) -> std::io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Where it is noted which runner's folder belongs to a job that has no folder here yet.
+const NOTES: &str = "runners";
+
+/// Notes the runner of a job that is only just known: it may be killed before anything is made.
+///
+/// # Errors
+/// When the note cannot be written.
+pub fn note_runner(state: &Path, job: &str, owner: (u32, Option<&Path>)) -> std::io::Result<()> {
+    let Some(text) = written(owner.0, owner.1) else { return Ok(()) };
+    let notes = state.join(NOTES);
+    fs::DirBuilder::new().recursive(true).mode(0o711).create(&notes)?;
+    let mut file = fs::OpenOptions::new();
+    let file = file.write(true).create(true).truncate(true).mode(0o600).open(notes.join(job));
+    file?.write_all(text.as_bytes())
+}
+
+/// Forgets a job's runner, which goes on and removes its folder itself.
+pub fn forget_runner(state: &Path, job: &str) {
+    if let Err(error) = fs::remove_file(state.join(NOTES).join(job)) {
+        tracing::debug!(%error, "no note of a runner to remove");
+    }
+}
+
+/// Removes what dead runners kept for jobs, whatever was made of those.
+pub fn remove_dead_runners(state: &Path) {
+    for note in fs::read_dir(state.join(NOTES)).into_iter().flatten().flatten() {
+        let text = fs::read_to_string(note.path()).unwrap_or_default();
+        if text.is_empty() || lives(&text) {
+            continue;
+        }
+        if let Err(error) = remove_runners_folder(&text).and_then(|()| fs::remove_file(note.path()))
+        {
+            tracing::warn!(%error, "cannot remove what a dead runner kept");
+        }
     }
 }
 

@@ -17,9 +17,10 @@ use super::config::{JOB, STATE};
 /// # Errors
 /// When something of the job could not be ended or removed.
 pub async fn cleanup(call: &Call) -> Result<()> {
-    environment::remove(&call.policy.state, &call.job.id.resource_name())
-        .await
-        .map_err(Error::system)
+    let name = call.job.id.resource_name();
+    environment::remove(&call.policy.state, &name).await.map_err(Error::system)?;
+    environment::forget_runner(&call.policy.state, &name);
+    Ok(())
 }
 
 /// Removes the job's environment where the policy cannot be read any more: by what `config` handed
@@ -29,7 +30,9 @@ pub async fn cleanup(call: &Call) -> Result<()> {
 /// When something of the job could not be ended or removed.
 pub async fn cleanup_without_policy(vars: &dyn Vars) -> Result<()> {
     let Some((state, name)) = vars.filled(STATE).zip(vars.filled(JOB)) else { return Ok(()) };
-    environment::remove(Path::new(&state), &name).await.map_err(Error::system)
+    environment::remove(Path::new(&state), &name).await.map_err(Error::system)?;
+    environment::forget_runner(Path::new(&state), &name);
+    Ok(())
 }
 
 /// Removes what dead runners left; returns the names of what is gone.
@@ -88,5 +91,6 @@ pub(super) async fn remove_dead(
         let result = docker::reap(state, &leftover).await;
         note(leftover.name, result);
     }
+    environment::remove_dead_runners(state);
     removed
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::environment;
 use crate::error::{Error, Result};
 use crate::job::gitlab::Gitlab;
 use crate::policy::Who;
@@ -55,6 +56,10 @@ pub async fn config(call: &Call, out: &mut dyn Write) -> Result<()> {
     if profile.refers_to_identity() {
         call.keep_who(&ask_gitlab(call).await?)?;
     }
+    let owner = (call.parent.id(), call.contract.runners_folder());
+    let name = call.job.id.resource_name();
+    environment::note_runner(&call.policy.state, &name, (owner.0, owner.1.as_deref()))
+        .unwrap_or_else(|error| tracing::warn!(%error, "cannot note the job's runner"));
     let answer = Answer {
         // Every job sees its own folder under this name, as pipelines write it.
         builds_dir: "/builds",

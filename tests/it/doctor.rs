@@ -6,7 +6,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Cluster, Ending, Lab, NoNamespaces, Runner, Station, dyno, policy, skip};
+use crate::support::{
+    Cluster, Ending, Lab, NoNamespaces, Place, Runner, Station, dyno, policy, skip,
+};
 
 /// The runner's configuration as the example has it, for this build and a policy.
 fn configuration(lab: &Lab, policy: &Path) -> std::path::PathBuf {
@@ -107,6 +109,19 @@ fn a_kubeconfig_that_is_wrong_is_told_without_its_lines() {
     let (_, findings) = doctor(&mut Command::new(dyno()), lab, &lab.policy(&text));
     has(&findings, "fail", "cluster `lab`", "is no valid YAML (line 2, column 9)", "kubeconfig");
     assert!(!format!("{findings:?}").contains("SUPERSECRET"), "{findings:#?}");
+}
+
+#[test]
+fn a_docker_daemon_is_told_with_what_it_can_and_one_that_is_away_with_the_way_out() {
+    let lab = Lab::new();
+    let file = lab.policy(&Place::Docker.policy());
+    let (_, findings) = doctor(&mut Command::new(dyno()), &lab, &file);
+    has(&findings, "ok", "docker", "storage driver", "");
+    has(&findings, "ok", "docker", "`disk` is held by looking", "");
+    let text = Place::contained(&policy(""), "/nowhere/docker.sock", "pull: [never]");
+    let (is_content, findings) = doctor(&mut Command::new(dyno()), &lab, &lab.policy(&text));
+    assert!(!is_content);
+    has(&findings, "fail", "docker", "does not answer at `/nowhere/docker.sock`", "start it");
 }
 
 #[test]

@@ -50,6 +50,8 @@ fn a_runner_and_its_driver_that_are_killed_leave_nothing(place: Place) {
     for round in 0..n_rounds() {
         let marker = Marker::new();
         let (runner, _) = job(place.runner_in(&lab), &marker).begin_as_process();
+        // Before its first call a driver knows of no runner.
+        runner.until_log_has("Using Custom executor");
         wait_a_little(life(place));
         match round % 2 {
             0 => runner.kill_with_its_driver(),
@@ -81,11 +83,12 @@ fn a_driver_that_is_killed_costs_its_job_alone(place: Place) {
         while !runner.kill_its_driver() && Instant::now() < end {
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        eventually("the job ends, or runs after another try", || {
-            runner.has_ended() || marker.lives()
-        });
         // What a driver leaves that dies while a sandbox is just being made holds the runner's pipe
         // until somebody comes by.
+        eventually("the job ends, or runs after another try", || {
+            lab.gc();
+            runner.has_ended() || marker.lives()
+        });
         while !runner.has_ended() {
             runner.kill_its_driver();
             lab.gc();

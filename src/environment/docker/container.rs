@@ -38,6 +38,9 @@ pub const MARK: &str = "docker";
 /// What no job's container needs of Docker's default capabilities.
 const DROPPED: [&str; 5] = ["NET_RAW", "MKNOD", "AUDIT_WRITE", "SETPCAP", "SYS_CHROOT"];
 
+/// `dyno hold` hears of a script's end from the driver alone: a daemon that stops need not wait for it.
+const AT_ONCE: &str = "SIGKILL";
+
 /// The environment that the helper's programs start with.
 const HELPER_PATH: &str =
     "PATH=/run/dyno/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -250,6 +253,7 @@ async fn make_job(engine: &Docker, spec: &Spec) -> Result<(), Error> {
         cmd: Some(vec![PROGRAM.to_owned(), "hold".to_owned()]),
         user: spec.image.user.clone(),
         labels: Some(labels(spec)),
+        stop_signal: Some(AT_ONCE.to_owned()),
         host_config: Some(HostConfig {
             binds: Some(binds(spec, Which::Job)),
             tmpfs: Some(memory),
@@ -282,6 +286,7 @@ async fn make_helper(engine: &Docker, spec: &Spec) -> Result<(), Error> {
         cmd: Some(vec![PROGRAM.to_owned(), "hold".to_owned()]),
         env: Some(vec![HELPER_PATH.to_owned(), "HOME=/root".to_owned()]),
         labels: Some(labels(spec)),
+        stop_signal: Some(AT_ONCE.to_owned()),
         host_config: Some(HostConfig {
             binds: Some(binds),
             network_mode,

@@ -112,11 +112,14 @@ fn is_gone(answer: Result<(), Answer>) -> Result<bool, Answer> {
 
 fn remove_folder(folder: &Path) -> Result<(), Error> {
     let owner = fs::read_to_string(folder.join("driver")).unwrap_or_default();
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+    while let Err(error) = fs::remove_dir_all(folder) {
+        // Somebody else may be removing it, too.
+        if !folder.exists() {
+            break;
+        }
+        if error.kind() != std::io::ErrorKind::NotFound {
             return Err(Error::file("remove", folder)(error));
         }
-        Ok(()) | Err(_) => {}
     }
     owner::remove_runners_folder(&owner).map_err(Error::process("remove the runner's folder"))
 }
@@ -133,6 +136,10 @@ pub struct Leftover {
 /// The job of that name under `state`, when it has containers.
 pub fn of(state: &Path, name: &str) -> Option<Leftover> {
     let socket = fs::read_to_string(state.join("jobs").join(name).join(MARK)).ok()?;
+    // Killed while it was written: there is nothing at any daemon yet.
+    if socket.is_empty() {
+        return None;
+    }
     Some(Leftover { name: name.to_owned(), socket: socket.into() })
 }
 
@@ -156,9 +163,11 @@ fn by_folder(state: &Path) -> BTreeSet<Leftover> {
     jobs.filter_map(|job| {
         let folder = job.path();
         let socket = fs::read_to_string(folder.join(MARK)).ok()?;
-        let owner = fs::read_to_string(folder.join("driver")).ok()?;
+        // One that does not say whose it is is looked at again, under the lock.
+        let owner = fs::read_to_string(folder.join("driver"));
         let name = job.file_name().into_string().ok()?;
-        (!owner::lives(&owner)).then(|| Leftover { name, socket: socket.into() })
+        let lives = owner.is_ok_and(|owner| owner::lives(&owner));
+        (!lives && !socket.is_empty()).then(|| Leftover { name, socket: socket.into() })
     })
     .collect()
 }

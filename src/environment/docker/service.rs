@@ -71,6 +71,8 @@ pub async fn start(
         entrypoint: entrypoint(service.image.entrypoint.as_deref()),
         user: service.image.user.clone(),
         labels: Some(labels(spec)),
+        // Nobody reads what a service would save: a daemon that stops need not wait for it.
+        stop_timeout: Some(1),
         host_config: Some(HostConfig {
             tmpfs: Some(tmpfs(&spec.services_tmpfs)),
             ..host_config(spec)

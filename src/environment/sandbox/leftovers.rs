@@ -1,15 +1,15 @@
 //! What jobs left behind whose runner was killed.
 
 use std::fs;
+use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::environment::sandbox::cgroup::Groups;
 use crate::environment::sandbox::{process, tree};
 use crate::environment::{Error, owner};
 
-/// A folder that does not yet say whose it is may just be coming into being.
-const BEING_MADE: Duration = Duration::from_mins(1);
+/// Each finds a folder that somebody else is removing a little emptier.
+const TRIES: usize = 100;
 
 /// The names of jobs under `state` whose owner is gone.
 pub fn leftovers(state: &Path) -> Vec<String> {
@@ -24,16 +24,13 @@ pub fn leftovers(state: &Path) -> Vec<String> {
 
 fn is_dead(folder: &Path) -> bool {
     // What belongs to containers is removed with them.
-    if folder.join("docker").exists() {
+    if fs::metadata(folder.join("docker")).is_ok_and(|mark| mark.len() > 0) {
         return false;
     }
-    if let Ok(owner) = fs::read_to_string(folder.join("driver"))
-        && !owner.is_empty()
-    {
-        return !owner::lives(&owner);
-    }
-    let age = fs::symlink_metadata(folder).and_then(|folder| folder.modified());
-    age.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > BEING_MADE))
+    // One that does not say whose it is may just be coming into being: whoever makes it holds the
+    // lock, under which this is asked again.
+    let owner = fs::read_to_string(folder.join("driver"));
+    !owner.is_ok_and(|owner| owner::lives(&owner))
 }
 
 /// Ends and removes a job under `state` if it is dead still; false when it is not, or gone.
@@ -65,6 +62,18 @@ pub async fn remove(state: &Path, name: &str) -> Result<(), Error> {
     remove_folder(&state.join("jobs").join(name)).await
 }
 
+/// Removes a folder that somebody else may be removing, too.
+fn remove_tree(folder: &Path) -> io::Result<()> {
+    let mut n_tries = 0;
+    loop {
+        n_tries += 1;
+        match tree::remove(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && n_tries < TRIES => {}
+            removed => return removed,
+        }
+    }
+}
+
 /// Ends what runs in a job's folder.
 pub async fn end_all(folder: &Path) -> Result<(), Error> {
     process::end_all(&folder.join("builds")).await?;
@@ -84,6 +93,6 @@ pub async fn remove_folder(folder: &Path) -> Result<(), Error> {
         Groups::parse(&groups).remove().map_err(Error::file("remove the groups of", file))?;
     }
     let owner = fs::read_to_string(folder.join("driver")).unwrap_or_default();
-    tree::remove(folder).map_err(Error::file("remove", folder))?;
+    remove_tree(folder).map_err(Error::file("remove", folder))?;
     owner::remove_runners_folder(&owner).map_err(Error::process("remove the runner's folder"))
 }
