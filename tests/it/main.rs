@@ -27,6 +27,7 @@ mod docker;
 mod registry;
 mod containers;
 mod kills;
+mod crowd;
 mod pipes;
 mod policy;
 mod guest;
