@@ -36,6 +36,8 @@ enum Verb {
     Deploy(Box<command::deploy::Args>),
     /// Judge what the infrastructure did during a load
     Gate(command::gate::Args),
+    /// Look at the runs that later ones are compared with, accept or reject them
+    Baseline(command::baseline::Args),
     /// Answer as the pod inspector did: settings from the environment, verdict into a variable
     Inspect,
     /// Look at a runner's host and all that its policy names; say how to mend what is found
@@ -169,6 +171,7 @@ async fn perform(verb: Verb) -> u8 {
             command::deploy::run(*args, vars, &mut std::io::stdin(), streams).await
         }
         Verb::Gate(args) => command::gate::run(args, vars, streams).await,
+        Verb::Baseline(args) => command::baseline::run(args, vars, streams).await,
         Verb::Inspect => command::inspect::run(vars, streams).await,
         Verb::Doctor(args) => command::doctor::run(args, vars, streams).await,
         Verb::Explain(args) => command::explain::run(&args, streams),

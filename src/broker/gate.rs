@@ -48,6 +48,12 @@ pub(super) async fn perform(
         }
         Rights::Granted(_) | Rights::Own(_) => Load::None,
     };
+    // Whatever a guest claims of earlier runs, only what is kept counts.
+    plan.history = if plan.checks.iter().any(|check| check.rule.regression.is_some()) {
+        super::baseline::history(desk, &plan, emit).await
+    } else {
+        std::collections::BTreeMap::new()
+    };
     let plan = &plan;
     let sources = connect(desk, plan)?;
     let window = match load {
@@ -67,6 +73,10 @@ pub(super) async fn perform(
     }
     if cancel.is_cancelled() {
         return Ok(Outcome::Interrupted);
+    }
+    if let Rights::Granted(granted) = &desk.rights {
+        super::baseline::keep(granted, desk, (plan, &summary), emit).await;
+        super::verdict::tell(granted, plan, &summary, emit).await;
     }
     Ok(outcome(&summary))
 }

@@ -11,6 +11,8 @@ mod serve;
 mod perform;
 mod load;
 mod gate;
+mod baseline;
+mod verdict;
 mod watch;
 mod kubectl;
 mod deploy;

@@ -22,6 +22,7 @@ pub async fn perform(
     let performed = match task {
         Task::Load(plan) => Box::pin(super::load::perform(desk, *plan, emit, cancel)).await,
         Task::Gate(plan) => super::gate::perform(desk, &plan, emit, cancel).await,
+        Task::Baseline(task) => super::baseline::perform(desk, &task, emit).await,
         Task::Watch(watches) => super::watch::perform(desk, &watches, emit, cancel).await,
         Task::Kubectl(request) => super::kubectl::perform(desk, &request, emit, cancel).await,
         Task::Deploy(deploy) => super::deploy::perform(desk, *deploy, emit, cancel).await,

@@ -74,6 +74,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
     if let Some(warning) = told::write(&folder, &summary).map_err(Error::job)? {
         say(streams, &format!("WARNING: {warning}"))?;
     }
+    told::annotate(&folder, &summary, vars.filled("CI_JOB_URL").as_deref()).map_err(Error::job)?;
     say(streams, told::block(&summary).trim_end())?;
     if summary.verdict <= Verdict::Warned && outcome == Outcome::Passed {
         write_back(back.as_ref(), Value::Passed)?;
@@ -85,7 +86,9 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
 
 fn plan(args: &Args, folder: &Folder, vars: &dyn Vars) -> Result<Plan> {
     let file = policy::plan::read_checks(&args.plan).map_err(Error::job)?.file;
+    let name = args.plan.file_stem().map(|name| name.to_string_lossy().into_owned());
     let overrides = Overrides {
+        name: name.unwrap_or_default(),
         window: args.last.map(WindowChoice::Last),
         settle: args.settle,
         variable: args.variable.clone(),

@@ -8,6 +8,7 @@ pub mod gc;
 pub mod load;
 pub mod import;
 pub mod gate;
+pub mod baseline;
 pub mod inspect;
 pub mod kubectl;
 pub mod deploy;

@@ -33,4 +33,4 @@ pub use run::{Sources, run};
 pub use series::{Point, Series, Window};
 #[cfg(test)]
 pub use summary::Chart;
-pub use summary::{CheckResult, Event, Summary};
+pub use summary::{CheckResult, Event, Measured, Summary};

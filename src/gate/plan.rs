@@ -369,6 +369,9 @@ pub enum Style {
 /// What a gate is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
+    /// What it is called: the runs of one plan are compared with each other.
+    #[serde(default)]
+    pub name: String,
     /// At least one.
     pub checks: Vec<Check>,
     /// What time to look at.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::source::file::SourceFile;
+use super::source::file::{SigFile, SourceFile};
 use crate::unit::{Rate, Size, Span};
 
 /// What a dyno runner may do for whom. Read by the driver; root's.
@@ -26,6 +26,12 @@ pub struct PolicyFile {
     pub clusters: BTreeMap<String, ClusterFile>,
     /// A file with the token that project variables are written with; without it they are not.
     pub variables_token_file: Option<PathBuf>,
+    /// What else of a verdict is told through GitLab's API, with the token of
+    /// `variables-token-file`.
+    #[serde(default)]
+    pub verdicts: VerdictsFile,
+    /// Where runs are kept that later ones are compared with; a folder below `state` by default.
+    pub baselines: Option<BaselinesFile>,
     /// The uids that sandboxes run under when the driver is root.
     #[serde(default)]
     pub sandbox_users: UsersFile,
@@ -50,6 +56,50 @@ fn state() -> PathBuf {
 pub struct GitlabFile {
     /// Base URL, as in `https://gitlab.example.com`.
     pub url: String,
+    /// A CA certificate (PEM) that is trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What of a verdict is told through GitLab's API.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct VerdictsFile {
+    /// One note in the merge request, kept up to date.
+    pub merge_request: bool,
+    /// A status of the commit.
+    pub commit_status: bool,
+}
+
+/// Where runs are kept that later ones are compared with.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaselinesFile {
+    /// A folder on this host.
+    Directory(PathBuf),
+    /// The project's generic package registry, with the job's token.
+    Packages(PackagesFile),
+    /// A bucket of an S3-compatible store.
+    S3(BucketFile),
+}
+
+/// The project's generic package registry.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PackagesFile {}
+
+/// A bucket of an S3-compatible store.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BucketFile {
+    /// Base URL, before the bucket's name.
+    pub url: String,
+    /// Its name.
+    pub bucket: String,
+    /// What stands before every key: `dyno/`.
+    #[serde(default)]
+    pub prefix: String,
+    /// Who signs.
+    pub sigv4: SigFile,
     /// A CA certificate (PEM) that is trusted besides the system's.
     pub ca_file: Option<PathBuf>,
 }

@@ -32,8 +32,8 @@ pub use problem::{Problem, Problems};
 pub use profile::{
     Access, ClusterRule, DockerRule, NetworkRule, PodSecurity, Profile, PullRule, SandboxRule,
 };
-pub use source::{AuthEntry, SourceEntry};
-pub use task::{Deploy, Task, VariableValue, VariableWrite};
+pub use source::{AuthEntry, BaselineEntry, BucketEntry, SourceEntry};
+pub use task::{BaselineTask, BaselineVerb, Deploy, Task, VariableValue, VariableWrite};
 pub use template::Template;
 
 use crate::job::Job;
@@ -58,6 +58,10 @@ pub struct Policy {
     pub clusters: BTreeMap<String, ClusterEntry>,
     /// The token that project variables are written with.
     pub variables_token_file: Option<PathBuf>,
+    /// What else of a verdict is told through GitLab's API.
+    pub verdicts: file::VerdictsFile,
+    /// Where runs are kept that later ones are compared with.
+    pub baselines: BaselineEntry,
     /// The uids that sandboxes run under when the driver is root.
     pub users: UidRange,
     /// How long a cache stays that no job uses.

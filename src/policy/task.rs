@@ -19,6 +19,8 @@ pub enum Task {
     Kubectl(Box<kubectl::Request>),
     /// Bring manifests to a cluster and see them ready.
     Deploy(Box<Deploy>),
+    /// Look at the runs that later ones are compared with, or change what is thought of them.
+    Baseline(BaselineTask),
     /// Write a verdict into a variable of the job's own project.
     Variable(VariableWrite),
 }
@@ -32,6 +34,29 @@ pub struct Deploy {
     pub load: Option<load::Plan>,
     /// Checks to judge the infrastructure by meanwhile.
     pub gate: Option<gate::Plan>,
+}
+
+/// A look at kept runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaselineTask {
+    /// The plan whose runs are meant.
+    pub plan: String,
+    /// What is to be done.
+    pub verb: BaselineVerb,
+}
+
+/// What is to be done with kept runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaselineVerb {
+    /// Show them.
+    List,
+    /// Compare later runs with that of this job.
+    Accept(u64),
+    /// Do not.
+    Reject(u64),
+    /// Forget all of them.
+    Reset,
 }
 
 /// A verdict on its way into a project variable.

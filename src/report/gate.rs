@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::joblog::printable;
 use super::junit::{Case, Outcome, Suite};
@@ -40,8 +41,25 @@ pub fn begin(folder: &Folder) -> Result<(), Error> {
 /// Writes gate.json and the suite in junit.xml. Returns a warning when an earlier junit.xml could
 /// not be kept.
 pub fn write(folder: &Folder, summary: &Summary) -> Result<Option<String>, Error> {
-    folder.write(FILE, json(summary).as_bytes())?;
+    folder.write(FILE, json_text(summary).as_bytes())?;
     folder.merge_junit(&suite(summary))
+}
+
+/// Writes annotations.json, which GitLab shows beside the job: the report, and where a person can look
+/// at each query.
+pub fn annotate(folder: &Folder, summary: &Summary, job_url: Option<&str>) -> Result<(), Error> {
+    let link =
+        |label: String, url: &str| json!({ "external_link": { "label": label, "url": url } });
+    let report = job_url.map(|url| {
+        link("the gate's report".to_owned(), &format!("{url}/artifacts/file/dyno-report/{FILE}"))
+    });
+    let checks = summary.checks.iter().filter_map(|check| {
+        let label = format!("{}: {}", printable(&check.name), check.verdict);
+        Some(link(label, check.link.as_deref()?))
+    });
+    let all: Vec<serde_json::Value> = report.into_iter().chain(checks).collect();
+    let document = json!({ format!("dyno gate: {}", summary.verdict): all });
+    folder.write("annotations.json", format!("{document:#}\n").as_bytes())
 }
 
 /// Writes what was sampled while the load ran, for the gate that comes after it.
@@ -102,7 +120,7 @@ fn of_load(course: &[load::Point]) -> Recording {
 }
 
 /// Returns gate.json.
-pub fn json(summary: &Summary) -> String {
+pub fn json_text(summary: &Summary) -> String {
     let document = Document {
         schema: "dyno.gate/1",
         tool: "gate",
@@ -257,7 +275,8 @@ mod tests {
     #[test]
     fn the_report_holds_what_a_reader_needs() {
         let json: serde_json::Value =
-            serde_json::from_str(&json(&summary(check(Verdict::Failed, Verdict::Failed)))).unwrap();
+            serde_json::from_str(&json_text(&summary(check(Verdict::Failed, Verdict::Failed))))
+                .unwrap();
         assert_eq!(json["tool"], "gate");
         assert_eq!(json["verdict"], "failed");
         assert_eq!(json["window"]["start"], 1_700_000_000_000_i64);
@@ -274,6 +293,23 @@ mod tests {
             json["reasons"][0],
             "frontend CPU: mean 72.5 breaks `mean < 60`; 4 samples in 1 series"
         );
+    }
+
+    #[test]
+    fn annotations_link_the_report_and_every_query_that_has_a_page() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::create(root.path()).unwrap();
+        let linked = CheckResult {
+            link: Some("http://p/graph?x".to_owned()),
+            ..check(Verdict::Failed, Verdict::Failed)
+        };
+        annotate(&folder, &summary(linked), Some("https://g/-/jobs/1")).unwrap();
+        let text = folder.read("annotations.json").unwrap().unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let all = json["dyno gate: failed"].as_array().unwrap();
+        let url = "https://g/-/jobs/1/artifacts/file/dyno-report/gate.json";
+        assert_eq!(all[0]["external_link"]["url"], url);
+        assert_eq!(all[1]["external_link"]["label"], "frontend CPU: failed");
     }
 
     #[test]

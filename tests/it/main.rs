@@ -31,6 +31,7 @@ mod crowd;
 mod pipes;
 mod policy;
 mod guest;
+mod gate;
 mod bad_input;
 mod plans;
 mod doctor;

@@ -162,6 +162,7 @@ impl Inspection {
             rule,
         };
         Ok(Plan {
+            name: "inspect".to_owned(),
             checks: vec![check],
             window: WindowChoice::Load { otherwise: Some(Span::seconds(600)) },
             settle: Some(Span::seconds(120)),

@@ -31,6 +31,8 @@ pub struct Written {
 /// What the command line says over the plan file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overrides {
+    /// What the plan is called.
+    pub name: String,
     /// What time to look at.
     pub window: Option<WindowChoice>,
     /// Longest wait for data.
@@ -89,6 +91,7 @@ impl Plan {
         let key = overrides.variable.or(gate.variable);
         match window {
             Some(window) if mistakes.is_empty() => Ok(Self {
+                name: overrides.name,
                 checks,
                 window,
                 settle: overrides.settle.or(gate.settle),

@@ -36,6 +36,8 @@ pub enum Body {
     Form(Vec<(&'static str, String)>),
     /// JSON, told as such unless a header says otherwise.
     Json(Value),
+    /// Bytes, as they are.
+    Bytes(Vec<u8>),
 }
 
 impl Ask {

@@ -179,6 +179,7 @@ impl Exchange {
         let builder = match &ask.body {
             Body::Empty => builder,
             Body::Form(form) => builder.form(form),
+            Body::Bytes(bytes) => builder.body(bytes.clone()),
             Body::Json(value) => {
                 builder.header(CONTENT_TYPE, "application/json").body(value.to_string())
             }

@@ -21,6 +21,7 @@ mod recorded;
 mod exposition;
 mod pods;
 mod sample;
+mod bucket;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use auth::{Auth, Grant, GrantKind, Key};
+pub use bucket::Bucket;
 pub use error::{Error, told};
 pub use json::{Clock, Path, Shape};
 pub use pods::read as read_pod_metrics;

@@ -2,6 +2,8 @@
 
 mod error;
 mod variable;
+mod package;
+mod note;
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use reqwest::{Client, Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
 pub use error::Error;
+pub use note::NewStatus;
 pub use variable::{NewVariable, Project, Written};
 
 use crate::job::http;
@@ -50,6 +53,12 @@ pub struct Gitlab {
 struct Reply {
     code: StatusCode,
     body: Vec<u8>,
+}
+
+/// What is sent with a request.
+enum Body<'a> {
+    Json(&'a serde_json::Value),
+    Bytes(Vec<u8>),
 }
 
 enum Token<'a> {
@@ -157,6 +166,26 @@ impl Gitlab {
         token: &Token<'_>,
         body: Option<&serde_json::Value>,
     ) -> Result<Reply, Error> {
+        self.send_any(method, url, token, body.map(Body::Json).as_ref()).await
+    }
+
+    async fn send_body(
+        &self,
+        method: Method,
+        url: &Url,
+        token: &Token<'_>,
+        body: &Body<'_>,
+    ) -> Result<Reply, Error> {
+        self.send_any(method, url, token, Some(body)).await
+    }
+
+    async fn send_any(
+        &self,
+        method: Method,
+        url: &Url,
+        token: &Token<'_>,
+        body: Option<&Body<'_>>,
+    ) -> Result<Reply, Error> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -165,9 +194,11 @@ impl Gitlab {
                 Token::Job(token) => request.header("JOB-TOKEN", token.reveal()),
                 Token::Private(token) => request.header("PRIVATE-TOKEN", token.reveal()),
             };
-            if let Some(body) = body {
-                request = request.json(body);
-            }
+            request = match body {
+                Some(Body::Json(value)) => request.json(value),
+                Some(Body::Bytes(bytes)) => request.body(bytes.clone()),
+                None => request,
+            };
             let unreachable = |source: reqwest::Error| Error::Unreachable {
                 method: method.clone(),
                 url: shown(url),

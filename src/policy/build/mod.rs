@@ -94,6 +94,16 @@ impl Builder {
         if written.keep_caches < Span::seconds(24 * 3600) {
             self.wrong("keep-caches", "must be at least 1d: a job may run for long");
         }
+        if (written.verdicts.merge_request || written.verdicts.commit_status)
+            && variables_token_file.is_none()
+        {
+            self.wrong_with(
+                "verdicts",
+                "a job's token can write neither notes nor statuses",
+                "add `variables-token-file`",
+            );
+        }
+        let baselines = self.baselines(&state, written.baselines);
         let users = self.users(&written.sandbox_users);
         let profiles = self.profiles(file, written.profiles, &clusters);
         Policy {
@@ -103,6 +113,8 @@ impl Builder {
             sources,
             clusters,
             variables_token_file,
+            verdicts: written.verdicts,
+            baselines,
             users,
             keep_caches: written.keep_caches,
             profiles,

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use super::Builder;
 use crate::gate::source::{Clock, Dialect, Path, Shape};
+use crate::policy::file::{BaselinesFile, PackagesFile};
 use crate::policy::source::file::{
     ClockFile, HttpFile, JsonFile, OauthFile, PodMetricsFile, SigFile, SourceFile, WavefrontFile,
 };
-use crate::policy::{AuthEntry, SourceEntry};
+use crate::policy::{AuthEntry, BaselineEntry, BucketEntry, SourceEntry};
 
 const CSP: &str = "https://console.cloud.vmware.com";
 const CSP_API_TOKEN: &str = "csp/gateway/am/api/auth/api-tokens/authorize";
@@ -81,6 +82,54 @@ impl Builder {
             SourceFile::Json(written) => self.json(&format!("{key}.json"), written),
             SourceFile::PodMetrics(written) => {
                 self.pod_metrics(&format!("{key}.pod-metrics"), written)
+            }
+        }
+    }
+
+    pub(super) fn baselines(
+        &mut self,
+        state: &std::path::Path,
+        written: Option<BaselinesFile>,
+    ) -> BaselineEntry {
+        match written {
+            None => BaselineEntry::Directory(state.join("baselines")),
+            Some(BaselinesFile::Directory(folder)) => {
+                BaselineEntry::Directory(self.path("baselines.directory", &folder))
+            }
+            Some(BaselinesFile::Packages(PackagesFile {})) => {
+                if !self.has("gitlab") {
+                    self.wrong_with(
+                        "baselines.packages",
+                        "packages of which GitLab?",
+                        "add `gitlab: { url: … }`",
+                    );
+                }
+                BaselineEntry::Packages
+            }
+            Some(BaselinesFile::S3(written)) => {
+                let key = "baselines.s3";
+                let is_plain = |text: &str| {
+                    text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
+                        && !text.split('/').any(|part| part == "..")
+                        && !text.starts_with('/')
+                };
+                if written.bucket.is_empty()
+                    || written.bucket.contains('/')
+                    || !is_plain(&written.bucket)
+                {
+                    self.wrong(&format!("{key}.bucket"), "is no bucket's name");
+                }
+                if !is_plain(&written.prefix) {
+                    self.wrong(&format!("{key}.prefix"), "is made of letters, digits and `-_./`");
+                }
+                let auth = self.signed(&format!("{key}.sigv4"), &written.sigv4, "s3");
+                // The dialect is of no matter: objects are read and written, not asked.
+                let place = (Dialect::OpenMetrics, written.url.as_str());
+                BaselineEntry::Bucket(Box::new(BucketEntry {
+                    source: self.entry(key, place, auth, written.ca_file),
+                    bucket: written.bucket,
+                    prefix: written.prefix,
+                }))
             }
         }
     }

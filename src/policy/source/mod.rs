@@ -69,6 +69,28 @@ pub enum AuthEntry {
     },
 }
 
+/// Where runs are kept that later ones are compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BaselineEntry {
+    /// A folder on this host.
+    Directory(PathBuf),
+    /// The project's generic package registry, with the job's token.
+    Packages,
+    /// A bucket of an S3-compatible store.
+    Bucket(Box<BucketEntry>),
+}
+
+/// A bucket with the policy's credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketEntry {
+    /// Its server and who signs.
+    pub source: SourceEntry,
+    /// Its name.
+    pub bucket: String,
+    /// What stands before every key.
+    pub prefix: String,
+}
+
 impl SourceEntry {
     /// What kind of source it is.
     pub fn kind(&self) -> Kind {

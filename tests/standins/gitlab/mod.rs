@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod git;
+mod tells;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::server::{Request, Response, Server, Site};
 pub use artifacts::Upload;
+pub use tells::{Note, Status};
 pub use variables::Variable;
 
 /// What GitLab knows of a running job.
@@ -64,6 +66,10 @@ struct State {
     maintainer_token: String,
     variables: BTreeMap<u64, Vec<Variable>>,
     uploads: Vec<Upload>,
+    notes: Vec<Note>,
+    statuses: Vec<Status>,
+    /// `package/version/file`, oldest first.
+    packages: Vec<(String, Vec<u8>)>,
     /// Bare repositories by project path.
     repositories: BTreeMap<String, PathBuf>,
     asked: Vec<String>,
@@ -139,6 +145,11 @@ impl GitLab {
             ("GET", ["jobs", id, "artifacts"]) => self.download(request, id),
             (_, ["projects", project, "variables", key @ ..]) => {
                 self.variables(request, project, key.first().copied())
+            }
+            (_, ["projects", _, "merge_requests", rest @ ..]) => self.note(request, rest),
+            ("POST", ["projects", _, "statuses", sha]) => self.status(request, sha),
+            (_, ["projects", _, "packages", "generic", rest @ ..]) => {
+                self.generic_package(request, rest)
             }
             _ => Response::json(404, &json!({ "error": "404 Not Found" })),
         }

@@ -75,7 +75,7 @@ impl GitLab {
         }
     }
 
-    fn is_maintainer(&self, request: &Request) -> bool {
+    pub(super) fn is_maintainer(&self, request: &Request) -> bool {
         let bearer =
             request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let token = request.header("private-token").or(bearer);

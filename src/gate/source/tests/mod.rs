@@ -17,6 +17,7 @@ use crate::unit::Span;
 use crate::verdict::Verdict;
 
 mod real;
+mod stores;
 mod table;
 mod auth;
 mod words;
