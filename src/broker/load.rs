@@ -1,6 +1,8 @@
 //! Load tasks: names are resolved once, the policy decides on the addresses, the worker is pinned
 //! to them.
 
+use std::time::Instant;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
@@ -24,7 +26,7 @@ pub(super) async fn perform(
         granted.profile.allow_lookup(&plan)?;
     }
     // Whatever a guest claims, only addresses that are resolved here are connected to.
-    plan.pins = pins(&plan).await?;
+    (plan.pins, plan.looked_up) = pins(&plan).await?;
     let granted = match &desk.rights {
         Rights::Granted(granted) => {
             granted.profile.allow_load(&plan, &plan.pins)?;
@@ -40,18 +42,25 @@ pub(super) async fn perform(
     Ok(ran.map_err(Error::system)?.outcome())
 }
 
-async fn pins(plan: &Plan) -> Result<Pins> {
+/// Returns the addresses of everything that the plan connects to, and how long each look-up took,
+/// in microseconds.
+async fn pins(plan: &Plan) -> Result<(Pins, Vec<u64>)> {
     let mut pins = Pins::new();
+    let mut looked_up = Vec::new();
     for origin in plan.origins() {
+        let begun = Instant::now();
         let addresses = resolve::resolve(&origin.host).await.map_err(|error| {
             // The target is the job's own word, and no part of the platform.
             Error::job(error)
                 .outcome(Outcome::Unreachable)
                 .hint(format!("check the target `{}`", origin.url()))
         })?;
+        if origin.host.parse::<std::net::IpAddr>().is_err() {
+            looked_up.push(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+        }
         pins.insert(origin.to_string(), addresses);
     }
-    Ok(pins)
+    Ok((pins, looked_up))
 }
 
 fn record(granted: &Granted<'_>, standing: Standing) -> Result<()> {

@@ -62,9 +62,33 @@ pub struct Args {
     /// Longest wait for one answer
     #[arg(long, value_name = "SPAN")]
     timeout: Option<Span>,
+    /// HTTP version: 1, 2 (without TLS taken as known) or auto (what the server prefers, by TLS)
+    #[arg(long, value_name = "VERSION")]
+    http: Option<load::Version>,
+    /// The same as --http 2
+    #[arg(long, conflicts_with = "http")]
+    http2: bool,
+    /// Users that share an HTTP/2 connection
+    #[arg(long, value_name = "N")]
+    streams: Option<u32>,
+    /// Proxy that connections go through, http://[name:password@]host:port
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
     /// Certificate authority of the target, a PEM file
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// The client's certificate, a PEM file
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    cert_file: Option<PathBuf>,
+    /// The key of the client's certificate, a PEM file
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
+    /// Name that the target is asked by (SNI) and must prove, in place of its host's
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// Take whoever answers for the target, whatever its certificate says
+    #[arg(long, conflicts_with = "ca_file")]
+    insecure: bool,
     /// Folder for report files
     #[arg(long, value_name = "DIR", default_value = Folder::DEFAULT)]
     report: PathBuf,
@@ -113,14 +137,20 @@ fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
         Some(sheet) => sheet.written(name),
         None => Written { name, ..Written::default() },
     };
-    let ca = args
-        .ca_file
-        .map(|file| {
-            std::fs::read_to_string(&file).map_err(|error| {
-                Error::job(error).hint(format!("check --ca-file {}", file.display()))
-            })
-        })
-        .transpose()?;
+    let pem = |flag: &str, file: Option<PathBuf>| {
+        let read = |file: PathBuf| {
+            std::fs::read_to_string(&file)
+                .map_err(|error| Error::job(error).hint(format!("check {flag} {}", file.display())))
+        };
+        file.map(read).transpose()
+    };
+    let tls = load::TlsFile {
+        ca: pem("--ca-file", args.ca_file)?,
+        certificate: pem("--cert-file", args.cert_file)?,
+        key: pem("--key-file", args.key_file)?,
+        server_name: args.server_name,
+        insecure: args.insecure.then_some(true),
+    };
     let overrides = Overrides {
         target: args.target,
         get: args.get,
@@ -134,7 +164,10 @@ fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
         timeout: args.timeout,
         is_once: args.once,
         limits: args.limit,
-        ca,
+        http: args.http.or(args.http2.then_some(load::Version::Two)),
+        streams: args.streams,
+        proxy: args.proxy,
+        tls,
     };
     Plan::build(&written, &overrides, vars).map_err(|error| match &sheet {
         Some(sheet) => sheet.locate(error),

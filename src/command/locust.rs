@@ -88,10 +88,11 @@ pub fn plan(
     let named = args.file.clone().or_else(|| of("LOCUST_LOCUSTFILE"));
     let file = PathBuf::from(named.unwrap_or_else(|| "locustfile.py".to_owned()));
     let path = plan_of(&file, read_file)?;
-    let sheet = policy::plan::read_by(&path, read_file).map_err(|error| match error {
-        policy::plan::Error::Read { source, .. } => missing(&path, &source),
-        other @ policy::plan::Error::Malformed(_) => Error::job(other),
-    })?;
+    let sheet = policy::plan::read_by(&path, &|path| read_file(path).map(String::into_bytes))
+        .map_err(|error| match error {
+            policy::plan::Error::Read { source, .. } => missing(&path, &source),
+            other @ policy::plan::Error::Malformed(_) => Error::job(other),
+        })?;
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
     let written = sheet.written(name.unwrap_or_default());
     let mut model = written.load.clone().unwrap_or_default();

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::job::Vars;
 use crate::load::aims;
+use crate::load::call::proto::Protos;
+use crate::load::call::{self};
 use crate::load::check;
+use crate::load::connection;
 use crate::load::error::{Error, Mistakes};
 use crate::load::feed::{self, Feed};
 use crate::load::file::{AuthFile, FeedFile, JourneyFile, ModelFile, StepFile};
 use crate::load::limit::Limit;
 use crate::load::model::Preset;
 use crate::load::plan::{
-    Action, Body, Journey, LONGEST_TIMEOUT, Method, Origin, Overrides, Plan, Request, Scheme,
-    Status, Step, Target, Written,
+    Action, Journey, LONGEST_TIMEOUT, Method, Origin, Overrides, Plan, Request, Scheme, Status,
+    Step, Target, Written,
 };
 use crate::load::regression;
 use crate::load::script::Script;
@@ -27,7 +30,7 @@ const MAX_STEPS: usize = 1000;
 /// Rounds of a `while` without `repeat`.
 const MAX_ROUNDS: u32 = 1000;
 const TIMEOUT: Span = Span::seconds(30);
-const TIMEOUTS: &str = "use more than nothing and at most 10m";
+pub const TIMEOUTS: &str = "use more than nothing and at most 10m";
 
 impl Plan {
     /// Builds the plan; environment variables in the target come from `vars`.
@@ -51,8 +54,10 @@ impl Plan {
             let target = read_target("load.baseline.target", written, vars, &mut mistakes);
             regression::baseline(&file, &model, target, &mut mistakes)
         });
-        let journeys = journeys(written, overrides, &file, &mut mistakes);
-        let (setup, teardown) = around(written, &mut mistakes);
+        let mut protos = Protos::default();
+        let around = (&target, &mut protos);
+        let journeys = journeys(written, overrides, &file, around, &mut mistakes);
+        let (setup, teardown) = self::around(written, (&target, &mut protos), &mut mistakes);
         let limits = aims::limits(written, overrides, &model, &mut mistakes);
         let (limit_keys, limits): (Vec<String>, Vec<Limit>) = limits.into_iter().unzip();
         let mut plan = Self {
@@ -70,9 +75,12 @@ impl Plan {
             threads,
             seed: file.seed,
             timeout,
-            ca: overrides.ca.clone(),
+            http: connection::http(written.http.as_ref(), overrides, vars, &mut mistakes),
+            tls: connection::tls(written, overrides, &mut mistakes),
+            protos: protos.packed(),
             target,
             pins: BTreeMap::new(),
+            looked_up: Vec::new(),
         };
         if plan.is_once {
             plan.model = plan.model.once();
@@ -125,7 +133,10 @@ fn read_target(
         return nowhere();
     };
     let parsed = url::expand(text, vars).and_then(|url| {
-        let (origin, base) = url::split(&url)?;
+        let (origin, base) = url::split_by(&url, &Scheme::ALL)?;
+        if origin.port == 0 {
+            return Err(url::Error::Port(String::new()));
+        }
         Ok(Target { origin, base: base.trim_end_matches('/').to_owned() })
     });
     match parsed {
@@ -151,6 +162,7 @@ fn journeys(
     written: &Written,
     overrides: &Overrides,
     model: &ModelFile,
+    (target, protos): (&Target, &mut Protos),
     mistakes: &mut Mistakes,
 ) -> Vec<Journey> {
     let files = &written.journeys;
@@ -169,6 +181,9 @@ fn journeys(
                 tags: Vec::new(),
                 mistakes,
                 files: &written.files,
+                blobs: &written.blobs,
+                target,
+                protos,
                 n: 0,
             }
             .journey("--get", 0, &file, think),
@@ -183,6 +198,9 @@ fn journeys(
             tags,
             mistakes,
             files: &written.files,
+            blobs: &written.blobs,
+            target,
+            protos,
             n: 0,
         };
         journeys.push(steps.journey(&format!("journeys[{n}]"), n, file, think));
@@ -191,23 +209,38 @@ fn journeys(
 }
 
 /// Setup and teardown.
-fn around(written: &Written, mistakes: &mut Mistakes) -> (Vec<Step>, Vec<Step>) {
+fn around(
+    written: &Written,
+    (target, protos): (&Target, &mut Protos),
+    mistakes: &mut Mistakes,
+) -> (Vec<Step>, Vec<Step>) {
     let headers = BTreeMap::new();
-    let files = &written.files;
+    let (files, blobs) = (&written.files, &written.blobs);
+    let (auth, tags, n) = (None, Vec::new(), 0);
     let mut steps =
-        Steps { headers: &headers, auth: None, tags: Vec::new(), mistakes, files, n: 0 };
+        Steps { headers: &headers, auth, tags, mistakes, files, blobs, target, protos, n };
     let setup = steps.steps("setup", &written.setup, 0);
     (setup, steps.steps("teardown", &written.teardown, 0))
 }
 
-struct Steps<'a> {
+/// Builds steps; what is wrong is told by its key.
+#[derive(Debug)]
+pub struct Steps<'a> {
     headers: &'a BTreeMap<String, String>,
-    auth: Option<&'a AuthFile>,
+    /// The journey's own.
+    pub auth: Option<&'a AuthFile>,
     /// Those of the journey and the groups around a step.
-    tags: Vec<String>,
-    mistakes: &'a mut Mistakes,
-    /// The texts of the files that feeds name.
-    files: &'a BTreeMap<String, String>,
+    pub tags: Vec<String>,
+    /// What is wrong so far.
+    pub mistakes: &'a mut Mistakes,
+    /// The texts of the files that the plan names.
+    pub files: &'a BTreeMap<String, String>,
+    /// The contents of those that are no texts.
+    pub blobs: &'a BTreeMap<String, Vec<u8>>,
+    /// The plan's target.
+    pub target: &'a Target,
+    /// What proto files define.
+    pub protos: &'a mut Protos,
     n: usize,
 }
 
@@ -287,7 +320,17 @@ impl Steps<'_> {
             self.mistakes.add(format!("{key}.weight"), "use 1 or more, or leave the step out");
         }
         let kinds = [!file.steps.is_empty(), !file.choose.is_empty()];
+        let n_calls = call::n_calls(file);
         let action = match (self.request_line(key, file), kinds) {
+            (None, [false, false]) if n_calls == 1 => self.call(key, file),
+            _ if n_calls > 0 => {
+                self.mistakes.add(
+                    key,
+                    "a step is one request or one of `websocket`, `grpc`, `dns`, `tcp`: make more \
+                     steps",
+                );
+                Action::Group(Vec::new())
+            }
             (Some((method, url)), [false, false]) => {
                 Action::Request(Box::new(self.request(key, file, method, url)))
             }
@@ -304,8 +347,8 @@ impl Steps<'_> {
             (None, [false, false]) => {
                 self.mistakes.add(
                     key,
-                    "a step needs one of `get`, `post`, `put`, `patch`, `delete`, `head`, `steps`, \
-                     `choose` or `set`",
+                    "a step needs one of `get`, `post`, `put`, `patch`, `delete`, `head`, `websocket`, \
+                     `grpc`, `dns`, `tcp`, `steps`, `choose` or `set`",
                 );
                 Action::Group(Vec::new())
             }
@@ -355,6 +398,8 @@ impl Steps<'_> {
             ("json", file.json.is_some()),
             ("form", !file.form.is_empty()),
             ("body", file.body.is_some()),
+            ("upload", file.upload.is_some()),
+            ("multipart", !file.multipart.is_empty()),
             ("headers", !file.headers.is_empty()),
             ("save", !file.save.is_empty()),
             ("check", file.check.is_some()),
@@ -375,20 +420,8 @@ impl Steps<'_> {
             None => squeeze(url),
         };
         let name = if name.is_empty() { "/".to_owned() } else { name };
-        let mut headers: BTreeMap<String, String> = BTreeMap::new();
-        for (name, value) in self.headers.iter().chain(&file.headers) {
-            headers.insert(name.to_ascii_lowercase(), value.clone());
-        }
-        let bodies = [file.json.is_some(), !file.form.is_empty(), file.body.is_some()];
-        if bodies.iter().filter(|is_there| **is_there).count() > 1 {
-            self.mistakes.add(key, "`json`, `form` and `body` exclude each other");
-        }
-        let body = match (&file.json, &file.body) {
-            (Some(value), _) => Body::Json(value.clone()),
-            (None, Some(text)) => Body::Text(text.clone()),
-            (None, None) if file.form.is_empty() => Body::None,
-            (None, None) => Body::Form(file.form.clone()),
-        };
+        let headers = self.all_headers(file);
+        let body = self.body(key, file);
         if file.timeout.is_some_and(|span| span.0.is_zero() || span.0 > LONGEST_TIMEOUT) {
             self.mistakes.add(format!("{key}.timeout"), TIMEOUTS);
         }
@@ -411,7 +444,14 @@ impl Steps<'_> {
         }
     }
 
-    fn variable(&mut self, key: &str, name: &str) {
+    /// The journey's headers and the step's own, names in lower case.
+    pub fn all_headers(&self, file: &StepFile) -> BTreeMap<String, String> {
+        let all = self.headers.iter().chain(&file.headers);
+        all.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect()
+    }
+
+    /// Tells a name that no variable can have.
+    pub fn variable(&mut self, key: &str, name: &str) {
         let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_alphanumeric() || c == '_');
         if !is_name {
@@ -432,6 +472,10 @@ impl Steps<'_> {
                     (None, String::new())
                 }
             };
+        }
+        if !self.target.origin.scheme.is_http() {
+            let text = format!("the target is no HTTP server: name one, `http://host{url}`");
+            self.mistakes.add(&*key, text);
         }
         if !url.is_empty() && !url.starts_with(['/', '?']) && !url.starts_with("{{") {
             self.mistakes.add(key, format!("`{url}` is not a path: begin it with `/`"));

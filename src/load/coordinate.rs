@@ -18,7 +18,7 @@ use crate::load::mask::Mask;
 use crate::load::pace::Share;
 use crate::load::plan::Plan;
 use crate::load::protocol::{self, Order, Report};
-use crate::load::result::{End, summarise};
+use crate::load::result::{End, INSECURE, summarise};
 use crate::load::shape::MAX_STAGES;
 use crate::load::summary::{Generator, Summary};
 use crate::unit::float;
@@ -157,6 +157,9 @@ pub async fn conduct(
             threads,
             at,
         });
+        if plan.tls.is_insecure {
+            emit(Event::Warning(format!("{INSECURE}: whoever answers is taken for the target")));
+        }
         let books = Books::new(threads, at, plan);
         let summary = follow(plan, books, (Some(orders), &mut frames), emit, cancel).await?;
         emit(Event::Finished(Box::new(summary.clone())));

@@ -26,6 +26,9 @@ pub enum Failure {
     /// The connection was reset.
     #[error("connection reset")]
     Reset,
+    /// The server ended it in its own words.
+    #[error("{0}")]
+    Ended(String),
     /// What came is not HTTP.
     #[error("malformed answer: {0}")]
     Malformed(String),
@@ -72,6 +75,7 @@ impl Failure {
             | Self::Check(_)
             | Self::Closed
             | Self::Reset
+            | Self::Ended(_)
             | Self::Malformed(_)
             | Self::Save(_)
             | Self::NotJson

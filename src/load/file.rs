@@ -8,6 +8,8 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::load::body::{PartFile, UploadFile};
+use crate::load::call::{DnsFile, GrpcFile, TcpFile, WebSocketFile};
 use crate::load::model::{Preset, Spacing};
 use crate::load::think::Think;
 use crate::unit::{Rate, Share, Span};
@@ -191,6 +193,14 @@ pub struct StepFile {
     pub delete: Option<String>,
     /// HEAD of this path or URL.
     pub head: Option<String>,
+    /// One deed with the user's WebSocket, in place of a request.
+    pub websocket: Option<WebSocketFile>,
+    /// A gRPC call, in place of a request.
+    pub grpc: Option<GrpcFile>,
+    /// A DNS query, in place of a request.
+    pub dns: Option<DnsFile>,
+    /// A connection of plain TCP, in place of a request.
+    pub tcp: Option<TcpFile>,
     /// Steps done one after the other as one step: no think time between them.
     pub steps: Vec<StepFile>,
     /// One of these steps, by chance and `weight`.
@@ -224,6 +234,10 @@ pub struct StepFile {
     pub form: BTreeMap<String, String>,
     /// A body as it is.
     pub body: Option<String>,
+    /// A body that is read from a file or made: `{ size: 10MiB, fill: random }`.
+    pub upload: Option<UploadFile>,
+    /// A `multipart/form-data` body: texts, and `{ file: … }` or `{ size: … }`.
+    pub multipart: BTreeMap<String, PartFile>,
     /// Variables taken from the answer: `{ ids: "$.data[*].id" }`, or `regex PATTERN`,
     /// `all PATTERN`, `header NAME`, `cookie NAME`.
     pub save: BTreeMap<String, String>,
@@ -241,6 +255,27 @@ pub enum AuthFile {
     Basic(BasicFile),
     /// A token: `"{{ env.API_TOKEN }}"`.
     Bearer(String),
+    /// A token that a server gives to clients that say who they are (OAuth 2 client credentials):
+    /// asked for before the run, shared by all users, renewed before it ends, never counted.
+    Oauth(OauthFile),
+}
+
+/// Where a token comes from, and who asks for it; texts may name variables of the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OauthFile {
+    /// The URL of the server's token endpoint.
+    pub token_url: String,
+    /// Who asks.
+    pub client_id: String,
+    /// The secret: `"{{ env.CLIENT_SECRET }}"`.
+    pub client_secret: String,
+    /// What the token is to be good for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Whom the token is to be shown to, where the server wants to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
 }
 
 /// A name and a password.

@@ -56,6 +56,11 @@ impl Histogram {
     }
 
     /// How many values were counted.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How many values were counted.
     #[cfg(test)]
     pub fn len(&self) -> u64 {
         self.count

@@ -6,6 +6,11 @@
 
 mod error;
 mod file;
+mod body;
+mod call;
+mod connection_file;
+mod connection;
+mod proxy;
 mod think;
 mod template;
 mod jsonpath;
@@ -46,10 +51,12 @@ pub mod import;
 #[cfg(test)]
 mod tests;
 
+pub use body::{PartFile, UploadFile};
+pub use connection_file::{HttpFile, TlsFile, Version, is_inline};
 pub use coordinate::{WorkerSpec, run};
 pub use error::{Error, Mistake};
 pub use event::{Event, Phase, Progress};
-pub use file::{CriterionFile, FeedFile, JourneyFile, ModelFile, StepFile};
+pub use file::{CriterionFile, JourneyFile, ModelFile, StepFile};
 pub use limit::{LimitResult, millis};
 pub use model::{ONCE, Preset};
 pub use plan::{Overrides, Pins, Plan, Written};

@@ -8,16 +8,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::load::body::Fill;
+use crate::load::call::Call;
 use crate::load::check::Check;
+pub use crate::load::connection_file::Version;
+use crate::load::connection_file::{HttpFile, TlsFile};
 use crate::load::feed::Feed;
 use crate::load::file::{AuthFile, CriterionFile, JourneyFile, ModelFile, StepFile};
 use crate::load::gauge::Tags;
+use crate::load::histogram::Histogram;
 use crate::load::limit::Limit;
 use crate::load::model::{Model, Preset};
+use crate::load::proxy::Proxy;
 use crate::load::stages::Stage;
 use crate::load::think::Think;
+use crate::load::url;
 use crate::secret::Secret;
-use crate::unit::{Rate, Span};
+use crate::unit::{Rate, Size, Span};
 
 /// The load parts of a plan file and what the command line says beside it.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +33,10 @@ pub struct Written {
     pub name: String,
     /// `target:`.
     pub target: Option<String>,
+    /// `http:`.
+    pub http: Option<HttpFile>,
+    /// `tls:`.
+    pub tls: Option<TlsFile>,
     /// `load:`.
     pub load: Option<ModelFile>,
     /// `journeys:`.
@@ -38,8 +49,10 @@ pub struct Written {
     pub limits: Vec<String>,
     /// `criteria:`.
     pub criteria: Vec<CriterionFile>,
-    /// The texts of the files that feeds name.
+    /// The texts of the files that it names.
     pub files: BTreeMap<String, String>,
+    /// The contents of files that are no texts.
+    pub blobs: BTreeMap<String, Vec<u8>>,
 }
 
 /// What the command line says in place of the file.
@@ -69,8 +82,14 @@ pub struct Overrides {
     pub is_once: bool,
     /// `--limit`, in addition to the file's.
     pub limits: Vec<String>,
-    /// The content of `--ca-file`: trust anchors beside the system's, PEM.
-    pub ca: Option<String>,
+    /// `--http`.
+    pub http: Option<Version>,
+    /// `--streams`.
+    pub streams: Option<u32>,
+    /// `--proxy`.
+    pub proxy: Option<String>,
+    /// `--ca-file` and its like: in place of the file's, one by one.
+    pub tls: TlsFile,
 }
 
 /// No request may take longer: it is also the longest time that is told apart.
@@ -110,10 +129,16 @@ pub struct Plan {
     pub seed: Option<u64>,
     /// How long a request may take.
     pub timeout: Span,
-    /// Trust anchors beside the system's, PEM.
-    pub ca: Option<String>,
+    /// How HTTP is spoken.
+    pub http: Http,
+    /// How TLS is spoken.
+    pub tls: Tls,
+    /// What proto files define, as base64.
+    pub protos: String,
     /// What the worker may connect to; filled by whoever performs the plan, empty before.
     pub pins: Pins,
+    /// How long it took to look the names up, in microseconds.
+    pub looked_up: Vec<u64>,
 }
 
 impl Plan {
@@ -126,6 +151,11 @@ impl Plan {
         for step in steps.chain(&self.setup).chain(&self.teardown) {
             step.collect_origins(&mut origins);
         }
+        if let Some(proxy) = &self.http.proxy
+            && !origins.contains(&proxy.origin)
+        {
+            origins.push(proxy.origin.clone());
+        }
         origins
     }
 
@@ -137,6 +167,13 @@ impl Plan {
     /// Returns the asked rate of journeys; `None` where the target decides it (closed model).
     pub fn rate(&self) -> Option<Rate> {
         self.model.rate()
+    }
+
+    /// Returns how long it took to look the names up.
+    pub fn lookups(&self) -> Histogram {
+        let mut all = Histogram::default();
+        self.looked_up.iter().for_each(|micros| all.record(*micros));
+        all
     }
 
     /// Returns how long the load lasts.
@@ -166,8 +203,41 @@ impl Plan {
         let baseline = self.baseline.as_ref()?;
         let model = Model { stages: baseline.stages.clone(), ..self.model.clone() };
         let target = baseline.target.clone();
-        Some(Self { target, model, seed: Some(seed), baseline: None, ..self.clone() })
+        let mut plan = Self { target, model, seed: Some(seed), baseline: None, ..self.clone() };
+        let journeys = plan.journeys.iter_mut().flat_map(|journey| {
+            [&mut journey.start, &mut journey.steps, &mut journey.end].into_iter()
+        });
+        for steps in journeys.chain([&mut plan.setup, &mut plan.teardown]) {
+            steps.iter_mut().for_each(|step| step.go_to(&plan.target.origin));
+        }
+        Some(plan)
     }
+}
+
+/// How HTTP is spoken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Http {
+    /// Which one.
+    pub version: Version,
+    /// HTTP/2: how many users share a connection; never zero.
+    pub streams: u32,
+    /// What connections go through.
+    pub proxy: Option<Proxy>,
+}
+
+/// How TLS is spoken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// Trust anchors beside the system's, PEM.
+    pub ca: Option<String>,
+    /// The client's certificate and those that vouch for it, PEM.
+    pub certificate: Option<String>,
+    /// The key of the client's certificate, PEM.
+    pub key: Option<Secret<String>>,
+    /// What the server is called in place of its host.
+    pub server_name: Option<String>,
+    /// True when whoever answers is taken for the target.
+    pub is_insecure: bool,
 }
 
 /// Scheme, host, port and the path before every step's.
@@ -207,6 +277,13 @@ impl Origin {
         if self.port == self.scheme.port() { self.bracketed() } else { self.to_string() }
     }
 
+    /// The same, spoken with another server.
+    pub fn moved_to(&self, target: &Self) -> Self {
+        let secure = self.scheme.secured();
+        let scheme = if target.scheme.is_secure() { secure } else { self.scheme };
+        Self { scheme, ..target.clone() }
+    }
+
     fn bracketed(&self) -> String {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
@@ -218,32 +295,94 @@ impl fmt::Display for Origin {
     }
 }
 
-/// `http` or `https`.
+/// What is spoken, with TLS or without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
-    /// Plain TCP.
+    /// HTTP over plain TCP.
     Http,
-    /// TLS.
+    /// HTTP over TLS.
     Https,
+    /// WebSocket.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+    /// gRPC: HTTP/2 that is known beforehand.
+    Grpc,
+    /// gRPC over TLS.
+    Grpcs,
+    /// DNS.
+    Dns,
+    /// Whatever a plan says, over plain TCP.
+    Tcp,
+    /// Whatever a plan says, over TLS.
+    Tls,
 }
 
 impl Scheme {
-    /// The port that need not be written.
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Http,
+        Self::Https,
+        Self::Ws,
+        Self::Wss,
+        Self::Grpc,
+        Self::Grpcs,
+        Self::Dns,
+        Self::Tcp,
+        Self::Tls,
+    ];
+
+    /// The port that need not be written; 0 where one must be.
     pub fn port(self) -> u16 {
         match self {
-            Self::Http => 80,
-            Self::Https => 443,
+            Self::Http | Self::Ws | Self::Grpc => 80,
+            Self::Https | Self::Wss | Self::Grpcs => 443,
+            Self::Dns => 53,
+            Self::Tcp | Self::Tls => 0,
+        }
+    }
+
+    /// True with TLS.
+    pub fn is_secure(self) -> bool {
+        self.secured() == self && self != Self::Dns
+    }
+
+    /// True for what requests are sent to.
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+
+    /// The same with TLS, where there is such a thing.
+    pub fn secured(self) -> Self {
+        match self {
+            Self::Http | Self::Https => Self::Https,
+            Self::Ws | Self::Wss => Self::Wss,
+            Self::Grpc | Self::Grpcs => Self::Grpcs,
+            Self::Dns => Self::Dns,
+            Self::Tcp | Self::Tls => Self::Tls,
+        }
+    }
+
+    /// As it stands before a host.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Grpc => "grpc",
+            Self::Grpcs => "grpcs",
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 }
 
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -302,15 +441,38 @@ pub struct Step {
 }
 
 impl Step {
-    fn collect_origins(&self, origins: &mut Vec<Origin>) {
-        match &self.action {
-            Action::Request(request) => {
-                if let Some(origin) = &request.origin
-                    && !origins.contains(origin)
-                {
-                    origins.push(origin.clone());
+    /// Sends calls that go to the target to another one.
+    fn go_to(&mut self, target: &Origin) {
+        match &mut self.action {
+            Action::Request(_) => {}
+            Action::Call(call) => {
+                if let Some(origin) = call.origin.as_mut().filter(|_| call.is_at_target) {
+                    *origin = origin.moved_to(target);
                 }
             }
+            Action::Group(steps) | Action::Choice(steps) => {
+                steps.iter_mut().for_each(|step| step.go_to(target));
+            }
+        }
+    }
+
+    fn collect_origins(&self, origins: &mut Vec<Origin>) {
+        let (own, auth) = match &self.action {
+            Action::Request(request) => (&request.origin, &request.auth),
+            Action::Call(call) => (&call.origin, &call.auth),
+            Action::Group(_) | Action::Choice(_) => (&None, &None),
+        };
+        let token = match auth {
+            Some(AuthFile::Oauth(oauth)) => url::split(&oauth.token_url).ok(),
+            Some(AuthFile::Basic(_) | AuthFile::Bearer(_)) | None => None,
+        };
+        for origin in own.iter().chain(token.iter().map(|(origin, _)| origin)) {
+            if !origins.contains(origin) {
+                origins.push(origin.clone());
+            }
+        }
+        match &self.action {
+            Action::Request(_) | Action::Call(_) => {}
             Action::Group(steps) | Action::Choice(steps) => {
                 for step in steps {
                     step.collect_origins(origins);
@@ -326,6 +488,8 @@ impl Step {
 pub enum Action {
     /// One request.
     Request(Box<Request>),
+    /// Something that is no HTTP request.
+    Call(Box<Call>),
     /// Steps one after the other, without pauses.
     Group(Vec<Step>),
     /// One of the steps, by weight.
@@ -379,16 +543,23 @@ pub enum Method {
     Head,
 }
 
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Method {
+    /// As it is sent.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
             Self::Head => "HEAD",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -404,6 +575,30 @@ pub enum Body {
     Form(BTreeMap<String, String>),
     /// A text with templates.
     Text(String),
+    /// Bytes, with their type.
+    Upload(Content, Option<String>),
+    /// Parts by name.
+    Multipart(Vec<(String, Part)>),
+}
+
+/// Bytes that are no text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// A file's, as base64.
+    File(String),
+    /// So many, made.
+    Made(Size, Fill),
+}
+
+/// A part of a `multipart/form-data` body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// A text with templates.
+    Text(String),
+    /// A file: its name, its type, its bytes.
+    File(String, String, Content),
 }
 
 /// A range of statuses that are fine, both ends included.

@@ -121,6 +121,10 @@ pub struct Delta {
     pub service: Packed,
     /// Time to the answer's head.
     pub first_byte: Packed,
+    /// Connecting, where that was done.
+    pub connect: Packed,
+    /// TLS after that.
+    pub tls: Packed,
     /// Failures: text, kind, count.
     pub failures: Vec<(String, Kind, u64)>,
 }
@@ -223,6 +227,8 @@ impl Delta {
             response: Packed::new(&cell.response),
             service: Packed::new(&cell.service),
             first_byte: Packed::new(&cell.first_byte),
+            connect: Packed::new(&cell.connect),
+            tls: Packed::new(&cell.tls),
             failures,
         }
     }

@@ -13,6 +13,10 @@ pub struct Sample {
     pub endpoint: usize,
     /// When it was meant to start.
     pub meant: Instant,
+    /// How long it took to connect, where that was done for it.
+    pub connect: Option<Duration>,
+    /// How long TLS took after that.
+    pub tls: Option<Duration>,
     /// When it was handed to the connection; `None` when there was none.
     pub written: Option<Instant>,
     /// When the answer's head was there.
@@ -44,6 +48,10 @@ pub struct Cell {
     pub service: Histogram,
     /// From the write to the answer's head.
     pub first_byte: Histogram,
+    /// Connecting, where that was done.
+    pub connect: Histogram,
+    /// TLS after that.
+    pub tls: Histogram,
     /// How often each failure was met.
     pub failures: HashMap<Failure, u64>,
 }
@@ -54,9 +62,9 @@ const FAILURES: usize = 50;
 impl Cell {
     /// Forgets the counts and keeps the memory.
     fn clear(&mut self) {
-        let Self { count, failed, sent, received, response, service, first_byte, failures } = self;
-        (*count, *failed, *sent, *received) = (0, 0, 0, 0);
-        for histogram in [response, service, first_byte] {
+        (self.count, self.failed, self.sent, self.received) = (0, 0, 0, 0);
+        let Self { response, service, first_byte, connect, tls, failures, .. } = self;
+        for histogram in [response, service, first_byte, connect, tls] {
             histogram.clear();
         }
         failures.clear();
@@ -67,6 +75,12 @@ impl Cell {
         self.sent += sample.sent;
         self.received += sample.received;
         note(&mut self.response, sample.ended.saturating_duration_since(sample.meant));
+        if let Some(span) = sample.connect {
+            note(&mut self.connect, span);
+        }
+        if let Some(span) = sample.tls {
+            note(&mut self.tls, span);
+        }
         if let Some(written) = sample.written {
             note(&mut self.service, sample.ended.saturating_duration_since(written));
             if let Some(first) = sample.first_byte {
@@ -192,6 +206,8 @@ mod tests {
         Sample {
             endpoint,
             meant,
+            connect: None,
+            tls: None,
             written: Some(meant),
             first_byte: None,
             ended,

@@ -12,7 +12,8 @@ use crate::load::model::Preset;
 use crate::load::plan::Plan;
 use crate::load::shape::level_text;
 use crate::load::summary::{
-    CheckCount, Endpoint, Found, Generator, Point, StageSummary, Steady, Summary, Window,
+    CheckCount, Connections, Endpoint, Found, Generator, Latency, Point, StageSummary, Steady,
+    Summary, Window,
 };
 use crate::statistics::{drift, growth};
 use crate::unit::float;
@@ -30,6 +31,9 @@ pub enum End {
     /// Before its time, from outside.
     Cut,
 }
+
+/// What every run says that was not to look at certificates.
+pub const INSECURE: &str = "certificates were not verified (`tls.insecure`)";
 
 /// More than this, and errors grew over a soak.
 const ERRORS_GROWTH: f64 = 0.01;
@@ -82,6 +86,7 @@ pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) ->
         latency: latency(&whole.response),
         service_time: latency(&whole.service),
         first_byte: latency(&whole.first_byte),
+        connections: Connections { dns: latency(&plan.lookups()), ..connections(&whole) },
         endpoints: books.endpoints.iter().map(|endpoint| endpoint_of(endpoint, all)).collect(),
         checks: checks(plan, books),
         stages: stages(books, end),
@@ -118,6 +123,9 @@ fn judge_run(
     if *how == End::Walked {
         judge_walk(whole, generator.skipped, &mut judgement);
     }
+    if plan.tls.is_insecure {
+        judgement.worsen(Verdict::Passed, INSECURE.to_owned());
+    }
     let [none, again] = books.used_up;
     if none > 0 {
         let text = format!("a feed ran out of rows: {none} users or rounds had none and ended");
@@ -145,6 +153,15 @@ fn judge_walk(whole: &Tally, skipped: u64, judgement: &mut Judgement) {
     }
 }
 
+fn connections(tally: &Tally) -> Connections {
+    Connections {
+        count: tally.connect.count(),
+        dns: Latency::default(),
+        connect: latency(&tally.connect),
+        tls: latency(&tally.tls),
+    }
+}
+
 fn endpoint_of(endpoint: &EndpointTally, span: Duration) -> Endpoint {
     let mut tally = Tally::default();
     tally.add(&endpoint.ramp);
@@ -155,6 +172,7 @@ fn endpoint_of(endpoint: &EndpointTally, span: Duration) -> Endpoint {
         latency: latency(&tally.response),
         service_time: latency(&tally.service),
         first_byte: latency(&tally.first_byte),
+        connections: connections(&tally),
         bytes: tally.bytes,
         errors: tally.errors(),
     }

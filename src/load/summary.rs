@@ -40,6 +40,9 @@ pub struct Summary {
     pub service_time: Latency,
     /// From the write of the request to the answer's head.
     pub first_byte: Latency,
+    /// What it took to connect.
+    #[serde(default)]
+    pub connections: Connections,
     /// What each endpoint did, in order of first use.
     pub endpoints: Vec<Endpoint>,
     /// How often each check held and failed.
@@ -147,6 +150,19 @@ pub struct Latency {
     pub max: f64,
 }
 
+/// What it took to connect; part of the response time of whatever had to wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Connections {
+    /// How many were made.
+    pub count: u64,
+    /// Looking up the names of the targets, once before the run.
+    pub dns: Latency,
+    /// From the first packet to the connection.
+    pub connect: Latency,
+    /// From the connection to the end of TLS's handshake.
+    pub tls: Latency,
+}
+
 /// What one endpoint did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -160,6 +176,9 @@ pub struct Endpoint {
     pub service_time: Latency,
     /// From the write to the answer's head.
     pub first_byte: Latency,
+    /// What it took to connect, where its requests did.
+    #[serde(default)]
+    pub connections: Connections,
     /// Bytes on the wire, heads left out.
     pub bytes: Bytes,
     /// Every kind of failure, most frequent first.

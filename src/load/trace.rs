@@ -25,6 +25,9 @@ pub struct Exchange {
     pub request: String,
     /// The answer's status; 0 when there was none.
     pub status: u16,
+    /// What stands in its place where there is no number: `OK`, `NOERROR`.
+    #[serde(default)]
+    pub said: String,
     /// The answer's headers.
     pub headers: Vec<(String, String)>,
     /// The answer's body.

@@ -8,9 +8,9 @@ use crate::load::plan::{Origin, Scheme};
 /// Why a text is no URL to drive load at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Neither `http://` nor `https://`.
-    #[error("`{0}` does not begin with `http://` or `https://`")]
-    Scheme(String),
+    /// It begins with none of the schemes that it may begin with.
+    #[error("`{0}` does not begin with {1}")]
+    Scheme(String, String),
     /// No host, or one with characters that no host has.
     #[error("`{0}` is not a host name or address")]
     Host(String),
@@ -28,12 +28,18 @@ pub enum Error {
     Dollar(String),
 }
 
-/// Splits a URL into its origin and what follows.
+/// Splits a URL of HTTP into its origin and what follows.
 pub fn split(url: &str) -> Result<(Origin, &str), Error> {
-    let (scheme, rest) = strip(url, "http://")
-        .map(|rest| (Scheme::Http, rest))
-        .or_else(|| strip(url, "https://").map(|rest| (Scheme::Https, rest)))
-        .ok_or_else(|| Error::Scheme(url.to_owned()))?;
+    split_by(url, &[Scheme::Http, Scheme::Https])
+}
+
+/// Splits a URL of one of some schemes into its origin and what follows.
+pub fn split_by<'a>(url: &'a str, schemes: &[Scheme]) -> Result<(Origin, &'a str), Error> {
+    let own = |scheme: &Scheme| Some((*scheme, strip(url, &format!("{scheme}://"))?));
+    let (scheme, rest) = schemes.iter().find_map(own).ok_or_else(|| {
+        let known: Vec<String> = schemes.iter().map(|scheme| format!("`{scheme}://`")).collect();
+        Error::Scheme(url.to_owned(), known.join(" or "))
+    })?;
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     Ok((origin(scheme, authority)?, path))
@@ -138,8 +144,8 @@ mod tests {
     #[test]
     fn what_is_no_target_is_told() {
         for (url, error) in [
-            ("shop", Error::Scheme("shop".into())),
-            ("ftp://shop", Error::Scheme("ftp://shop".into())),
+            ("shop", Error::Scheme("shop".into(), "`http://` or `https://`".into())),
+            ("ftp://shop", Error::Scheme("ftp://shop".into(), "`http://` or `https://`".into())),
             ("http://", Error::Host(String::new())),
             ("http://a b", Error::Host("a b".into())),
             ("http://h:", Error::Port(":".into())),

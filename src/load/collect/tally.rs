@@ -25,6 +25,10 @@ pub struct Tally {
     pub service: Histogram,
     /// From the write to the answer's head.
     pub first_byte: Histogram,
+    /// Connecting, where that was done.
+    pub connect: Histogram,
+    /// TLS after that.
+    pub tls: Histogram,
     /// Failures by text.
     pub failures: BTreeMap<String, (Kind, u64)>,
 }
@@ -42,6 +46,8 @@ impl Tally {
         delta.response.add_to(&mut self.response)?;
         delta.service.add_to(&mut self.service)?;
         delta.first_byte.add_to(&mut self.first_byte)?;
+        delta.connect.add_to(&mut self.connect)?;
+        delta.tls.add_to(&mut self.tls)?;
         for (text, kind, count) in &delta.failures {
             self.add_failure(text, *kind, *count);
         }
@@ -63,6 +69,8 @@ impl Tally {
         self.response.add(&other.response);
         self.service.add(&other.service);
         self.first_byte.add(&other.first_byte);
+        self.connect.add(&other.connect);
+        self.tls.add(&other.tls);
         for (text, (kind, count)) in &other.failures {
             self.add_failure(text, *kind, *count);
         }

@@ -20,7 +20,7 @@ fn check(source: Source, text: &str) -> (String, Vec<String>, Plan) {
     };
     let told = |step: &crate::load::plan::Step| match &step.action {
         Action::Request(request) => format!("{} {} {}", request.method, request.path, request.name),
-        Action::Group(_) | Action::Choice(_) => panic!("{step:?}"),
+        Action::Call(_) | Action::Group(_) | Action::Choice(_) => panic!("{step:?}"),
     };
     let requests = plan.journeys[0].steps.iter().map(told).collect();
     (yaml, requests, plan)
@@ -29,7 +29,7 @@ fn check(source: Source, text: &str) -> (String, Vec<String>, Plan) {
 fn body(plan: &Plan, n: usize) -> &Body {
     match &plan.journeys[0].steps[n].action {
         Action::Request(request) => &request.body,
-        Action::Group(_) | Action::Choice(_) => panic!(),
+        Action::Call(_) | Action::Group(_) | Action::Choice(_) => panic!(),
     }
 }
 

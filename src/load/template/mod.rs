@@ -65,6 +65,11 @@ impl Names {
         self
     }
 
+    /// Returns the variables that `env.NAME` may name.
+    pub fn env(&self) -> impl Iterator<Item = String> + use<> {
+        self.env.clone().into_iter()
+    }
+
     /// Returns where the value of `env.NAME` is.
     pub fn find_env(&self, name: &str) -> Option<Place> {
         self.env.iter().position(|known| known == name).map(Place::Env)

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::load::file::StepFile;
 use crate::load::{
-    CriterionFile, Error, Event, JourneyFile, ModelFile, Overrides, Plan, Summary, Written,
-    coordinate, worker,
+    CriterionFile, Error, Event, HttpFile, JourneyFile, ModelFile, Overrides, Plan, Summary,
+    TlsFile, Written, coordinate, worker,
 };
 
 #[derive(Deserialize)]
@@ -26,6 +26,8 @@ use crate::load::{
 struct File {
     target: Option<String>,
     load: Option<ModelFile>,
+    http: Option<HttpFile>,
+    tls: Option<TlsFile>,
     #[serde(default)]
     journeys: Vec<JourneyFile>,
     #[serde(default)]
@@ -44,13 +46,20 @@ pub fn written(yaml: &str) -> Written {
     Written {
         name: "test".to_owned(),
         target: file.target,
+        http: file.http,
+        tls: file.tls,
         load: file.load,
         journeys: file.journeys,
         limits: file.limits,
         criteria: file.criteria,
         setup: file.setup,
         teardown: file.teardown,
-        files: BTreeMap::from([("a.csv".to_owned(), "name,n\neric,1\nphoebe,2\n".to_owned())]),
+        blobs: BTreeMap::from([("b.bin".to_owned(), vec![0xff, 0, b'x'])]),
+        files: BTreeMap::from([
+            ("a.csv".to_owned(), "name,n\neric,1\nphoebe,2\n".to_owned()),
+            ("cart.proto".to_owned(), super::grpc_server::CART.to_owned()),
+            ("shared/money.proto".to_owned(), super::grpc_server::MONEY.to_owned()),
+        ]),
     }
 }
 
@@ -124,21 +133,8 @@ impl Server {
         let serve = move |stream: TcpStream| {
             let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
             async move {
-                let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                    let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
-                    async move {
-                        let (head, body) = request.into_parts();
-                        let body = body.collect().await?.to_bytes();
-                        let asked = Asked {
-                            line: format!("{} {}", head.method, head.uri),
-                            headers: head.headers,
-                            body: String::from_utf8_lossy(&body).into_owned(),
-                        };
-                        let response = answer(&asked);
-                        log.lock().unwrap().push(asked);
-                        Ok::<_, hyper::Error>(response)
-                    }
-                });
+                let service =
+                    service_fn(move |request| echo(request, Arc::clone(&log), Arc::clone(&answer)));
                 // Clients that hang up are part of the tests.
                 let served = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
@@ -170,6 +166,24 @@ impl Server {
     pub fn lines(&self) -> Vec<String> {
         self.asked.lock().unwrap().iter().map(|asked| asked.line.clone()).collect()
     }
+}
+
+/// Notes what was asked and answers it.
+pub async fn echo(
+    request: Request<hyper::body::Incoming>,
+    log: Arc<Mutex<Vec<Asked>>>,
+    answer: Arc<impl Fn(&Asked) -> Response<Full<Bytes>>>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let asked = Asked {
+        line: format!("{} {}", head.method, head.uri),
+        headers: head.headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
+    let response = answer(&asked);
+    log.lock().unwrap().push(asked);
+    Ok(response)
 }
 
 pub fn text(status: u16, body: &str) -> Response<Full<Bytes>> {

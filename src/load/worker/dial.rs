@@ -4,9 +4,9 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use rustix::io::Errno;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -15,6 +15,9 @@ use tokio_rustls::client::TlsStream;
 use crate::load::failure::Failure;
 use crate::load::plan::Scheme;
 use crate::load::worker::Crew;
+use crate::load::worker::tls;
+use crate::load::worker::tunnel;
+use crate::load::worker::wire::Times;
 
 /// A connected stream.
 #[derive(Debug)]
@@ -25,33 +28,61 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects to one of the site's pinned addresses; `turn` chooses which.
-pub async fn dial(crew: &Crew, site: usize, turn: usize) -> Result<Stream, Failure> {
+impl Stream {
+    /// True when HTTP/2 was agreed on by TLS.
+    pub fn is_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}
+
+/// Connects to one of the site's pinned addresses; `turn` chooses which. The times tell how long
+/// it took.
+pub async fn dial(
+    crew: &Crew,
+    site: usize,
+    turn: usize,
+    times: &mut Times,
+) -> Result<Stream, Failure> {
     let unknown = || Failure::Redirect("?".to_owned());
     let site = crew.sites.get(site).ok_or_else(unknown)?;
     let origin = &site.origin;
-    let address = turn.checked_rem(site.addresses.len()).and_then(|at| site.addresses.get(at));
-    let address = *address.ok_or_else(|| Failure::Redirect(origin.to_string()))?;
-    let stream = TcpStream::connect(address).await.map_err(|error| refused(address, &error))?;
+    let nth = |all: &[SocketAddr]| {
+        let at = turn.checked_rem(all.len()).and_then(|at| all.get(at)).copied();
+        at.ok_or_else(|| Failure::Redirect(origin.to_string()))
+    };
+    let to = nth(&site.addresses)?;
+    let address = site.via.as_ref().map_or(Ok(to), |via| nth(&via.addresses))?;
+    let begun = Instant::now();
+    let mut stream = TcpStream::connect(address).await.map_err(|error| refused(address, &error))?;
+    times.connect = Some(begun.elapsed());
     // Without it small writes wait for the peer's delayed acknowledgement; they still arrive.
     drop(stream.set_nodelay(true));
-    match (origin.scheme, &crew.tls) {
-        (Scheme::Http, _) => Ok(Stream::Plain(stream)),
-        (Scheme::Https, None) => Err(Failure::Redirect(origin.url())),
-        (Scheme::Https, Some(config)) => {
-            let failure = |error: &dyn std::error::Error| {
-                Failure::Connect(format!("no TLS with {origin}: {error}"))
-            };
-            let name =
-                ServerName::try_from(origin.host.clone()).map_err(|error| failure(&error))?;
-            let connector = TlsConnector::from(config.clone());
-            let stream = connector.connect(name, stream).await.map_err(|error| failure(&error))?;
+    if let Some(via) = site.via.as_ref().filter(|via| !via.forwards) {
+        tunnel::dig(&mut stream, via, to).await?;
+    }
+    let connected = Instant::now();
+    match (origin.scheme.is_secure(), &crew.tls) {
+        (false, _) => Ok(Stream::Plain(stream)),
+        (true, None) => Err(Failure::Redirect(origin.url())),
+        (true, Some(agent)) => {
+            let failure = |why: String| Failure::Connect(format!("no TLS with {origin}: {why}"));
+            let name = agent.name(origin).map_err(failure)?;
+            let speaks = (origin.scheme != Scheme::Tls).then_some(site.version);
+            let connector = TlsConnector::from(agent.config(speaks));
+            let stream = connector.connect(name, stream).await.map_err(|error| {
+                failure(tls::error_in(&error).map_or_else(|| error.to_string(), tls::told))
+            })?;
+            times.tls = Some(connected.elapsed());
             Ok(Stream::Tls(Box::new(stream)))
         }
     }
 }
 
-fn refused(address: SocketAddr, error: &io::Error) -> Failure {
+/// What it means that a socket could not be had.
+pub fn refused(address: SocketAddr, error: &io::Error) -> Failure {
     let own = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
     if Errno::from_io_error(error).is_some_and(|errno| own.contains(&errno)) {
         return Failure::Generator(format!("no socket left for {address}: {error}"));

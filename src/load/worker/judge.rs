@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::load::check::Seen;
 use crate::load::failure::Failure;
-use crate::load::script::CompiledRequest;
+use crate::load::script::{Protocol, Want};
 use crate::load::worker::answer::Answer;
 use crate::load::worker::user::{Local, User};
 
@@ -16,21 +16,17 @@ impl User {
     pub fn judge(
         &mut self,
         local: &Local,
-        request: &CompiledRequest,
+        want: &Want,
         mut answer: Answer,
         elapsed: Duration,
     ) -> Result<(), Failure> {
         let status = answer.status;
-        let is_status_fine = if request.status.is_empty() {
-            (200..400).contains(&status)
-        } else {
-            request.status.iter().any(|range| range.lo <= status && status <= range.hi)
-        };
-        if request.checks.is_empty() && request.save.is_empty() {
-            return if is_status_fine { Ok(()) } else { Err(Failure::Status(status)) };
+        let is_status_fine = want.is_fine(status);
+        if want.checks.is_empty() && want.save.is_empty() {
+            return if is_status_fine { Ok(()) } else { Err(bad(want, &answer)) };
         }
-        let body = if request.wants_body { read(&mut answer) } else { Ok(String::new()) };
-        let judged = self.look(local, request, (&answer, is_status_fine, elapsed), &body);
+        let body = if want.wants_body { read(&mut answer) } else { Ok(String::new()) };
+        let judged = self.look(local, want, (&answer, is_status_fine, elapsed), &body);
         if let Ok(body) = body {
             local.bodies.give(body.into_bytes());
         }
@@ -40,13 +36,13 @@ impl User {
     fn look(
         &mut self,
         local: &Local,
-        request: &CompiledRequest,
+        want: &Want,
         (answer, is_status_fine, elapsed): (&Answer, bool, Duration),
         body: &Result<String, Failure>,
     ) -> Result<(), Failure> {
         // A save finds its way through the text; a document is built for checks only.
         let json: Option<Value> = match body {
-            Ok(body) if request.wants_json => serde_json::from_str(body).ok(),
+            Ok(body) if want.wants_json => serde_json::from_str(body).ok(),
             Ok(_) | Err(_) => None,
         };
         let seen = Seen {
@@ -56,9 +52,9 @@ impl User {
             json: json.as_ref(),
             elapsed,
         };
-        let failed = self.check(local, request, &seen);
+        let failed = self.check(local, want, &seen);
         if !is_status_fine {
-            return Err(Failure::Status(answer.status));
+            return Err(bad(want, answer));
         }
         if let Err(failure) = body {
             return Err(failure.clone());
@@ -66,7 +62,7 @@ impl User {
         if let Some(name) = failed {
             return Err(Failure::Check(name));
         }
-        for (slot, take) in &request.save {
+        for (slot, take) in &want.save {
             let value = take.from(&seen, |name| self.jar.find(name))?;
             if let Some(variable) = self.variables.get_mut(*slot) {
                 *variable = Some(value);
@@ -76,14 +72,9 @@ impl User {
     }
 
     /// Makes all checks; returns the name of the first one that failed.
-    fn check(
-        &mut self,
-        local: &Local,
-        request: &CompiledRequest,
-        seen: &Seen<'_>,
-    ) -> Option<String> {
+    fn check(&mut self, local: &Local, want: &Want, seen: &Seen<'_>) -> Option<String> {
         let mut failed = None;
-        for check in &request.checks {
+        for check in &want.checks {
             let holds = self.holds(local, check, seen);
             if let Some(counts) = local.checks.borrow_mut().get_mut(check.number) {
                 counts[usize::from(!holds)] += 1;
@@ -93,6 +84,16 @@ impl User {
             }
         }
         failed
+    }
+}
+
+/// What a status that is not fine is told as.
+fn bad(want: &Want, answer: &Answer) -> Failure {
+    match want.protocol {
+        Protocol::Http => Failure::Status(answer.status),
+        Protocol::Grpc | Protocol::Dns | Protocol::Stream => {
+            Failure::Ended(format!("status {}", answer.said))
+        }
     }
 }
 

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 
+use crate::load::body::Payload;
 use crate::load::failure::Failure;
 use crate::load::plan::{Method, Origin};
-use crate::load::script::{CompiledBody, CompiledHeader, CompiledRequest};
+use crate::load::script::{CompiledBody, CompiledHeader, CompiledPart, CompiledRequest};
 use crate::load::template::{Escape, Missing, Scope, Tree, push_escaped};
 use crate::load::url;
 use crate::load::worker::Crew;
@@ -31,6 +33,10 @@ pub struct Message<'a> {
     head: usize,
     /// True when the plan itself says what cookies to send.
     has_cookie: bool,
+    /// The request's number, when it is the same each time.
+    key: Option<usize>,
+    /// What is sent behind the text.
+    tail: Option<Arc<[Payload]>>,
 }
 
 /// Texts to be written into, used again and again by a thread's users.
@@ -118,21 +124,48 @@ impl<'a> Message<'a> {
         draft.field("user-agent", AGENT, request);
         draft.field("accept", "*/*", request);
         for (name, value) in &request.headers {
+            if let CompiledHeader::Token(number) = value {
+                draft.line(name.as_str(), &crew.token(*number)?);
+                continue;
+            }
             draft.header(name.as_str(), value, scope, rng)?;
         }
         let mut body = place;
         body.clear();
-        if let Some(kind) = write_body(&request.body, scope, rng, &mut body)? {
-            draft.field("content-type", kind, request);
+        let (kind, tail) = write_body(&request.body, scope, rng, &mut body)?;
+        if let Some(kind) = kind {
+            draft.field("content-type", &kind, request);
         }
-        let message = draft.finish(&body);
+        let message = draft.finish(&body, tail);
         pool.give(body);
         Ok(message)
     }
 
+    /// Renders a call of gRPC.
+    pub fn grpc(
+        crew: &Crew,
+        site: usize,
+        path: &str,
+        headers: &[(String, String)],
+        message: Vec<u8>,
+    ) -> Result<Message<'static>, Failure> {
+        let mut draft = Draft::new(String::new(), Method::Post, (crew, site), ["", path])?;
+        draft.line("te", "trailers");
+        draft.line("content-type", "application/grpc");
+        draft.line("user-agent", AGENT);
+        for (name, value) in headers {
+            if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+                return Err(Failure::Unsendable(name.clone()));
+            }
+            draft.line(name, value);
+        }
+        Ok(draft.finish("", Some(Arc::from([Payload::once(message)]))))
+    }
+
     /// Returns the same message, borrowed.
     pub fn borrowed(&'a self) -> Self {
-        Self { text: Cow::Borrowed(&self.text), path: self.path.clone(), ..*self }
+        let (path, tail) = (self.path.clone(), self.tail.clone());
+        Self { text: Cow::Borrowed(&self.text), path, tail, ..*self }
     }
 
     /// Gives its text back.
@@ -145,9 +178,40 @@ impl<'a> Message<'a> {
         &self.text[self.path.clone()]
     }
 
+    /// What of its body lies together, and what follows it.
+    pub fn body(&self) -> (&[u8], &[Payload]) {
+        let text = &self.text.as_bytes()[self.head + 2..];
+        match self.tail() {
+            [only] if text.is_empty() => only.whole().map_or((text, self.tail()), |all| (all, &[])),
+            tail => (text, tail),
+        }
+    }
+
+    /// What is sent behind the text.
+    pub fn tail(&self) -> &[Payload] {
+        self.tail.as_deref().unwrap_or_default()
+    }
+
+    /// The number of a request that is the same each time.
+    pub fn key(&self) -> Option<usize> {
+        self.key
+    }
+
+    /// True when this is what goes to the wire: no cookie was added.
+    pub fn is_wire(&self, wire: &str) -> bool {
+        self.text.len() == wire.len()
+    }
+
     /// Returns how long its body is.
-    pub fn body_length(&self) -> usize {
-        self.text.len() - self.head - 2
+    pub fn body_length(&self) -> u64 {
+        let text = u64::try_from(self.text.len() - self.head - 2).unwrap_or(0);
+        text + self.tail().iter().map(Payload::length).sum::<u64>()
+    }
+
+    /// Returns the header fields of what goes to the wire, the host first.
+    pub fn fields(wire: &str) -> impl Iterator<Item = (&str, &str)> {
+        let lines = wire.split("\r\n").skip(1).take_while(|line| !line.is_empty());
+        lines.map(|line| line.split_once(": ").unwrap_or((line, "")))
     }
 
     /// Returns what goes to the wire, with the cookies of the jar.
@@ -206,6 +270,7 @@ impl<'a> Message<'a> {
             let stays = match name {
                 "host" | "content-length" => false,
                 // A secret belongs to who it was meant for.
+                "proxy-authorization" => false,
                 "authorization" | "cookie" => site == self.site,
                 "content-type" => keeps_method,
                 _ => true,
@@ -214,7 +279,12 @@ impl<'a> Message<'a> {
                 draft.line(name, value);
             }
         }
-        Ok(draft.finish(if keeps_method { &self.text[self.head + 2..] } else { "" }))
+        let (body, tail) = if keeps_method {
+            (&self.text[self.head + 2..], self.tail.clone())
+        } else {
+            ("", None)
+        };
+        Ok(draft.finish(body, tail))
     }
 }
 
@@ -224,18 +294,21 @@ pub fn prepare(crew: &Crew, request: &CompiledRequest) -> Option<Message<'static
     let is_fixed = request.path.as_fixed().is_some()
         && request.headers.iter().all(|(_, value)| match value {
             CompiledHeader::Fixed(_) => true,
-            CompiledHeader::Template(_) => false,
+            CompiledHeader::Template(_) | CompiledHeader::Token(_) => false,
         })
         && match &request.body {
             CompiledBody::None => true,
             CompiledBody::Json(tree) => matches!(tree, Tree::Fixed(..)),
             CompiledBody::Form(fields) => fields.iter().all(|(_, text)| text.as_fixed().is_some()),
             CompiledBody::Text(text) => text.as_fixed().is_some(),
+            CompiledBody::Upload(..) => true,
+            CompiledBody::Multipart(..) => false,
         };
     let scope = Scope::default();
     let rng = &mut SmallRng::seed_from_u64(0);
     // What cannot be sent is told again at each request.
-    is_fixed.then(|| Message::render(crew, &Pool::default(), request, scope, rng).ok()).flatten()
+    let message = is_fixed.then(|| Message::render(crew, &Pool::default(), request, scope, rng));
+    Some(Message { key: Some(request.number), ..message?.ok()? })
 }
 
 /// A message being written.
@@ -252,6 +325,11 @@ impl Draft {
     ) -> Result<Self, Failure> {
         // Writing to a string cannot fail.
         let _ = write!(text, "{method} ");
+        let via = crew.sites.get(site).and_then(|site| site.via.as_ref());
+        let via = via.filter(|via| via.forwards);
+        if let (Some(_), Some(site)) = (via, crew.sites.get(site)) {
+            let _ = write!(text, "{}", site.origin.url());
+        }
         let from = text.len();
         let [base, rest] = path;
         text.push_str(base);
@@ -266,8 +344,12 @@ impl Draft {
         }
         let host = crew.sites.get(site).map_or("", |site| &site.authority);
         let _ = write!(text, " HTTP/1.1\r\nhost: {host}\r\n");
+        if let Some(authorization) = via.and_then(|via| via.authorization.as_ref()) {
+            text.extend(["proxy-authorization: ", authorization.reveal(), "\r\n"]);
+        }
         let text = Cow::Owned(text);
-        Ok(Self { message: Message { method, site, text, path, head: 0, has_cookie: false } })
+        let (head, has_cookie, key, tail) = (0, false, None, None);
+        Ok(Self { message: Message { method, site, text, path, head, has_cookie, key, tail } })
     }
 
     fn line(&mut self, name: &str, value: &str) {
@@ -291,6 +373,8 @@ impl Draft {
         rng: &mut SmallRng,
     ) -> Result<(), Unrendered> {
         match value {
+            // Whoever knows the crew writes it.
+            CompiledHeader::Token(_) => {}
             CompiledHeader::Fixed(value) => {
                 let text = std::str::from_utf8(value.as_bytes());
                 self.line(name, text.map_err(|_| Failure::Unsendable(name.to_owned()))?);
@@ -307,15 +391,18 @@ impl Draft {
         Ok(())
     }
 
-    fn finish(mut self, body: &str) -> Message<'static> {
+    fn finish(mut self, body: &str, tail: Option<Arc<[Payload]>>) -> Message<'static> {
         let text = self.message.text.to_mut();
+        let more = tail.iter().flat_map(|tail| tail.iter()).map(Payload::length).sum::<u64>();
+        let length = u64::try_from(body.len()).unwrap_or(0) + more;
         let says_length = match self.message.method {
             Method::Post | Method::Put | Method::Patch => true,
-            Method::Get | Method::Head | Method::Delete => !body.is_empty(),
+            Method::Get | Method::Head | Method::Delete => length > 0,
         };
         if says_length {
-            let _ = write!(text, "content-length: {}\r\n", body.len());
+            let _ = write!(text, "content-length: {length}\r\n");
         }
+        self.message.tail = tail;
         self.message.head = text.len();
         text.extend(["\r\n", body]);
         self.message
@@ -361,12 +448,19 @@ fn write_body(
     scope: Scope<'_>,
     rng: &mut SmallRng,
     to: &mut String,
-) -> Result<Option<&'static str>, Missing> {
-    Ok(match body {
-        CompiledBody::None => None,
+) -> Result<(Option<Cow<'static, str>>, Option<Arc<[Payload]>>), Missing> {
+    let kind = match body {
+        CompiledBody::None => return Ok((None, None)),
+        CompiledBody::Upload(bytes, kind) => {
+            return Ok((Some(Cow::Owned(kind.clone())), Some(Arc::clone(bytes))));
+        }
+        CompiledBody::Multipart(boundary, parts) => {
+            let kind = format!("multipart/form-data; boundary={boundary}");
+            return Ok((Some(Cow::Owned(kind)), Some(multipart(boundary, parts, scope, rng)?)));
+        }
         CompiledBody::Json(tree) => {
             tree.write_json(scope, rng, to)?;
-            Some("application/json")
+            "application/json"
         }
         CompiledBody::Form(fields) => {
             for (n, (name, value)) in fields.iter().enumerate() {
@@ -376,11 +470,36 @@ fn write_body(
                 to.extend([name, "="]);
                 value.render(scope, rng, Escape::Form, to)?;
             }
-            Some("application/x-www-form-urlencoded")
+            "application/x-www-form-urlencoded"
         }
         CompiledBody::Text(template) => {
             template.render(scope, rng, Escape::None, to)?;
-            Some("text/plain; charset=utf-8")
+            "text/plain; charset=utf-8"
         }
-    })
+    };
+    Ok((Some(Cow::Borrowed(kind)), None))
+}
+
+fn multipart(
+    boundary: &str,
+    parts: &[(String, CompiledPart)],
+    scope: Scope<'_>,
+    rng: &mut SmallRng,
+) -> Result<Arc<[Payload]>, Missing> {
+    let mut pieces = Vec::new();
+    let mut text = String::new();
+    for (head, part) in parts {
+        text.extend(["--", boundary, "\r\n", head]);
+        match part {
+            CompiledPart::Text(value) => value.render(scope, rng, Escape::None, &mut text)?,
+            CompiledPart::Bytes(bytes) => {
+                pieces.push(Payload::once(std::mem::take(&mut text).into_bytes()));
+                pieces.push(bytes.clone());
+            }
+        }
+        text.push_str("\r\n");
+    }
+    text.extend(["--", boundary, "--\r\n"]);
+    pieces.push(Payload::once(text.into_bytes()));
+    Ok(pieces.into())
 }

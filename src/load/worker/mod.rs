@@ -7,9 +7,18 @@ mod alarm;
 mod watch;
 mod site;
 mod tls;
+mod tunnel;
 mod dial;
 mod answer;
+
 mod wire;
+mod http2;
+mod websocket;
+mod grpc;
+mod dns;
+mod tcp;
+mod call;
+mod oauth;
 mod cookie;
 mod message;
 mod exchange;
@@ -18,7 +27,9 @@ mod user;
 mod solo;
 mod thread;
 
-use std::sync::{Arc, OnceLock};
+pub use tls::mistakes as tls_mistakes;
+
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::rngs::SmallRng;
@@ -28,10 +39,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use prost_reflect::DescriptorPool;
+
 use crate::load::error::{Error, Mistakes};
 use crate::load::failure::Failure;
 use crate::load::pace::{Share, pattern};
-use crate::load::plan::{Origin, Plan, Scheme};
+use crate::load::plan::{Origin, Plan};
 use crate::load::protocol::{self, Order, Report};
 use crate::load::script::Script;
 use message::Message;
@@ -69,12 +82,16 @@ pub struct Crew {
     /// The messages of requests that are the same each time, by the requests' numbers.
     prepared: Vec<Option<Message<'static>>>,
     pattern: Vec<usize>,
-    tls: Option<Arc<rustls::ClientConfig>>,
+    tls: Option<tls::Agent>,
     share: Share,
     n_threads: u32,
     seed: u64,
     /// What the setup saved, by its slots.
     given: OnceLock<Vec<Option<Value>>>,
+    /// What shows tokens, by their numbers.
+    tokens: RwLock<Vec<String>>,
+    /// What gRPC's services are.
+    services: OnceLock<DescriptorPool>,
 }
 
 impl Crew {
@@ -84,8 +101,8 @@ impl Crew {
         if !mistakes.0.is_empty() {
             return Err(Error::Plan(mistakes));
         }
-        let has_tls = plan.origins().iter().any(|origin| origin.scheme == Scheme::Https);
-        let tls = if has_tls { Some(tls::config(plan.ca.as_deref())?) } else { None };
+        let has_tls = plan.origins().iter().any(|origin| origin.scheme.is_secure());
+        let tls = if has_tls { Some(tls::Agent::new(&plan.tls)?) } else { None };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores = u32::try_from(cores).unwrap_or(1);
         // The plan came over a socket: its numbers are bounded again here.
@@ -94,9 +111,21 @@ impl Crew {
         let seed = plan.seed.unwrap_or_else(|| SmallRng::from_os_rng().random());
         let sites = site::sites(&plan);
         let prepared = Vec::new();
-        let given = OnceLock::new();
-        let mut crew =
-            Self { plan, script, sites, prepared, pattern, tls, share, n_threads, seed, given };
+        let (given, services) = (OnceLock::new(), OnceLock::new());
+        let mut crew = Self {
+            plan,
+            script,
+            sites,
+            prepared,
+            pattern,
+            tls,
+            share,
+            n_threads,
+            seed,
+            given,
+            tokens: RwLock::default(),
+            services,
+        };
         crew.prepared =
             crew.script.requests().map(|request| message::prepare(&crew, request)).collect();
         Ok(crew)
@@ -110,7 +139,7 @@ impl Crew {
 
     /// Returns the shortest time that a request may take.
     fn shortest_timeout(&self) -> Duration {
-        let timeouts = self.script.requests().map(|request| request.timeout);
+        let timeouts = self.script.wants().map(|want| want.timeout);
         timeouts.min().unwrap_or(self.plan.timeout.0)
     }
 }
@@ -121,7 +150,8 @@ pub async fn serve(
     mut orders: impl AsyncRead + Unpin,
     mut reports: impl AsyncWrite + Unpin,
 ) -> Result<(), Error> {
-    let result = follow(&mut orders, &mut reports).await;
+    // Users on their own have tasks, too: those of the connections that they share.
+    let result = tokio::task::LocalSet::new().run_until(follow(&mut orders, &mut reports)).await;
     if let Err(error) = &result {
         let error: &dyn std::error::Error = error;
         let text = std::iter::successors(Some(error), |error| error.source())
@@ -144,7 +174,20 @@ async fn follow(
     if let Some(plan) = crew.plan.of_baseline(crew.seed) {
         crews.push(Arc::new(Crew::new(plan, share)?));
     }
+    // Those who renew tokens go on for as long as this does.
+    let mut keepers = tokio::task::JoinSet::new();
     for crew in &crews {
+        let ready = async {
+            let renew = oauth::fetch(crew).await?;
+            grpc::learn(crew).await.map(|()| renew)
+        };
+        match ready.await {
+            Ok(renew) => {
+                let crew = Arc::clone(crew);
+                keepers.spawn_local(async move { oauth::keep(&crew, renew).await });
+            }
+            Err(why) => return protocol::write(reports, &Report::NoSetup(why)).await,
+        }
         if let Some(why) = solo::setup(crew, reports).await? {
             return protocol::write(reports, &Report::NoSetup(why)).await;
         }

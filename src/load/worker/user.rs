@@ -1,6 +1,7 @@
 //! A virtual user: walks through its journey, step by step.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
+use tokio::net::UdpSocket;
 
 use crate::load::check::{CompiledCheck, Seen};
 use crate::load::failure::{Failure, Kind};
@@ -22,8 +24,11 @@ use crate::load::think::Think;
 use crate::load::trace::Traced;
 use crate::load::worker::Crew;
 use crate::load::worker::cookie::Jar;
+use crate::load::worker::dial::Stream;
+use crate::load::worker::http2::{Links, Seat};
 use crate::load::worker::message::{Bodies, Message, Pool, Unrendered};
 use crate::load::worker::watch::{Patrol, Watch};
+use crate::load::worker::websocket::Socket;
 use crate::load::worker::wire::Connection;
 
 /// Answers are read in pieces of at most so many bytes.
@@ -55,7 +60,9 @@ pub struct Local {
     /// When nothing new starts any more.
     pub end: Instant,
     /// What answers are read into.
-    pub buffer: RefCell<Box<[u8]>>,
+    pub buffer: Rc<RefCell<Box<[u8]>>>,
+    /// The connections that users share.
+    pub links: Links,
     /// What requests are written into.
     pub pool: Pool,
     /// What bodies are kept in while they are read.
@@ -78,7 +85,8 @@ impl Local {
             rounds: Cell::new(0),
             checks: RefCell::new(vec![[0; 2]; crew.script.checks.len()]),
             end: start + crew.plan.duration().0,
-            buffer: RefCell::new(vec![0; BUFFER].into()),
+            buffer: Rc::new(RefCell::new(vec![0; BUFFER].into())),
+            links: Links::default(),
             pool: Pool::default(),
             bodies: Bodies::default(),
             patrol: Patrol::new(crew.shortest_timeout()),
@@ -97,6 +105,14 @@ pub struct User {
     pub jar: Jar,
     /// Its connections, at most one an origin.
     pub connections: Vec<Connection>,
+    /// Its places in connections that it shares.
+    pub seats: Vec<Seat>,
+    /// Its WebSocket.
+    pub socket: Option<Box<Socket>>,
+    /// Its connections of plain TCP, by site.
+    pub streams: Vec<(usize, Stream)>,
+    /// What it asks name servers by.
+    pub udp: Option<(SocketAddr, UdpSocket)>,
     /// How often it has connected: several addresses are used in turn.
     pub n_dialled: usize,
     /// When its next request was meant to start; `None`: when it starts.
@@ -120,6 +136,10 @@ impl User {
             variables: Vec::new(),
             jar: Jar::default(),
             connections: Vec::new(),
+            seats: Vec::new(),
+            socket: None,
+            streams: Vec::new(),
+            udp: None,
             n_dialled: 0,
             meant: None,
             now: Instant::now(),
@@ -337,6 +357,10 @@ impl User {
                 self.n_requests += 1;
                 self.request(local, request).await
             }
+            CompiledAction::Call(call) => {
+                self.n_requests += 1;
+                self.call(local, call).await
+            }
             CompiledAction::Group(steps) => Box::pin(self.group(local, steps, until)).await,
             CompiledAction::Choice(steps) => {
                 let sum = steps.last().map_or(1, |(sum, _)| *sum).max(1);
@@ -384,7 +408,13 @@ impl User {
         let pause = think.at(self.rng.random());
         let wake = Instant::now() + pause;
         let wake = until.or(wake);
-        tokio::time::sleep_until(wake.into()).await;
+        match &mut self.socket {
+            None => tokio::time::sleep_until(wake.into()).await,
+            // A server that asks whether it is still there gets its answer.
+            Some(socket) => {
+                drop(tokio::time::timeout_at(wake.into(), socket.idle()).await);
+            }
+        }
         self.now = Instant::now();
         let start = pace::after_think(self.now.saturating_duration_since(wake), pause);
         if start.is_late && !until.is_over(self.now) {
@@ -423,6 +453,18 @@ impl User {
         };
         let scope = scope(local, journey, &self.variables, self.number);
         Message::render(&local.crew, &local.pool, request, scope, &mut self.rng)
+    }
+
+    /// Renders the texts of something with what the user knows.
+    pub fn with_scope<T>(
+        &mut self,
+        local: &Local,
+        render: impl FnOnce(Scope<'_>, &mut SmallRng) -> Result<T, Missing>,
+    ) -> Result<T, Missing> {
+        let Some(journey) = local.crew.script.journeys.get(self.journey) else {
+            return Err(Missing::Nothing("journey".to_owned()));
+        };
+        render(scope(local, journey, &self.variables, self.number), &mut self.rng)
     }
 
     /// Makes a check with what the user knows.

@@ -7,13 +7,15 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::load::body::{Outgoing, Payload};
 use crate::load::failure::Failure;
 use crate::load::worker::answer::{Answer, Parser, Question};
 use crate::load::worker::dial::Stream;
+use crate::load::worker::tls;
 use crate::load::worker::user::Local;
 use crate::load::worker::watch::Watch;
 use crate::unit::Span;
@@ -29,6 +31,10 @@ pub struct Connection {
 /// When things happened in an exchange, also in one that was cut.
 #[derive(Debug, Default)]
 pub struct Times {
+    /// How long it took to connect, where that was done for this request.
+    pub connect: Option<Duration>,
+    /// How long TLS took after that.
+    pub tls: Option<Duration>,
     /// When the request was handed to the connection.
     pub written: Option<Instant>,
     /// When the answer's head was there.
@@ -71,7 +77,7 @@ impl Connection {
     pub async fn exchange(
         &mut self,
         (local, watch): (&Local, &Watch),
-        request: &[u8],
+        (request, tail): (&[u8], &[Payload]),
         question: Question,
         times: &mut Times,
     ) -> Result<Answer, Lost> {
@@ -84,6 +90,7 @@ impl Connection {
             local,
             request,
             sent: 0,
+            tail: (!tail.is_empty()).then(|| Outgoing::new(tail.to_vec())),
             is_flushed: false,
             refusal: None,
             n_read: 0,
@@ -125,6 +132,8 @@ struct Exchange<'a> {
     local: &'a Local,
     request: &'a [u8],
     sent: usize,
+    /// What follows the request's text.
+    tail: Option<Outgoing>,
     is_flushed: bool,
     /// Why the request cannot be sent on: an answer may be there all the same.
     refusal: Option<Failure>,
@@ -153,6 +162,14 @@ impl Exchange<'_> {
             match ready!(Pin::new(&mut *self.stream).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(ErrorKind::BrokenPipe.into())),
                 n => self.sent += n,
+            }
+        }
+        while let Some(tail) = &mut self.tail
+            && !tail.is_done()
+        {
+            match ready!(Pin::new(&mut *self.stream).poll_write(cx, tail.next()))? {
+                0 => return Poll::Ready(Err(ErrorKind::BrokenPipe.into())),
+                n => tail.advance(n),
             }
         }
         ready!(Pin::new(&mut *self.stream).poll_flush(cx))?;
@@ -194,7 +211,8 @@ impl Exchange<'_> {
     }
 }
 
-fn failure(error: &io::Error) -> Failure {
+/// What a stream's error means for a request.
+pub fn failure(error: &io::Error) -> Failure {
     let kind = error.kind();
     let is_reset = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted].contains(&kind);
     if is_reset || kind == ErrorKind::BrokenPipe {
@@ -202,6 +220,8 @@ fn failure(error: &io::Error) -> Failure {
     } else if kind == ErrorKind::UnexpectedEof {
         // TLS that ends without its own farewell.
         Failure::Closed
+    } else if let Some(error) = tls::error_in(error) {
+        Failure::Connect(tls::told(error))
     } else {
         Failure::Malformed(error.to_string())
     }

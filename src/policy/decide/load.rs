@@ -43,6 +43,11 @@ impl Profile {
     /// name's owner something.
     pub fn allow_lookup(&self, plan: &Plan) -> Result<(), Denied> {
         let asked = LoadAsked::from(plan);
+        if plan.http.proxy.as_ref().is_some_and(|proxy| proxy.forwards) {
+            let what = "a proxy that looks names up itself (`http.forward`)".to_owned();
+            let rule = "proxies are asked for tunnels to the addresses that it allows".to_owned();
+            return Err(Denied::new(self, "load.targets", what, rule));
+        }
         for (host, port) in &asked.origins {
             let may_be_held = |target: &Target| {
                 target.names(host, *port) || target.may_hold_name(*port) || literal(host).is_some()
@@ -189,8 +194,10 @@ mod tests {
                 "target: {url}\nload: {{ users: 1, duration: 1s }}\n\
                  journeys: [{{ steps: [{{ get: / }}] }}]"
             );
-            let sheet =
-                crate::policy::plan::read_by("plan.yaml".as_ref(), &|_| Ok(plan.clone())).unwrap();
+            let sheet = crate::policy::plan::read_by("plan.yaml".as_ref(), &|_| {
+                Ok(plan.clone().into_bytes())
+            })
+            .unwrap();
             let written = sheet.written("plan".to_owned());
             let vars = std::collections::BTreeMap::<String, String>::new();
             let plan = Plan::build(&written, &crate::load::Overrides::default(), &vars).unwrap();

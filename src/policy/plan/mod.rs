@@ -23,6 +23,10 @@ pub struct PlanFile {
     pub include: Vec<String>,
     /// Where the load goes: `http://$FRONTEND_TARGET`. Variables are those of the job.
     pub target: Option<String>,
+    /// How HTTP is spoken: `{ version: 2, streams: 10 }`.
+    pub http: Option<load::HttpFile>,
+    /// How TLS is spoken: trust anchors, the client's certificate, the server's name.
+    pub tls: Option<load::TlsFile>,
     /// How much load, and for how long.
     pub load: Option<load::ModelFile>,
     /// What a virtual user does.
@@ -46,6 +50,8 @@ impl PlanFile {
     /// Takes what an included file has: its lists are added, the rest only where this has none.
     fn include(&mut self, other: Self) {
         self.target = self.target.take().or(other.target);
+        self.http = self.http.take().or(other.http);
+        self.tls = self.tls.take().or(other.tls);
         self.load = self.load.take().or(other.load);
         self.journeys.extend(other.journeys);
         self.setup.extend(other.setup);

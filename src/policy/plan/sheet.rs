@@ -13,16 +13,18 @@ use crate::policy::yaml::{self, Document};
 /// A file may include files that include files, but not for ever.
 const DEPTH: usize = 8;
 
-/// Feeds go as data to whoever performs the plan, so they have a bound.
+/// Files go as data to whoever performs the plan, so they have a bound.
 const FEED: usize = 16 << 20;
 
 /// A plan with the files that it was read from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Sheet {
     /// All files together.
     pub file: PlanFile,
-    /// The texts of the files that feeds name.
+    /// The texts of the files that it names.
     files: BTreeMap<String, String>,
+    /// The contents of those that are no texts.
+    blobs: BTreeMap<String, Vec<u8>>,
     parts: Vec<Part>,
 }
 
@@ -42,7 +44,7 @@ const LISTS: [&str; 5] = ["journeys[", "limits[", "setup[", "teardown[", "criter
 /// # Errors
 /// When one cannot be read or has another shape; every mistake is told with its line and key.
 pub fn read(path: &Path) -> Result<Sheet, Error> {
-    read_by(path, &|path| std::fs::read_to_string(path))
+    read_by(path, &|path| std::fs::read(path))
 }
 
 /// As [`read`], without the files of feeds: what a gate wants to know is not in them.
@@ -50,7 +52,7 @@ pub fn read(path: &Path) -> Result<Sheet, Error> {
 /// # Errors
 /// As there.
 pub fn read_checks(path: &Path) -> Result<Sheet, Error> {
-    gather(path, &|path| std::fs::read_to_string(path), Feeds::Left)
+    gather(path, &|path| std::fs::read(path), Feeds::Left)
 }
 
 /// As [`read`], by another way to read a file.
@@ -59,7 +61,7 @@ pub fn read_checks(path: &Path) -> Result<Sheet, Error> {
 /// As there.
 pub fn read_by(
     path: &Path,
-    read_file: &dyn Fn(&Path) -> io::Result<String>,
+    read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Sheet, Error> {
     gather(path, read_file, Feeds::Read)
 }
@@ -73,14 +75,16 @@ enum Feeds {
 
 fn gather(
     path: &Path,
-    read_file: &dyn Fn(&Path) -> io::Result<String>,
+    read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     feeds: Feeds,
 ) -> Result<Sheet, Error> {
-    let text = read_file(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let text = read_file(path)
+        .and_then(text)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let mut reader = Reader {
         read_file,
         feeds,
-        sheet: Sheet { file: PlanFile::default(), files: BTreeMap::new(), parts: Vec::new() },
+        sheet: Sheet::default(),
         problems: Vec::new(),
         done: Vec::new(),
         open: Vec::new(),
@@ -94,7 +98,7 @@ fn gather(
 }
 
 struct Reader<'a> {
-    read_file: &'a dyn Fn(&Path) -> io::Result<String>,
+    read_file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     feeds: Feeds,
     sheet: Sheet,
     problems: Vec<Problem>,
@@ -111,12 +115,9 @@ impl Reader<'_> {
         let Some(mut file) = parsed.value else { return };
         let included = file.include.clone();
         let document = parsed.document;
-        for (n, journey) in file.journeys.iter_mut().enumerate() {
-            for (name, feed) in &mut journey.feed {
-                if let Err(message) = self.feed(path, feed) {
-                    let key = format!("journeys[{n}].feed.{name}.file");
-                    self.problems.push(document.problem(&key, message));
-                }
+        for (key, file, kind) in files(&mut file) {
+            if let Err(message) = self.attach(path, file, kind) {
+                self.problems.push(document.problem(&key, message));
             }
         }
         let all = &self.sheet.file;
@@ -138,19 +139,27 @@ impl Reader<'_> {
         self.done.extend(self.open.pop());
     }
 
-    /// Reads a feed's file, which is named from the plan's folder.
-    fn feed(&mut self, plan: &Path, feed: &mut load::FeedFile) -> Result<(), String> {
-        let path = plan.with_file_name("").join(&feed.file);
-        feed.file = path.display().to_string();
-        if self.feeds == Feeds::Left || self.sheet.files.contains_key(&feed.file) {
+    /// Reads a file that the plan names from its folder.
+    fn attach(&mut self, plan: &Path, file: &mut String, kind: Kind) -> Result<(), String> {
+        let path = plan.with_file_name("").join(&*file);
+        *file = path.display().to_string();
+        let Sheet { files, blobs, .. } = &mut self.sheet;
+        let is_known = match kind {
+            Kind::Text => files.contains_key(file),
+            Kind::Bytes => blobs.contains_key(file),
+        };
+        if self.feeds == Feeds::Left || is_known {
             return Ok(());
         }
-        let text = (self.read_file)(&path)
-            .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-        if text.len() > FEED {
+        let unread = |error: io::Error| format!("cannot read `{}`: {error}", path.display());
+        let bytes = (self.read_file)(&path).map_err(unread)?;
+        if bytes.len() > FEED {
             return Err(format!("`{}` is larger than 16 MiB", path.display()));
         }
-        self.sheet.files.insert(feed.file.clone(), text);
+        match kind {
+            Kind::Text => drop(files.insert(file.clone(), text(bytes).map_err(unread)?)),
+            Kind::Bytes => drop(blobs.insert(file.clone(), bytes)),
+        }
         Ok(())
     }
 
@@ -165,10 +174,68 @@ impl Reader<'_> {
         }
         if !self.done.contains(&own) {
             let text = (self.read_file)(path)
+                .and_then(text)
                 .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
             self.add(path, &text);
         }
         Ok(())
+    }
+}
+
+/// What a file is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Bytes,
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is no text in UTF-8"))
+}
+
+/// Files with their keys.
+type Named<'a> = Vec<(String, &'a mut String, Kind)>;
+
+/// The files that a plan names.
+fn files(file: &mut PlanFile) -> Named<'_> {
+    let mut found = Vec::new();
+    for (n, journey) in file.journeys.iter_mut().enumerate() {
+        for (name, feed) in &mut journey.feed {
+            let key = format!("journeys[{n}].feed.{name}.file");
+            found.push((key, &mut feed.file, Kind::Text));
+        }
+        steps(&format!("journeys[{n}].start"), &mut journey.start, &mut found);
+        steps(&format!("journeys[{n}].steps"), &mut journey.steps, &mut found);
+        steps(&format!("journeys[{n}].end"), &mut journey.end, &mut found);
+    }
+    steps("setup", &mut file.setup, &mut found);
+    steps("teardown", &mut file.teardown, &mut found);
+    let tls = file.tls.iter_mut().flat_map(load::TlsFile::files);
+    let named = tls.filter(|(_, file)| !load::is_inline(file));
+    found.extend(named.map(|(key, file)| (format!("tls.{key}"), file, Kind::Text)));
+    found
+}
+
+/// The files that steps name: bodies, and what defines gRPC's services.
+fn steps<'a>(key: &str, all: &'a mut [load::StepFile], found: &mut Named<'a>) {
+    for (n, step) in all.iter_mut().enumerate() {
+        let key = format!("{key}[{n}]");
+        let upload = step.upload.as_mut().and_then(|upload| upload.file.as_mut());
+        found.extend(upload.map(|file| (format!("{key}.upload.file"), file, Kind::Bytes)));
+        for (name, part) in &mut step.multipart {
+            if let load::PartFile::File(load::UploadFile { file: Some(file), .. }) = part {
+                found.push((format!("{key}.multipart.{name}.file"), file, Kind::Bytes));
+            }
+        }
+        if let Some(grpc) = &mut step.grpc {
+            let proto = grpc.proto.as_mut();
+            found.extend(proto.map(|file| (format!("{key}.grpc.proto"), file, Kind::Text)));
+            for (n, file) in grpc.imports.iter_mut().enumerate() {
+                found.push((format!("{key}.grpc.imports[{n}]"), file, Kind::Text));
+            }
+        }
+        steps(&format!("{key}.steps"), &mut step.steps, found);
+        steps(&format!("{key}.choose"), &mut step.choose, found);
     }
 }
 
@@ -197,6 +264,8 @@ impl Sheet {
         load::Written {
             name,
             target: file.target,
+            http: file.http,
+            tls: file.tls,
             load: file.load,
             journeys: file.journeys,
             setup: file.setup,
@@ -204,6 +273,7 @@ impl Sheet {
             limits: file.limits,
             criteria: file.criteria,
             files: self.files.clone(),
+            blobs: self.blobs.clone(),
         }
     }
 

@@ -11,7 +11,7 @@ pub fn sheet(files: &[(&str, &str)]) -> Result<Sheet, Error> {
     let known: BTreeMap<&str, &str> = files.iter().copied().collect();
     read_by(Path::new(files[0].0), &|path| {
         let text = known.get(path.to_str().unwrap()).copied();
-        text.map(str::to_owned).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        text.map(|text| text.as_bytes().to_vec()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
     })
 }
 
@@ -113,20 +113,97 @@ fn feeds_are_read_from_beside_their_plan() {
     assert!(error.contains("account.file: `sub/a.csv` has 2 fields in line 2"), "{error}");
 }
 
-#[test]
-fn the_plan_in_the_documentation_is_right() {
+/// Builds the plan of this number in the documentation.
+fn documented(number: usize) -> load::Plan {
     let page = include_str!("../../../docs/plans.md");
-    let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let accounts = "name,password\neric,x\n";
-    let sheet = sheet(&[("plan.yaml", yaml), ("accounts.csv", accounts)]).unwrap();
+    let yaml = page.split("```yaml\n").nth(number);
+    let yaml = yaml.and_then(|rest| rest.split("```").next()).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    let cart = "syntax = \"proto3\"; package shop;\n\
+        service Cart { rpc Add(Item) returns (Item); }\n\
+        message Item { string name = 1; int32 count = 2; }\n";
+    let sheet = sheet(&[
+        ("plan.yaml", yaml),
+        ("accounts.csv", "name,password\neric,x\n"),
+        ("ca.pem", &certificate.pem()),
+        ("client.pem", &certificate.pem()),
+        ("client.key", &key.serialize_pem()),
+        ("photo.jpg", "not really"),
+        ("cart.proto", cart),
+    ]);
+    let sheet = sheet.unwrap();
     let vars = BTreeMap::from([
         ("SHOP".to_owned(), "shop.example".to_owned()),
         ("API_TOKEN".to_owned(), "secret".to_owned()),
+        ("CLIENT_SECRET".to_owned(), "secret".to_owned()),
     ]);
     let overrides = load::Overrides::default();
     let plan = load::Plan::build(&sheet.written("plan".to_owned()), &overrides, &vars);
-    match plan.map_err(|error| sheet.locate(error).to_string()) {
-        Ok(plan) => assert_eq!((plan.journeys.len(), plan.limits.len()), (1, 5)),
-        Err(error) => panic!("{error}"),
+    plan.map_err(|error| sheet.locate(error).to_string()).unwrap()
+}
+
+#[test]
+fn the_plans_in_the_documentation_are_right() {
+    let plan = documented(1);
+    assert_eq!((plan.journeys.len(), plan.limits.len()), (1, 5));
+    let plan = documented(2);
+    let origins: Vec<String> = plan.origins().iter().map(load::plan::Origin::url).collect();
+    assert_eq!(
+        origins,
+        [
+            "https://shop.example",
+            "https://login.example",
+            "wss://shop.example",
+            "grpc://cart.example:50051",
+            "dns://10.0.0.53",
+            "tcp://redis.example:6379"
+        ]
+    );
+    assert!(plan.tls.key.is_some() && !plan.protos.is_empty());
+}
+
+#[test]
+fn mistakes_in_calls_are_told_with_their_places_and_what_was_meant() {
+    let yaml = "target: http://shop\n\
+        http: { version: 1, streams: 4 }\n\
+        tls: { certificate: ca.pem, server-name: 'a b' }\n\
+        load: { users: 1, duration: 1s }\n\
+        journeys:\n\
+        - steps:\n\
+        \x20 - grpc: { call: shop.Cart/Ad, proto: cart.proto }\n\
+        \x20   form: { a: b }\n\
+        \x20 - grpc: { call: shop.Crt/Add, proto: cart.proto }\n\
+        \x20   check: { status: NOTFOUND }\n\
+        \x20 - websocket: { connect: /a, send: b }\n\
+        \x20 - dns: { name: x }\n\
+        \x20 - dns: { name: x, server: 'dns://ns', type: AAA }\n\
+        \x20 - tcp: { connect: 'redis' }\n\
+        \x20 - { get: /x, tcp: {} }\n\
+        \x20 - { post: /x, upload: { fill: zero } }\n";
+    let cart =
+        "syntax = \"proto3\"; package shop; service Cart { rpc Add(I) returns (I); } message I {}";
+    let sheet = sheet(&[("p.yaml", yaml), ("cart.proto", cart), ("ca.pem", "nothing")]).unwrap();
+    let vars = BTreeMap::<String, String>::new();
+    let overrides = load::Overrides::default();
+    let plan = load::Plan::build(&sheet.written("p".to_owned()), &overrides, &vars);
+    let told = sheet.locate(plan.unwrap_err()).to_string();
+    for says in [
+        "p.yaml:2:30: http.streams: it belongs to HTTP/2",
+        "p.yaml:3:21: tls.certificate: there is no certificate in it",
+        "p.yaml:3:21: tls.certificate: a certificate needs its `key`",
+        "p.yaml:3:42: tls.server-name: `a b` is not a host name",
+        "p.yaml:7:19: journeys[0].steps[0].grpc.call: `shop.Cart` has no method `Ad`: did you mean `Add`?",
+        "p.yaml:8:11: journeys[0].steps[0].form: a step of `grpc` has no such thing",
+        "p.yaml:9:19: journeys[0].steps[1].grpc.call: no service is named `shop.Crt`: did you mean `shop.Cart`?",
+        "p.yaml:10:22: journeys[0].steps[1].check.status: `NOTFOUND` is no status here: did you mean `NOT_FOUND`?",
+        "journeys[0].steps[2].websocket: it needs one of",
+        "journeys[0].steps[3].dns.server: the target is no such server: say where, `dns://host:port`",
+        "journeys[0].steps[4].dns.type: `AAA` is no type of records: did you mean `AAAA`?",
+        "journeys[0].steps[5].tcp.connect: `redis` needs its port",
+        "journeys[0].steps[6]: a step is one request or one of",
+        "journeys[0].steps[7].upload: it needs a `file`, or a `size`",
+    ] {
+        assert!(told.contains(says), "`{says}` is missing:\n{told}");
     }
 }

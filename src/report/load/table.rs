@@ -133,6 +133,7 @@ fn push_table(text: &mut String, summary: &Summary) {
         millis(service.p99),
         millis(service.max)
     );
+    push_connections(text, summary);
     let _ = writeln!(
         text,
         "steady phase, {}: {} requests, {:.1}/s, {} failed, p95 {}",
@@ -142,6 +143,26 @@ fn push_table(text: &mut String, summary: &Summary) {
         share(steady.requests.failed, steady.requests.count),
         millis(steady.latency.p95)
     );
+}
+
+/// Where time went before and after the target worked.
+fn push_connections(text: &mut String, summary: &Summary) {
+    let told =
+        |latency: &Latency| format!("p50 {}, p95 {}", millis(latency.p50), millis(latency.p95));
+    let _ = writeln!(text, "first byte (from the write): {}", told(&summary.first_byte));
+    let made = &summary.connections;
+    if made.count == 0 {
+        return;
+    }
+    let s = if made.count == 1 { "" } else { "s" };
+    let _ = write!(text, "{} connection{s} made: {}", made.count, told(&made.connect));
+    if made.tls.max > 0.0 {
+        let _ = write!(text, "; TLS {}", told(&made.tls));
+    }
+    if made.dns.max > 0.0 {
+        let _ = write!(text, "; names looked up within {}", millis(made.dns.max));
+    }
+    text.push('\n');
 }
 
 /// The checks that failed, and how many never did.
@@ -209,7 +230,9 @@ fn shorten(name: &str) -> String {
 pub mod tests {
     use super::*;
     use crate::load::Endpoint;
-    use crate::load::summary::{Bytes, ErrorCount, Found, Generator, Point, Steady, Window};
+    use crate::load::summary::{
+        Bytes, Connections, ErrorCount, Found, Generator, Point, Steady, Window,
+    };
 
     /// A run of a minute with one endpoint, one limit and three failed requests.
     #[expect(clippy::too_many_lines, reason = "every field of a summary is named once")]
@@ -247,12 +270,14 @@ pub mod tests {
             latency,
             service_time: latency,
             first_byte: latency,
+            connections: Connections { count: 40, connect: latency, ..Connections::default() },
             endpoints: vec![Endpoint {
                 name: "GET /products/{id}".to_owned(),
                 requests,
                 latency,
                 service_time: latency,
                 first_byte: latency,
+                connections: Connections::default(),
                 bytes: Bytes { sent: 10, received: 2000 },
                 errors: Vec::new(),
             }],
@@ -297,6 +322,8 @@ pub mod tests {
         GET /products/{id}      1000        3     16.7   10.4ms    100ms    123ms    280ms    12.3s
         all                     1000        3     16.7   10.4ms    100ms    123ms    280ms    12.3s
         service time (from the write): p50 10.4ms, p95 123ms, p99 280ms, max 12.3s
+        first byte (from the write): p50 10.4ms, p95 123ms
+        40 connections made: p50 10.4ms, p95 123ms
         steady phase, 50s: 1000 requests, 16.7/s, 0.30% failed, p95 123ms
                3 x status 503
         ✗ failed: errors < 0.1% (it was 0.30%, not 0.10%)

@@ -29,8 +29,12 @@ fn told(exchange: &Exchange) -> String {
     let mut text = format!("--- {}\n", printable(&exchange.endpoint));
     push(&mut text, '>', exchange.request.trim_end());
     // Writing to a string cannot fail.
-    if exchange.status > 0 {
-        let _ = writeln!(text, "< {} in {}", exchange.status, millis(exchange.elapsed));
+    if exchange.status > 0 || !exchange.said.is_empty() {
+        let status = match exchange.said.as_str() {
+            "" => exchange.status.to_string(),
+            said => printable(said),
+        };
+        let _ = writeln!(text, "< {status} in {}", millis(exchange.elapsed));
         for (name, value) in &exchange.headers {
             let _ = writeln!(text, "< {}: {}", printable(name), printable(value));
         }
@@ -74,6 +78,7 @@ mod tests {
             endpoint: "POST /login".to_owned(),
             request: "POST /login HTTP/1.1\r\nhost: shop\r\n\r\n{\"a\":1}".to_owned(),
             status: 200,
+            said: String::new(),
             headers: vec![("content-type".to_owned(), "application/json\u{1b}[2J".to_owned())],
             body: "{\n\"token\":\"x\"}".to_owned(),
             elapsed: 12.345,

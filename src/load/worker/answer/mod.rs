@@ -39,6 +39,8 @@ pub struct Question {
 pub struct Answer {
     /// The status; 0 until the head is there.
     pub status: u16,
+    /// What is shown in the status' place where that is no number.
+    pub said: String,
     /// Where it sends on.
     pub location: Option<String>,
     /// Its `Set-Cookie` headers.
@@ -55,6 +57,22 @@ pub struct Answer {
     pub received: u64,
     /// True when the connection may take another request.
     pub is_kept: bool,
+}
+
+impl Answer {
+    /// Takes a piece of the body: counts it, and keeps it where one is wanted.
+    pub fn keep(&mut self, question: Question, bytes: &[u8]) {
+        self.received += u64::try_from(bytes.len()).unwrap_or(0);
+        if !question.wants_body || self.is_cut || bytes.is_empty() {
+            return;
+        }
+        if self.body.len() + bytes.len() > READ {
+            self.is_cut = true;
+            self.body = Vec::new();
+            return;
+        }
+        self.body.extend_from_slice(bytes);
+    }
 }
 
 /// Reads one answer.
@@ -267,16 +285,7 @@ impl Parser {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        self.answer.received += u64::try_from(bytes.len()).unwrap_or(0);
-        if !self.question.wants_body || self.answer.is_cut || bytes.is_empty() {
-            return;
-        }
-        if self.answer.body.len() + bytes.len() > READ {
-            self.answer.is_cut = true;
-            self.answer.body = Vec::new();
-            return;
-        }
-        self.answer.body.extend_from_slice(bytes);
+        self.answer.keep(self.question, bytes);
     }
 }
 
