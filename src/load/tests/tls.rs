@@ -120,7 +120,7 @@ async fn a_certificate_is_trusted_by_its_ca_alone_and_each_wrong_one_says_what_i
         let pem = pem.to_owned();
         move |plan: &mut Plan| plan.tls.ca = Some(pem)
     };
-    let server = self::server(ours.sign("localhost", false), None, &[]).await;
+    let server = server(ours.sign("localhost", false), None, &[]).await;
     good(&run(&with(&server, "", ca(&ours.pem))).await);
     wrong(
         &run(&with(&server, "", ca(&other.pem))).await,
