@@ -37,7 +37,7 @@ http {{
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   server {{
     # A frozen server must not drop connections for want of a queue: that would be measured, too.
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port}{protocol} backlog=4096;
     location / {{ default_type application/json; return 200 '{body}'; }}
   }}
 }}
@@ -122,10 +122,10 @@ class Servers:
     def __init__(self, folder):
         self.folder, self.core, self.running = folder, os.cpu_count() - 1, []
 
-    def nginx(self):
+    def nginx(self, protocol=""):
         port = free_port()
         config = self.folder / f"nginx-{port}.conf"
-        config.write_text(NGINX.format(folder=self.folder, port=port, body=BODY))
+        config.write_text(NGINX.format(folder=self.folder, port=port, protocol=protocol, body=BODY))
         return self.start(["nginx", "-c", config], port)
 
     def shop(self):
@@ -226,6 +226,15 @@ class Bench:
             case "locust":
                 return self.locust("get_locust.py", url, 64, self.seconds)
 
+    def http2(self, tool, at):
+        """64 connections of 10 streams each, HTTP/2 known beforehand."""
+        url = f"http://{at}/"
+        if tool == "dyno":
+            return self.dyno("--target", url, "--get", "/", "--http2", "--streams", 10, "--users", 640, "--spawn-rate",
+                             "100000/s", "--duration", f"{self.seconds}s", "--threads", 1)
+        ran = Ran(["h2load", "-t1", "-c64", "-m10", "-D", self.seconds, url], self.folder)
+        return self.number(r"(\d+) succeeded", ran), ran
+
     def k6(self, script, arguments, **variables):
         given = [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
         ran = Ran(["k6", "run", "--quiet", "--no-usage-report", *arguments, *given, HERE / script], self.folder,
@@ -318,6 +327,19 @@ def row_get(bench, servers, table, options):
             rate = statistics.median(count for count, _ in runs) / bench.seconds
             ratio, told = (None, "") if tool == "dyno" else ratios(rows, tool, cpu_per_request)
             table.row(tool, f"{cpu:.2f}", f"{rate:,.0f}", told, limit=limits.get(tool), value=ratio)
+    process.kill()
+
+
+def row_http2(bench, servers, table, options):
+    process, at = servers.nginx(" http2")
+    table.head("HTTP/2: a plain GET over 64 connections of 10 streams", "tool", "CPU µs/request", "requests/s",
+               "dyno's CPU / its CPU (interval)", "limit")
+    rows = interleaved(["dyno", "h2load"], options.rounds, lambda tool: bench.http2(tool, at))
+    for tool, runs in rows.items():
+        cpu = statistics.median(cpu_per_request(*run) for run in runs)
+        rate = statistics.median(count for count, _ in runs) / bench.seconds
+        ratio, told = (None, "") if tool == "dyno" else ratios(rows, tool, cpu_per_request)
+        table.row(tool, f"{cpu:.2f}", f"{rate:,.0f}", told, limit=1.3 if ratio else None, value=ratio)
     process.kill()
 
 
@@ -421,6 +443,7 @@ def row_delay(bench, servers, table, options):
 
 
 ROWS = {"get": (row_get, {"nginx", "wrk", "hey", "ab", "h2load", "vegeta", "k6", "locust"}),
+        "http2": (row_http2, {"nginx", "h2load"}),
         "journey": (row_journey, {"k6", "locust"}),
         "memory": (row_memory, {"nginx", "k6", "locust"}),
         "lag": (row_lag, {"nginx", "vegeta"}),

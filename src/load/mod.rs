@@ -22,6 +22,7 @@ mod limit;
 mod url;
 mod stages;
 pub mod model;
+mod origin;
 pub mod plan;
 mod regression;
 mod shape;
