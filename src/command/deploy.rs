@@ -9,6 +9,7 @@ use crate::broker::Event;
 use crate::command::guest::Guest;
 use crate::command::kubectl::Disk;
 use crate::command::{self, Streams};
+use crate::deploy::cluster::builtin_by_kind;
 use crate::deploy::kubectl::{self, ClusterChoice, Parsed};
 use crate::deploy::release::{self, Conflicts, Mode, OnFailure, Plan, Sources, Summary, Track};
 use crate::error::{Error, Result};
@@ -287,9 +288,11 @@ impl<'a> Teller<'a> {
 /// `Deployment shop/web`.
 fn name(object: &Value, home: &str) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let namespace = match text("/metadata/namespace") {
-        "" => home,
-        named => named,
+    let group = text("/apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+    let namespace = match (builtin_by_kind(group, text("/kind")), text("/metadata/namespace")) {
+        (Some(builtin), _) if !builtin.namespaced => "",
+        (_, "") => home,
+        (_, named) => named,
     };
     let name = text("/metadata/name");
     if namespace.is_empty() {

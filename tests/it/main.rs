@@ -36,5 +36,8 @@ mod bad_input;
 mod plans;
 mod doctor;
 mod kubectl;
+mod deploy;
+mod deploy_pods;
+mod deploy_hardships;
 mod line;
 mod tried;

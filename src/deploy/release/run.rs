@@ -405,7 +405,10 @@ impl Release<'_> {
     fn refused(&self) -> End {
         let mut end = End::new(
             Ended::Failed,
-            format!("the server refused {} objects", self.course.refused.len()),
+            match self.course.refused.len() {
+                1 => "the server refused 1 object".to_owned(),
+                n => format!("the server refused {n} objects"),
+            },
         );
         for thing in &self.course.things {
             if let Some(why) = self.course.refused.get(&thing.index) {
@@ -481,6 +484,7 @@ impl Release<'_> {
         end.reasons.push(match (n_kept, followed.is_ready()) {
             (0, true) => "rolled back: all is as it was before".to_owned(),
             (0, false) => "rolled back, but not all of it is ready again".to_owned(),
+            (1, _) => "rolled back, except 1 object that stays (named above)".to_owned(),
             (n, _) => format!("rolled back, except {n} objects that stay (named above)"),
         });
         end
