@@ -57,7 +57,7 @@ pub(super) async fn perform(
     let world = World {
         cluster: &cluster,
         permit: &permit,
-        verify: is_verified.then_some(&mut verifier as &mut dyn Verify),
+        verify: if is_verified { Some(&mut verifier) } else { None },
     };
     let tell = &mut |event| locked(&emit)(Event::Deploy(event));
     let summary = release::run(&deploy.plan, world, tell, cancel).await;

@@ -11,7 +11,9 @@ use crate::command::kubectl::Disk;
 use crate::command::{self, Streams};
 use crate::deploy::cluster::builtin_by_kind;
 use crate::deploy::kubectl::{self, ClusterChoice, Parsed};
-use crate::deploy::release::{self, Conflicts, Mode, OnFailure, Plan, Sources, Summary, Track};
+use crate::deploy::release::{
+    self, Conflicts, Finding, Mode, OnFailure, Plan, Sources, Summary, Track,
+};
 use crate::error::{Error, Result};
 use crate::job::Vars;
 use crate::outcome::Outcome;
@@ -91,11 +93,31 @@ pub async fn run(
     // Whatever happens from here on, no earlier pass is left behind.
     report::deploy::begin(&folder).map_err(Error::job)?;
     let sources = Sources::read(&args.filename, args.recursive, &Disk { vars }, stdin);
-    readable(&sources, streams)?;
-    let deploy = deploy(&args, &sources, vars)?;
+    let mut findings = Vec::new();
+    let ended = perform(&args, (&folder, &sources), &mut findings, (vars, streams)).await;
+    if let Err(error) = &ended
+        && error.as_outcome() != command::NO_READER
+    {
+        let told = error.to_string();
+        let reasons = [told.trim_start_matches("error: ").to_owned()];
+        report::deploy::unfinished(&folder, &reasons, (&findings, &sources)).map_err(Error::job)?;
+    }
+    ended
+}
+
+/// Reads, asks for the deploy, tells it and writes its reports. Findings are handed out for a deploy
+/// that comes to no summary.
+async fn perform(
+    args: &Args,
+    (folder, sources): (&Folder, &Sources),
+    findings: &mut Vec<Finding>,
+    (vars, streams): (&dyn Vars, &mut Streams),
+) -> Result<Outcome> {
+    readable(sources, streams)?;
+    let deploy = deploy(args, sources, vars)?;
     let guest = Guest::find(args.policy.as_deref(), vars)?;
     let signals = Signals::listen().map_err(Error::system)?;
-    let mut teller = Teller::new(&args, &sources, &deploy.plan, (vars, streams.is_terminal));
+    let mut teller = Teller::new(args, sources, &deploy.plan, (vars, streams.is_terminal));
     let performed = guest
         .perform(
             Task::Deploy(Box::new(deploy)),
@@ -104,15 +126,16 @@ pub async fn run(
         )
         .await;
     let summaries = teller.end();
+    findings.extend(summaries.findings);
     if let Some(summary) = &summaries.load {
-        report::load::write(&folder, summary).map_err(Error::job)?;
+        report::load::write(folder, summary).map_err(Error::job)?;
     }
     if let Some(summary) = &summaries.gate {
-        report::gate::write(&folder, summary).map_err(Error::job)?;
+        report::gate::write(folder, summary).map_err(Error::job)?;
     }
     if let Some(summary) = &summaries.deploy
         && let Some(warning) =
-            report::deploy::write(&folder, summary, &sources).map_err(Error::job)?
+            report::deploy::write(folder, summary, sources).map_err(Error::job)?
     {
         command::put(writeln!(streams.out, "WARNING: {warning}"))?;
     }
@@ -219,6 +242,7 @@ fn verification(path: &Path, vars: &dyn Vars) -> Result<(Option<load::Plan>, Opt
 /// What the tools came to.
 #[derive(Default)]
 struct Summaries {
+    findings: Vec<Finding>,
     deploy: Option<Summary>,
     load: Option<Box<load::Summary>>,
     gate: Option<gate::Summary>,
@@ -254,6 +278,9 @@ impl<'a> Teller<'a> {
                 if let release::Event::Finished(summary) = &event {
                     self.summaries.deploy = Some((**summary).clone());
                 }
+                if let release::Event::Found(finding) = &event {
+                    self.summaries.findings.push(finding.clone());
+                }
                 self.deploy.tell(&event, &mut streams.out);
             }
             Event::Load(event) => {
@@ -263,19 +290,18 @@ impl<'a> Teller<'a> {
                 self.load.tell(&event, &mut streams.out);
             }
             Event::Gate(event) => {
-                let line = match &event {
-                    gate::Event::Finished(summary) => {
-                        self.summaries.gate = Some((**summary).clone());
-                        Some(report::gate::block(summary).trim_end().to_owned())
-                    }
-                    event => report::gate::line(event),
+                let line = if let gate::Event::Finished(summary) = &event {
+                    self.summaries.gate = Some((**summary).clone());
+                    Some(report::gate::block(summary).trim_end().to_owned())
+                } else {
+                    report::gate::line(&event)
                 };
                 if let Some(line) = line {
                     // Trouble with the log is no trouble of the deploy.
                     drop(writeln!(streams.out, "{line}"));
                 }
             }
-            Event::Said(text) => self.deploy.say(&text, &mut streams.out),
+            Event::Said(text) => report::deploy::say(&text, &mut streams.out),
             Event::Kubectl(_) | Event::Variable(_) => {}
         }
     }

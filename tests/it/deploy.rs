@@ -318,6 +318,86 @@ fn a_rollout_that_cannot_succeed_ends_early_with_its_reason_and_goes_back_exactl
 }
 
 #[test]
+fn every_kind_that_makes_pods_tells_why_they_do_not_come_up() {
+    let pod = |image: &str| format!("{{ containers: [{{ name: app, image: {image} }}] }}");
+    let template = |image: &str| {
+        format!(
+            "selector: {{ matchLabels: {{ a: b }} }}, template: {{ metadata: {{ labels: {{ a: b }} }}, spec: {} }}",
+            pod(image)
+        )
+    };
+    let once = "{ restartPolicy: Never, containers: [{ name: app, image: i-always-fail }] }";
+    for (kind, version, spec, told) in [
+        (
+            "StatefulSet",
+            "apps/v1",
+            format!("{{ serviceName: x, {} }}", template("i-crash")),
+            "container `app` crashed",
+        ),
+        (
+            "DaemonSet",
+            "apps/v1",
+            format!("{{ {} }}", template("i-does-not-exist")),
+            "cannot pull image",
+        ),
+        (
+            "Job",
+            "batch/v1",
+            format!("{{ backoffLimit: 0, template: {{ spec: {once} }} }}"),
+            "it failed: BackoffLimitExceeded",
+        ),
+        ("Pod", "v1", pod("i-crash"), "container `app` crashed"),
+    ] {
+        let release = Release::new("kinds");
+        release.manifest(
+            "m.yaml",
+            &format!(
+                "apiVersion: {version}\nkind: {kind}\nmetadata: {{ name: one }}\nspec: {spec}\n"
+            ),
+        );
+        let deployed = release.deploy(&["--timeout", "2m"]);
+        deployed.told(99, &[&format!("{kind} kinds-"), told, "--- deploy: failed ---"]);
+        assert_eq!(deployed.json["objects"][0]["ready"], false);
+    }
+}
+
+#[test]
+fn kinds_that_run_are_ready_and_a_job_is_followed_to_its_end() {
+    let release = Release::new("running");
+    release.manifest(
+        "m.yaml",
+        "\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: { name: s }
+spec: { serviceName: x, replicas: 2, selector: { matchLabels: { a: s } }, template: { metadata: { labels: { a: s } }, spec: { containers: [{ name: c, image: i }] } } }
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: d }
+spec: { selector: { matchLabels: { a: d } }, template: { metadata: { labels: { a: d } }, spec: { containers: [{ name: c, image: i }] } } }
+---
+apiVersion: batch/v1
+kind: Job
+metadata: { name: j }
+spec: { template: { spec: { restartPolicy: Never, containers: [{ name: c, image: i }] } } }
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: { name: c }
+spec: { schedule: '0 0 1 1 *', jobTemplate: { spec: { template: { spec: { restartPolicy: Never, containers: [{ name: c, image: i }] } } } } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: p }
+spec: { containers: [{ name: c, image: i }] }
+",
+    );
+    release.deploy(&["--timeout", "2m"]).told(0, &["5 of 5 objects ready"]);
+    release.deploy(&[]).told(0, &["to be 5 unchanged"]);
+}
+
+#[test]
 fn pruning_removes_what_the_inventory_holds_and_nothing_else() {
     let release = Release::new("prune");
     let namespace = release.cluster.namespace.clone();
@@ -400,15 +480,15 @@ fn many_objects_on_fake_nodes_come_up_in_one_go() {
     let release = Release::new("many");
     let mut all = String::new();
     for n in 0..30 {
-        all += &format!("{}---\n", deployment(&format!("web-{n}"), "i:1", 2, ""));
-        all += &format!(
+        all.extend([&deployment(&format!("web-{n}"), "i:1", 2, ""), "---\n"]);
+        all.extend([format!(
             "apiVersion: v1\nkind: Service\nmetadata: {{ name: web-{n} }}\nspec: {{ selector: {{ app: web-{n} }}, ports: [{{ port: 80 }}] }}\n---\n"
-        );
+        )]);
     }
     for n in 0..240 {
-        all += &format!(
+        all.extend([format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: c-{n} }}\ndata: {{ n: \"{n}\" }}\n---\n"
-        );
+        )]);
     }
     release.manifest("all.yaml", &all);
     let deployed = release.deploy(&["--timeout", "3m"]);

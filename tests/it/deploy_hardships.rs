@@ -2,6 +2,7 @@
 //! killed in between, refused by a policy, not verified.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -92,6 +93,66 @@ fn a_server_that_is_too_old_is_told_so() {
     deployed.told(99, &["the server is Kubernetes v1.20.4", "1.22 or newer", "kubectl apply"]);
 }
 
+/// The lab's API server behind a door that lets every second change wait.
+struct Busy {
+    url: String,
+    token: String,
+    client: reqwest::Client,
+    n_changes: AtomicU64,
+}
+
+#[async_trait::async_trait]
+impl Site for Busy {
+    async fn answer(&self, request: Request) -> Response {
+        if request.method == "PATCH" && self.n_changes.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            return Response::text(429, "too many").header("retry-after", "0");
+        }
+        let query: Vec<String> = request
+            .query
+            .iter()
+            .map(|(key, value)| format!("{key}={}", value.replace('=', "%3D")))
+            .collect();
+        let url = format!("{}{}?{}", self.url, request.raw_path, query.join("&"));
+        let method = request.method.parse::<http::Method>().unwrap();
+        let mut sent = self.client.request(method, url).bearer_auth(&self.token);
+        for name in ["accept", "content-type"] {
+            if let Some(value) = request.header(name) {
+                sent = sent.header(name, value);
+            }
+        }
+        let answer = sent.body(request.body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        Response::new(status, "application/json", answer.bytes().await.unwrap())
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_patience_gets_it() {
+    let lab = std::path::PathBuf::from(setting("DYNO_TEST_CLUSTER").unwrap());
+    let settings = std::fs::read_to_string(lab.join("env")).unwrap();
+    let url = settings.lines().find_map(|line| line.strip_prefix("URL=")).unwrap().to_owned();
+    let token = std::fs::read_to_string(lab.join("admin.token")).unwrap().trim().to_owned();
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+    let busy = Arc::new(Busy { url, token, client, n_changes: AtomicU64::new(0) });
+    let server = Server::start(0, Arc::clone(&busy) as Arc<dyn Site>).unwrap();
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{ name: c, cluster: {{ server: \"{}\" }} }}]\n\
+         users: [{{ name: u, user: {{}} }}]\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\n",
+        server.url()
+    );
+    let release = Release::new("busy").with_kubeconfig(&text);
+    let mut all = String::new();
+    for n in 0..100 {
+        all.extend([format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: c-{n} }}\n"
+        )]);
+    }
+    release.manifest("all.yaml", &all).deploy(&[]).told(0, &["100 of 100 objects ready"]);
+    // A dry run and the apply of each, and as many that had to wait.
+    assert!(busy.n_changes.load(Ordering::Relaxed) >= 399);
+}
+
 #[test]
 fn missing_rights_are_told_for_all_objects_at_once() {
     let release = Release::new("rights");
@@ -156,9 +217,9 @@ fn a_deploy_that_is_killed_at_any_moment_is_finished_by_the_next_one() {
     for round in 0..4_u64 {
         let mut all = deployment("web", &format!("i:{round}"), 2, "");
         for n in 0..40 {
-            all += &format!(
+            all.extend([format!(
                 "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: c{round}-{n} }}\n"
-            );
+            )]);
         }
         release.manifest("all.yaml", &all);
         let mut killed = release.start(&["--prune", "shop", "--report", "other"]);

@@ -5,9 +5,10 @@ use serde_json::Value;
 use super::plan::{list, text};
 
 /// The first address that an Ingress, a route or a load balancer gives.
-pub fn address<'a>(objects: impl Iterator<Item = &'a Value> + Clone) -> Option<String> {
-    let of =
-        |kind: &'static str| objects.clone().filter(move |object| text(object, "/kind") == kind);
+pub fn address(objects: &[&Value]) -> Option<String> {
+    let of = |kind: &'static str| {
+        objects.iter().copied().filter(move |object| text(object, "/kind") == kind)
+    };
     of("Ingress")
         .find_map(ingress)
         .or_else(|| of("HTTPRoute").find_map(route))
@@ -69,11 +70,11 @@ mod tests {
         let service = json!({"kind": "Service", "spec": {"ports": [{"port": 8080}]},
             "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}}});
         let plain = json!({"kind": "Ingress", "spec": {"rules": [{"host": "shop.example.com"}]}});
-        let of = |objects: &[Value]| address(objects.iter());
-        assert_eq!(of(&[service.clone()]).as_deref(), Some("http://10.0.0.1:8080"));
-        assert_eq!(of(&[service, plain]).as_deref(), Some("http://shop.example.com"));
-        assert_eq!(of(&[ingress]), None);
+        let of = |objects: &[&Value]| address(objects);
+        assert_eq!(of(&[&service]).as_deref(), Some("http://10.0.0.1:8080"));
+        assert_eq!(of(&[&service, &plain]).as_deref(), Some("http://shop.example.com"));
+        assert_eq!(of(&[&ingress]), None, "a pattern is no address");
         let hostile = json!({"kind": "Ingress", "spec": {"rules": [{"host": "$(id)"}]}});
-        assert_eq!(of(&[hostile]), None);
+        assert_eq!(of(&[&hostile]), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::deploy::cluster::{Failure, Method, Patch};
 
 const RETRIES: u32 = 5;
 /// How long an object that is being deleted is waited for.
-const GOING: Duration = Duration::from_secs(60);
+const GOING: Duration = Duration::from_mins(1);
 /// How long the server may need until it serves a kind that it has established.
 const ESTABLISHING: u32 = 20;
 

@@ -20,7 +20,7 @@ use crate::deploy::kubectl::Touch;
 pub type Permit<'a> = dyn Fn(&Touch) -> Result<(), String> + Sync + 'a;
 
 /// One request takes no longer, whatever is wrong.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 const TRIES: u32 = 12;
 
 /// What all parts of a deploy share.

@@ -1,4 +1,4 @@
-//! What belongs to a deploy: an ApplySet (KEP-3659) with a ConfigMap as its parent. Only what carries
+//! What belongs to a deploy: an apply set (KEP-3659) with a config map as its parent. Only what carries
 //! the set's label is ever pruned.
 
 use std::collections::{BTreeMap, BTreeSet};

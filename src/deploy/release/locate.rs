@@ -232,7 +232,7 @@ spec:
         check("spec/replicas", 3, 13);
         check("spec/template/spec/containers/0/image", 8, 18);
         check("spec/template/spec/containers/1", 9, 11);
-        check("spec/template/spec/containers/1/env/0/value", 10, 32);
+        check("spec/template/spec/containers/1/env/0/value", 10, 34);
         check("spec/template/spec/volumes/0", 5, 5);
         check("", 1, 1);
     }

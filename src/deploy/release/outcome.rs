@@ -119,7 +119,7 @@ impl Course {
             .map(|thing| self.object(thing))
             .chain(self.pruned.iter().map(|(thing, why)| pruned(thing, why.as_deref())))
             .collect();
-        let seen = self.applied.values().map(|(object, _)| object);
+        let seen: Vec<&Value> = self.applied.values().map(|(object, _)| object).collect();
         let verdict = match end.ended {
             Ended::Passed => {
                 let warns = self.findings.iter().any(|f| f.severity == Severity::Warning);
@@ -138,7 +138,7 @@ impl Course {
             end_ms: jiff::Timestamp::now().as_millisecond(),
             server: desk.cluster.server().to_owned(),
             namespace: desk.namespace.clone(),
-            url: address(seen),
+            url: address(&seen),
             objects,
             findings: self.findings,
             only_shown: desk.plan.mode == Mode::Show,

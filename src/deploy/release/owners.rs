@@ -126,7 +126,7 @@ pub fn look_up(object: &Value, field: &str) -> (Option<Value>, String) {
                 number.or_else(|| items.iter().position(|item| item_is(item, inside)))
             });
             value = found.and_then(|n| value?.get(n));
-            pointer.push_str(&format!("/{}", found.map_or(0, |n| n)));
+            pointer.extend(["/", &found.unwrap_or(0).to_string()]);
             rest = after;
         } else {
             let key = rest.strip_prefix('.').unwrap_or(rest);
@@ -141,7 +141,7 @@ pub fn look_up(object: &Value, field: &str) -> (Option<Value>, String) {
             });
             let name = whole.map_or_else(|| part.split('.').next().unwrap_or(part), String::as_str);
             value = map.and_then(|map| map.get(name));
-            pointer.push_str(&format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+            pointer.extend(["/", &name.replace('~', "~0").replace('/', "~1")]);
             rest = &key[name.len().max(1).min(key.len())..];
         }
     }
@@ -151,18 +151,24 @@ pub fn look_up(object: &Value, field: &str) -> (Option<Value>, String) {
 /// `name="web",protocol="TCP"` of a list's item.
 fn item_is(item: &Value, keys: &str) -> bool {
     if let Some(plain) = keys.strip_prefix('=') {
-        return item.to_string() == plain;
+        return is_json(item, plain);
     }
     keys.split(',').all(|pair| {
         let Some((key, expected)) = pair.split_once('=') else { return false };
-        item.get(key).is_some_and(|value| value.to_string() == expected)
+        item.get(key).is_some_and(|value| is_json(value, expected))
     })
+}
+
+/// True for a value that is written so.
+fn is_json(value: &Value, written: &str) -> bool {
+    serde_json::from_str::<Value>(written).is_ok_and(|written| written == *value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "written in place")]
     fn entry(manager: &str, operation: &str, fields: Value) -> Value {
         json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields})
     }

@@ -169,7 +169,7 @@ impl Plan {
                     }
                 }
             }
-            if self.objects.iter().any(|object| names_secrets(object)) {
+            if self.objects.iter().any(names_secrets) {
                 touch("get", "", "Secret", None);
             }
         }

@@ -53,10 +53,6 @@ const RESTARTS: (i64, i64) = (2, 3);
 
 const NONE: Duration = Duration::ZERO;
 
-const fn seconds(n: u64) -> Option<Duration> {
-    Some(Duration::from_secs(n))
-}
-
 /// What keeps a pod from being ready; `None` when it is. `warnings` are its events, oldest first.
 /// `others_come` is true while other workloads of the deploy are not ready: a crash may be a wait for
 /// them.
@@ -95,7 +91,7 @@ fn plain(cause: Cause, reason: String, grace: Option<Duration>) -> Trouble {
 fn unscheduled(pod: &Value) -> Option<Trouble> {
     let ("False", "Unschedulable", message) = condition(pod, "PodScheduled")? else { return None };
     let reason = format!("no node takes it: {message}");
-    Some(plain(Cause::Unschedulable, reason, seconds(60)))
+    Some(plain(Cause::Unschedulable, reason, Some(Duration::from_mins(1))))
 }
 
 fn container(
@@ -130,14 +126,18 @@ fn container(
         | "SignatureValidationFailed" => {
             let why = pull_message(message, name, warnings);
             let (cause, grace) = if is_final(&why) {
-                (Cause::NoImage, seconds(5))
+                (Cause::NoImage, Some(Duration::from_secs(5)))
             } else {
-                (Cause::SlowImage, seconds(60))
+                (Cause::SlowImage, Some(Duration::from_mins(1)))
             };
             return found(cause, format!("cannot pull image `{image}`: {why}"), grace);
         }
         "CreateContainerConfigError" => {
-            let grace = if message.contains("failed to sync") { None } else { seconds(10) };
+            let grace = if message.contains("failed to sync") {
+                None
+            } else {
+                Some(Duration::from_secs(10))
+            };
             return found(Cause::Config, format!("cannot be made: {message}"), grace);
         }
         "CreateContainerError"
@@ -145,7 +145,11 @@ fn container(
         | "PreCreateHookError"
         | "PreStartHookError"
         | "PostStartHookError" => {
-            return found(Cause::Start, format!("cannot be started: {message}"), seconds(15));
+            return found(
+                Cause::Start,
+                format!("cannot be started: {message}"),
+                Some(Duration::from_secs(15)),
+            );
         }
         _ => {}
     }
@@ -275,7 +279,11 @@ fn mount(pod: &Value, warnings: &[&Value]) -> Option<Trouble> {
     }
     let message = last_message(warnings, "FailedMount", "", &[])
         .or_else(|| last_message(warnings, "FailedAttachVolume", "", &[]))?;
-    Some(plain(Cause::Mount, format!("a volume cannot be mounted: {message}"), seconds(20)))
+    Some(plain(
+        Cause::Mount,
+        format!("a volume cannot be mounted: {message}"),
+        Some(Duration::from_secs(20)),
+    ))
 }
 
 /// What a pod that is not ready is doing.
@@ -352,6 +360,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "written in place")]
     fn pod(status: Value) -> Value {
         json!({"spec": {"nodeName": "n"}, "status": {"containerStatuses": [status]}})
     }
@@ -381,6 +390,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn doomed_is_told_from_slow() {
         for (pod, cause, grace, told) in [
             (waiting("ErrImageNeverPull", "m"), Cause::NoImage, Some(0), "has no image `i:1`"),

@@ -285,6 +285,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "written in place")]
     fn object(version: &str, kind: &str, spec: Value, status: Value) -> Value {
         json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a", "generation": 2},
             "spec": spec, "status": status})
@@ -303,6 +304,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn workloads_are_ready_when_all_that_is_new_is_there_and_nothing_old() {
         let spec = || json!({"replicas": 3});
         let seen = |status: Value| {

@@ -34,7 +34,7 @@ pub fn references(object: &Value) -> Vec<Reference> {
                 "StatefulSet" => "StatefulSet",
                 _ => return found.0,
             };
-            found.add(kind, object, "", "/spec/scaleTargetRef/name", false);
+            found.add(kind, object, ("", "/spec/scaleTargetRef/name"), false);
         }
         _ => {}
     }
@@ -44,7 +44,13 @@ pub fn references(object: &Value) -> Vec<Reference> {
 struct Found(Vec<Reference>);
 
 impl Found {
-    fn add(&mut self, kind: &'static str, at: &Value, before: &str, pointer: &str, needed: bool) {
+    fn add(
+        &mut self,
+        kind: &'static str,
+        at: &Value,
+        (before, pointer): (&str, &str),
+        needed: bool,
+    ) {
         let name = text(at, pointer);
         if !name.is_empty() {
             self.0.push(Reference {
@@ -79,11 +85,11 @@ impl Found {
     fn pod(&mut self, pod: &Value, pointer: &str) {
         let account = text(pod, "/spec/serviceAccountName");
         if !account.is_empty() && account != "default" {
-            self.add("ServiceAccount", pod, pointer, "/spec/serviceAccountName", true);
+            self.add("ServiceAccount", pod, (pointer, "/spec/serviceAccountName"), true);
         }
         for (n, secret) in list(pod, "/spec/imagePullSecrets").iter().enumerate() {
             let before = format!("{pointer}/spec/imagePullSecrets/{n}");
-            self.add("Secret", secret, &before, "/name", false);
+            self.add("Secret", secret, (&before, "/name"), false);
         }
         for (n, volume) in list(pod, "/spec/volumes").iter().enumerate() {
             self.volume(volume, &format!("{pointer}/spec/volumes/{n}"));
@@ -114,7 +120,7 @@ impl Found {
             }
         }
         let claim = "/persistentVolumeClaim/claimName";
-        self.add("PersistentVolumeClaim", volume, path, claim, true);
+        self.add("PersistentVolumeClaim", volume, (path, claim), true);
     }
 
     fn container(&mut self, container: &Value, path: &str) {
@@ -137,13 +143,14 @@ impl Found {
 
     fn ingress(&mut self, object: &Value) {
         for (n, tls) in list(object, "/spec/tls").iter().enumerate() {
-            self.add("Secret", tls, &format!("/spec/tls/{n}"), "/secretName", false);
+            let before = format!("/spec/tls/{n}");
+            self.add("Secret", tls, (&before, "/secretName"), false);
         }
-        self.add("Service", object, "", "/spec/defaultBackend/service/name", false);
+        self.add("Service", object, ("", "/spec/defaultBackend/service/name"), false);
         for (n, rule) in list(object, "/spec/rules").iter().enumerate() {
             for (m, path) in list(rule, "/http/paths").iter().enumerate() {
                 let before = format!("/spec/rules/{n}/http/paths/{m}");
-                self.add("Service", path, &before, "/backend/service/name", false);
+                self.add("Service", path, (&before, "/backend/service/name"), false);
             }
         }
     }
@@ -166,7 +173,7 @@ pub fn offer_of(object: &Value) -> Offer {
     if is_keyed { Offer::Keys(keys(object)) } else { Offer::There }
 }
 
-/// The keys of a Secret or ConfigMap.
+/// The keys of a secret or a config map.
 pub fn keys(object: &Value) -> Vec<String> {
     ["data", "stringData", "binaryData"]
         .iter()

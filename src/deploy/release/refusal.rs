@@ -27,10 +27,9 @@ pub fn sentence(failure: &Failure) -> String {
     match failure {
         Failure::Status(status) => short(&status.message),
         Failure::Refused { host } => format!("nothing listens at {host}"),
-        Failure::Network(text) => text.clone(),
         Failure::Cancelled => "interrupted".to_owned(),
         Failure::Fenced(why) => format!("the platform does not allow it: {why}"),
-        Failure::Malformed(text) => text.clone(),
+        Failure::Network(text) | Failure::Malformed(text) => text.clone(),
     }
 }
 
@@ -148,6 +147,7 @@ mod tests {
     }
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "written in place")]
     fn check(code: u16, body: Value, topic: Topic, path: &str, told: &str) {
         let failure = Failure::Status(Box::new(Status::of(code, &body)));
         let found = findings(&thing(), &failure);

@@ -31,9 +31,9 @@ const WIDTH: usize = 64;
 /// The first version whose server-side apply can be relied on.
 const OLDEST: (u32, u32) = (1, 22);
 /// How long the server may take to establish a kind.
-const ESTABLISH: Duration = Duration::from_secs(60);
+const ESTABLISH: Duration = Duration::from_mins(1);
 /// How long what was put back may take to be ready again.
-const SETTLE: Duration = Duration::from_secs(120);
+const SETTLE: Duration = Duration::from_mins(2);
 
 /// What checks a deploy that is ready, before it counts as one.
 #[async_trait(?Send)]
@@ -156,7 +156,9 @@ impl Release<'_> {
         if let Some(name) = &desk.plan.inventory {
             match Inventory::read(desk, name).await {
                 Ok(inventory) => {
-                    things.iter_mut().for_each(|thing| inventory.mark(&mut thing.object));
+                    for thing in &mut things {
+                        inventory.mark(&mut thing.object);
+                    }
                     self.inventory = Some(inventory);
                 }
                 Err(inventory::Problem::Told(what)) => {
@@ -389,9 +391,10 @@ impl Release<'_> {
                 Err(refused) => {
                     let told = refused.findings(thing, survey.live.get(&thing.index));
                     let why: Vec<String> = told.into_iter().map(|finding| finding.text).collect();
-                    let why = match why.is_empty() {
-                        true => "its fields are contended".to_owned(),
-                        false => why.join("; "),
+                    let why = if why.is_empty() {
+                        "its fields are contended".to_owned()
+                    } else {
+                        why.join("; ")
                     };
                     desk.tell(Event::Applied { object: thing.index, action: Action::Refused });
                     self.course.refused.insert(thing.index, why);

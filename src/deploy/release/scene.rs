@@ -208,7 +208,7 @@ impl<'a> Scene<'a> {
             let ready = conditions.iter().find(|one| text(one, "/type") == "Ready");
             ready.is_none_or(|ready| text(ready, "/lastTransitionTime") >= since)
         };
-        if !pods.iter().any(|pod| is_new(pod)) {
+        if !pods.iter().any(is_new) {
             return None;
         }
         let containers = || pods.iter().flat_map(|pod| super::plan::list(pod, "/spec/containers"));
@@ -295,6 +295,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "written in place")]
     fn owned(name: &str, by: &str, more: Value) -> Value {
         let mut object = json!({"metadata": {"name": name, "uid": name,
             "ownerReferences": [{"uid": by, "controller": true}]}});
@@ -304,6 +305,7 @@ mod tests {
         object
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "written in place")]
     fn deployment(status: Value) -> Value {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "uid": "d", "generation": 1,
             "annotations": {"deployment.kubernetes.io/revision": "2"}}, "spec": {"replicas": 2}, "status": status})

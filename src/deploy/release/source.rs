@@ -219,10 +219,10 @@ fn excerpt(content: &[u8], place: Place) -> String {
         let line: String = line.chars().filter(|c| !c.is_control()).take(120).collect();
         let n = n + 1;
         if n == place.line {
-            shown.push_str(&format!("  > {n:4} | {line}\n"));
-            shown.push_str(&format!("         | {}^\n", " ".repeat(place.column.min(121) - 1)));
+            let before = " ".repeat(place.column.clamp(1, 121) - 1);
+            shown.extend([format!("  > {n:4} | {line}\n"), format!("         | {before}^\n")]);
         } else {
-            shown.push_str(&format!("    {n:4} | {line}\n"));
+            shown.extend([format!("    {n:4} | {line}\n")]);
         }
     }
     shown.trim_end().to_owned()
@@ -248,9 +248,11 @@ fn contents(
         }
         return Ok(vec![(name.to_owned(), answer.body)]);
     }
-    let told = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
-        _ => error.to_string(),
+    let told = |error: std::io::Error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return "there is no such file or folder".to_owned();
+        }
+        error.to_string()
     };
     let mut paths = Vec::new();
     let root = Path::new(name);
@@ -328,8 +330,7 @@ mod tests {
              3 | data:\n  >    4 |   a: b: c\n         |       ^\n       5 | x: y"
         );
         let sources = read("apiVersion: v1\nmetadata: {name: a}\n---\nkind: Pod\n");
-        let told: Vec<String> =
-            sources.problems.iter().map(|problem| problem.to_string()).collect();
+        let told: Vec<String> = sources.problems.iter().map(ToString::to_string).collect();
         assert!(told[0].starts_with("f.yaml:1:1: kind not set\n"), "{told:?}");
         assert!(told[1].starts_with("f.yaml:4:1: apiVersion not set\n"), "{told:?}");
     }

@@ -197,9 +197,9 @@ async fn follow(
                 // Too old a version: list anew.
                 "ERROR" => return Ok(()),
                 "DELETED" => store.remove(n, &object),
-                "BOOKMARK" => version = text(&object, "/metadata/resourceVersion").to_owned(),
+                "BOOKMARK" => text(&object, "/metadata/resourceVersion").clone_into(&mut version),
                 _ => {
-                    version = text(&object, "/metadata/resourceVersion").to_owned();
+                    text(&object, "/metadata/resourceVersion").clone_into(&mut version);
                     store.set(n, object);
                 }
             }

@@ -12,7 +12,7 @@ use super::owners;
 use super::plan::{list, text};
 use super::quota::{self, Demand};
 use super::references::{self, Offer, Reference};
-use super::resolve::Thing;
+use super::resolve::{Thing, pod};
 use super::{refusal, rights};
 use crate::deploy::cluster::{Failure, Method, Target, is_builtin_group};
 use crate::deploy::merge;
@@ -143,7 +143,7 @@ pub async fn look(
     }
     drop(looked);
     survey.findings.extend(missing_references(desk, things, &there).await?);
-    survey.findings.extend(pods(desk, &there, things).await?);
+    survey.findings.extend(pods(desk, &there, things, &survey).await?);
     survey.findings.extend(quotas(desk, &there, &survey.live).await?);
     survey.findings.sort_by(|a, b| {
         (b.severity, a.object, a.topic, &a.path).cmp(&(a.severity, b.object, b.topic, &b.path))
@@ -292,8 +292,7 @@ async fn offer(desk: &Desk<'_>, namespace: &str, kind: &str, name: &str) -> Resu
         Ok(Some(object)) if matches!(kind, "Secret" | "ConfigMap") => {
             Ok(Offer::Keys(references::keys(&object)))
         }
-        Ok(Some(_)) => Ok(Offer::There),
-        Err(Failure::Fenced(_)) => Ok(Offer::There),
+        Ok(Some(_)) | Err(Failure::Fenced(_)) => Ok(Offer::There),
         Err(failure) if failure.is("Forbidden") => Ok(Offer::There),
         Err(failure) => Err(failure),
     }
@@ -305,12 +304,19 @@ async fn pods(
     desk: &Desk<'_>,
     there: &[&Thing],
     things: &[Thing],
+    survey: &Survey,
 ) -> Result<Vec<Finding>, Failure> {
     let mapping = known("", "v1", "Pod", "pods");
+    let is_new = |thing: &&Thing| {
+        let template = |object: &Value| pod(object).map(|(pod, _)| pod.clone());
+        let live = survey.live.get(&thing.index).and_then(template);
+        live.is_none() || live != survey.predicted.get(&thing.index).and_then(template)
+    };
     let made: Vec<&Thing> = there
         .iter()
         .copied()
         .filter(|thing| thing.mapping.kind != "Pod" && thing.pod().is_some())
+        .filter(is_new)
         .filter(|thing| !waits_for_account(thing, things))
         .collect();
     let mut sent = stream::iter(made)
@@ -318,20 +324,20 @@ async fn pods(
             let mapping = &mapping;
             async move {
                 let (template, path) = thing.pod()?;
-                let mut pod = template.clone();
-                pod["apiVersion"] = json!("v1");
-                pod["kind"] = json!("Pod");
-                pod["metadata"]["name"] = json!("dyno-preflight");
-                pod["metadata"]["namespace"] = json!(thing.namespace);
+                let mut body = template.clone();
+                body["apiVersion"] = json!("v1");
+                body["kind"] = json!("Pod");
+                body["metadata"]["name"] = json!("dyno-preflight");
+                body["metadata"]["namespace"] = json!(thing.namespace);
                 if matches!(thing.mapping.kind.as_str(), "Job" | "CronJob")
-                    && text(&pod, "/spec/restartPolicy").is_empty()
+                    && text(&body, "/spec/restartPolicy").is_empty()
                 {
-                    pod["spec"]["restartPolicy"] = json!("Never");
+                    body["spec"]["restartPolicy"] = json!("Never");
                 }
                 let target =
                     Target { mapping, namespace: &thing.namespace, name: "", subresource: "" };
                 let query = vec![("dryRun", "All".to_owned())];
-                let answer = desk.send(Method::Post, &target, query, Some(&pod)).await;
+                let answer = desk.send(Method::Post, &target, query, Some(&body)).await;
                 Some((thing, path, answer.err()?))
             }
         })
@@ -353,7 +359,13 @@ async fn pods(
         }
         for finding in refusal::findings(thing, &failure) {
             let text = finding.text.replace("pods \"dyno-preflight\" is forbidden: ", "");
-            findings.push(Finding { path: path.to_owned(), text, ..finding });
+            // Pods of an update take the place of others: whether there is room shows then.
+            let is_update = survey.live.contains_key(&thing.index);
+            let severity = match finding.topic {
+                Topic::Quota if is_update => Severity::Warning,
+                _ => finding.severity,
+            };
+            findings.push(Finding { path: path.to_owned(), text, severity, ..finding });
         }
     }
     Ok(findings)

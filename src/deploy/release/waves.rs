@@ -58,8 +58,14 @@ impl Wave {
             ("", "Pod" | "ReplicationController" | "PodTemplate") | ("apps" | "batch", _) => {
                 Self::Workloads
             }
-            ("autoscaling" | "networking.k8s.io" | "discovery.k8s.io", _)
-            | ("apiregistration.k8s.io" | "admissionregistration.k8s.io", _) => Self::Edges,
+            (
+                "autoscaling"
+                | "networking.k8s.io"
+                | "discovery.k8s.io"
+                | "apiregistration.k8s.io"
+                | "admissionregistration.k8s.io",
+                _,
+            ) => Self::Edges,
             ("", _) => Self::Config,
             _ => Self::Custom,
         }

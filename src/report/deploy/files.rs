@@ -65,15 +65,19 @@ struct FindingEntry<'a> {
 /// an earlier pass behind.
 pub fn begin(folder: &Folder) -> Result<(), Error> {
     let reasons = ["the deploy has not finished".to_owned()];
-    failed(folder, Verdict::Error, &reasons).map(drop)
+    unfinished(folder, &reasons, (&[], &Sources::default()))
 }
 
-/// Writes a report of a deploy that did not come to a summary.
-fn failed(folder: &Folder, verdict: Verdict, reasons: &[String]) -> Result<Option<String>, Error> {
+/// Writes a report of a deploy that did not come to a summary: it was refused, or could not be read.
+pub fn unfinished(
+    folder: &Folder,
+    reasons: &[String],
+    (findings, sources): (&[Finding], &Sources),
+) -> Result<(), Error> {
     let document = Document {
         schema: "dyno.deploy/1",
         tool: "deploy",
-        verdict,
+        verdict: Verdict::Error,
         reasons,
         window: None,
         server: "",
@@ -81,10 +85,10 @@ fn failed(folder: &Folder, verdict: Verdict, reasons: &[String]) -> Result<Optio
         url: None,
         plan: false,
         objects: Vec::new(),
-        findings: Vec::new(),
+        findings: findings.iter().map(|finding| finding_entry(finding, sources)).collect(),
     };
     folder.write(FILE, json(&document).as_bytes())?;
-    folder.merge_junit(&Suite { name: SUITE.to_owned(), cases: vec![whole(reasons)] })
+    folder.merge_junit(&Suite { name: SUITE.to_owned(), cases: vec![whole(reasons)] }).map(drop)
 }
 
 fn whole(reasons: &[String]) -> Case {

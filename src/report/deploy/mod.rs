@@ -4,8 +4,8 @@
 mod files;
 mod teller;
 
-pub use files::{begin, write};
-pub use teller::Teller;
+pub use files::{begin, unfinished, write};
+pub use teller::{Teller, say};
 
 use crate::deploy::release::{Finding, Place, Sources};
 

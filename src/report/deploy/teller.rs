@@ -43,11 +43,6 @@ impl<'a> Teller<'a> {
         drop(self.write(event, to).and_then(|()| to.flush()));
     }
 
-    /// Tells a sentence of somebody else's.
-    pub fn say(&self, text: &str, to: &mut dyn Write) {
-        drop(writeln!(to, "deploy: {}", printable(text)).and_then(|()| to.flush()));
-    }
-
     fn name(&self, object: usize) -> &str {
         self.names.get(&object).map_or("an object", String::as_str)
     }
@@ -210,6 +205,11 @@ impl<'a> Teller<'a> {
             printable(reason)
         )
     }
+}
+
+/// Tells a sentence. Trouble with the log is no trouble of the deploy.
+pub fn say(text: &str, to: &mut dyn Write) {
+    drop(writeln!(to, "deploy: {}", printable(text)).and_then(|()| to.flush()));
 }
 
 fn count_of(n: usize) -> String {

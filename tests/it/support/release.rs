@@ -155,5 +155,6 @@ spec:
 
 /// Lines moved to the right.
 pub fn indented(text: &str, by: usize) -> String {
-    text.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
+    let margin = " ".repeat(by);
+    text.lines().flat_map(|line| [&margin, line, "\n"]).collect()
 }
