@@ -57,11 +57,9 @@ pub async fn run(
     let is_short_of_memory = groups.memory_kills() > kills_before;
     match (live.told.exit_code, status.code()) {
         (Some(0), _) => Ok(ScriptEnd::Exited(0)),
-        // A script that goes on after the loss ends as it says.
-        (Some(KILLED), _) if is_short_of_memory => Ok(ScriptEnd::OutOfMemory),
+        // A script that goes on after the loss ends as it says; and bubblewrap itself may be taken.
+        (Some(KILLED) | None, _) if is_short_of_memory => Ok(ScriptEnd::OutOfMemory),
         (Some(code), _) => Ok(ScriptEnd::Exited(code)),
-        // The kernel may take bubblewrap itself.
-        (None, _) if is_short_of_memory => Ok(ScriptEnd::OutOfMemory),
         (None, Some(_)) => Err(check::refusal()),
         (None, None) => Err(Error::Lost { status: status.to_string() }),
     }
