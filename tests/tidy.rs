@@ -24,9 +24,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("kube", &["environment/kubernetes", "deploy"]),
     ("k8s_openapi", &["environment/kubernetes", "deploy"]),
     ("hyper", &["load", "gate", "report", "pipeline"]),
-    ("reqwest", &["job/gitlab", "job/http", "gate", "deploy", "pipeline", "command"]),
+    ("reqwest", &["job/gitlab", "job/http", "load/push", "gate", "deploy", "pipeline", "command"]),
     ("schemars", &["unit", "load", "gate", "deploy", "policy", "command"]),
     ("httparse", &["load"]),
+    ("lol_html", &["load"]),
+    ("snap", &["load/push"]),
     ("zip", &["pipeline", "command/helper"]),
 ];
 

@@ -150,13 +150,13 @@ class Servers:
 
 
 class Ran:
-    """How a tool's run ended: CPU seconds, largest PSS in KB, its output."""
+    """How a tool's run ended: CPU seconds, PSS in KB each second and the largest, its output."""
 
     def __init__(self, argv, folder, meanwhile=None, **variables):
         output = tempfile.TemporaryFile(dir=folder)
         process = subprocess.Popen(pinned(0, argv), env=environment(**variables), cwd=folder,
                                    stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        self.pss, ended = 0, threading.Event()
+        self.pss, self.sizes, ended = 0, [], threading.Event()
         watch = threading.Thread(target=self.watch, args=(process.pid, ended))
         watch.start()
         if meanwhile:
@@ -172,7 +172,8 @@ class Ran:
 
     def watch(self, pid, ended):
         while not ended.wait(1):
-            self.pss = max(self.pss, pss(pid))
+            self.sizes.append(pss(pid))
+            self.pss = max(self.pss, self.sizes[-1])
 
 
 class Bench:
@@ -442,13 +443,27 @@ def row_delay(bench, servers, table, options):
             table.row(f"{delay}", f"p{percent}", f"{truth:.2f}", f"{told:.2f}", f"{off:.2f}", limit=1, value=off)
 
 
+def row_soak(bench, servers, table, options):
+    """Memory over ten minutes: what the second minute holds is about all that the last one may."""
+    _, at = servers.nginx()
+    seconds = 600
+    table.head("Memory of a soak: ten minutes at 5,000 arrivals/s, 50 endpoints", "requests", "MB in minute 2",
+               "MB in the last minute", "ratio", "limit")
+    paths = [word for n in range(50) for word in ("--get", f"/?{n}")]
+    count, ran = bench.dyno("--target", f"http://{at}", *paths, "--preset", "soak", "--arrivals", "100/s",
+                            "--duration", f"{seconds}s", "--threads", 1)
+    first, last = (statistics.median(sizes) / 1024 for sizes in (ran.sizes[60:120], ran.sizes[-60:]))
+    table.row(f"{count:,}", f"{first:.1f}", f"{last:.1f}", f"{last / first:.2f}", limit=1.15, value=last / first)
+
+
 ROWS = {"get": (row_get, {"nginx", "wrk", "hey", "ab", "h2load", "vegeta", "k6", "locust"}),
         "http2": (row_http2, {"nginx", "h2load"}),
         "journey": (row_journey, {"k6", "locust"}),
         "memory": (row_memory, {"nginx", "k6", "locust"}),
         "lag": (row_lag, {"nginx", "vegeta"}),
         "honesty": (row_honesty, {"nginx"}),
-        "delay": (row_delay, set())}
+        "delay": (row_delay, set()),
+        "soak": (row_soak, {"nginx"})}
 
 
 def write(table, command):

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Result};
 use crate::gate::Window;
 use crate::job::resolve;
+use crate::load::push::{self, Labels, Pusher};
 use crate::load::{self, Pins, Plan, Summary};
 use crate::outcome::Outcome;
 
@@ -23,6 +24,7 @@ pub(super) async fn perform(
     cancel: &CancellationToken,
 ) -> Result<Outcome> {
     if let Rights::Granted(granted) = &desk.rights {
+        granted.profile.allow_sinks(&plan)?;
         granted.profile.allow_lookup(&plan)?;
     }
     // Whatever a guest claims, only addresses that are resolved here are connected to.
@@ -30,16 +32,54 @@ pub(super) async fn perform(
     let granted = match &desk.rights {
         Rights::Granted(granted) => {
             granted.profile.allow_load(&plan, &plan.pins)?;
+            plan.extra = Some(granted.profile.load.extra);
             Some(granted)
         }
         Rights::Own(_) => None,
     };
+    let mut pusher = Pusher::start(sinks(desk, &plan)?, labels(desk));
     let note = |standing| granted.map_or(Ok(()), |granted| record(granted, standing));
     note(Standing::running())?;
-    let ran = load::run(&plan, &desk.worker, &mut |event| emit(Event::Load(event)), cancel).await;
+    let mut tell = |event: load::Event| {
+        pusher.offer(&event);
+        // What is for sinks alone need not cross the socket.
+        if !matches!(event, load::Event::Endpoints(_)) {
+            emit(Event::Load(event));
+        }
+    };
+    let ran = load::run(&plan, &desk.worker, &mut tell, cancel).await;
+    for lost in pusher.finish().await {
+        emit(Event::Said(lost));
+    }
     note(ran.as_ref().map_or(Standing::Broken, standing))?;
     // A generator that failed itself is never a pass, and not the script's doing.
     Ok(ran.map_err(Error::system)?.outcome())
+}
+
+/// Returns the sinks that the plan names, with the credentials that stay here.
+fn sinks(desk: &Desk<'_>, plan: &Plan) -> Result<Vec<push::Spec>> {
+    let find = |name: &String| {
+        let entry = desk.policy().and_then(|policy| policy.sinks.get(name)).ok_or_else(|| {
+            Error::job(Unknown(name.clone())).hint("define it under `sinks:` in your policy file")
+        })?;
+        entry.spec(name).map_err(Error::system)
+    };
+    plan.push.iter().map(find).collect()
+}
+
+/// A sink that nobody defined.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no sink `{0}`")]
+struct Unknown(String);
+
+/// Returns who pushes: the project and the job, as GitLab says them.
+fn labels(desk: &Desk<'_>) -> Labels {
+    let mut labels = Labels::default();
+    if let Rights::Granted(granted) = &desk.rights {
+        labels.add("project", &granted.job.project_path);
+        labels.add("job_id", &granted.job.id.to_string());
+    }
+    labels
 }
 
 /// Returns the addresses of everything that the plan connects to, and how long each look-up took,

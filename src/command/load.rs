@@ -56,6 +56,9 @@ pub struct Args {
     /// What the client must have seen, e.g. 'p95 < 300ms'; beside the plan's own limits
     #[arg(long, value_name = "LIMIT")]
     limit: Vec<String>,
+    /// Push the client's figures to this sink of the policy while the load runs
+    #[arg(long, value_name = "SINK")]
+    push: Vec<String>,
     /// Bound on the generator's cores
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
@@ -160,6 +163,7 @@ fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
         duration: args.duration,
         preset: args.preset,
         baseline: args.baseline,
+        push: args.push,
         threads: args.threads,
         timeout: args.timeout,
         is_once: args.once,

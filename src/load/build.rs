@@ -78,6 +78,8 @@ impl Plan {
             http: connection::http(written.http.as_ref(), overrides, vars, &mut mistakes),
             tls: connection::tls(written, overrides, &mut mistakes),
             protos: protos.packed(),
+            push: push(&file.push, &overrides.push),
+            extra: None,
             target,
             pins: BTreeMap::new(),
             looked_up: Vec::new(),
@@ -116,6 +118,17 @@ fn env(written: &Written, vars: &dyn Vars) -> BTreeMap<String, Secret<String>> {
         }
     }
     env
+}
+
+/// Returns the sinks that are named, each once.
+fn push(file: &[String], more: &[String]) -> Vec<String> {
+    let mut push: Vec<String> = Vec::new();
+    for name in file.iter().chain(more) {
+        if !push.contains(name) {
+            push.push(name.clone());
+        }
+    }
+    push
 }
 
 fn read_target(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::process::{Child, Command};
@@ -116,6 +116,8 @@ pub async fn conduct(
     if plan.limits.len() > 3 * MAX_LIMITS || plan.model.stages.len() > 2 * MAX_STAGES {
         return Err(Error::Worker("the plan has too many limits or stages".to_owned()));
     }
+    // What a policy gives bounds the whole: setup, load, last answers and teardown.
+    let over = plan.extra.map(|extra| Instant::now() + plan.duration().0 + extra.0);
     // Reading a frame must not be cut in the middle, so it has a task of its own.
     let (sender, mut frames) = mpsc::channel(16);
     let read = async move {
@@ -161,7 +163,8 @@ pub async fn conduct(
             emit(Event::Warning(format!("{INSECURE}: whoever answers is taken for the target")));
         }
         let books = Books::new(threads, at, plan);
-        let summary = follow(plan, books, (Some(orders), &mut frames), emit, cancel).await?;
+        let streams = Streams { orders: Some(orders), frames: &mut frames, over };
+        let summary = follow(plan, books, streams, emit, cancel).await?;
         emit(Event::Finished(Box::new(summary.clone())));
         Ok(summary)
     };
@@ -186,16 +189,34 @@ async fn next(frames: &mut Frames) -> Result<Report, Error> {
     }
 }
 
+/// What a run is followed by.
+struct Streams<'a, W> {
+    /// Dropped, they end the worker.
+    orders: Option<W>,
+    frames: &'a mut Frames,
+    /// When the whole must be over.
+    over: Option<Instant>,
+}
+
+/// Waits for a moment; without one for ever.
+async fn passing(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Follows a run from its start to its end, or until it is cancelled.
 async fn follow<W>(
     plan: &Plan,
     mut books: Books,
-    (mut orders, frames): (Option<W>, &mut Frames),
+    Streams { mut orders, frames, over }: Streams<'_, W>,
     emit: &mut (dyn FnMut(Event) + Send),
     cancel: &CancellationToken,
 ) -> Result<Summary, Error> {
     let mut phases = Phases::new(plan);
     let mut stopped = None;
+    let mut is_overdue = false;
     let mask = Mask::of(plan);
     let cpu = loop {
         let report = if orders.is_some() {
@@ -203,6 +224,11 @@ async fn follow<W>(
                 report = next(frames) => report?,
                 // The worker takes the end of its orders as the order to end.
                 () = cancel.cancelled() => {
+                    orders = None;
+                    continue;
+                }
+                () = passing(over) => {
+                    is_overdue = true;
                     orders = None;
                     continue;
                 }
@@ -226,6 +252,9 @@ async fn follow<W>(
                     orders = None;
                 }
                 told.second.into_iter().for_each(|progress| emit(Event::Progress(progress)));
+                if let Some(state) = told.endpoints {
+                    emit(Event::Endpoints(Box::new(state)));
+                }
                 told.interval.into_iter().for_each(|progress| emit(Event::Interval(progress)));
             }
             Report::Traced(mut traced) => {
@@ -244,11 +273,19 @@ async fn follow<W>(
     if let Some(progress) = books.finish() {
         emit(Event::Interval(progress));
     }
+    if let Some(state) = books.recent(books.end(false)) {
+        emit(Event::Endpoints(Box::new(state)));
+    }
+    if is_overdue && books.users() == 0 {
+        emit(Event::Warning("the teardown took longer than the policy gives, and was cut".into()));
+    }
     let generator = generator(&books, cpu);
     let end = match (&orders, stopped) {
         (_, Some(why)) => End::Stopped(why),
         (Some(_), None) if plan.is_once => End::Walked,
         (Some(_), None) => End::Reached,
+        (None, None) if is_overdue && books.users() == 0 => End::Reached,
+        (None, None) if is_overdue => End::Overdue,
         (None, None) => End::Cut,
     };
     Ok(summarise(plan, &books, generator, &end))

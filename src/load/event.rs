@@ -30,6 +30,8 @@ pub enum Event {
     Progress(Progress),
     /// What a job log shows: the last 5 s, or 30 s after 5 minutes; its percentiles are its own.
     Interval(Progress),
+    /// What each endpoint did in the last seconds, for sinks; it goes no further.
+    Endpoints(Box<EndpointsProgress>),
     /// Something of a walk through the plan.
     Traced(Box<Traced>),
     /// Something the user should know.
@@ -73,4 +75,36 @@ pub struct Progress {
     pub total: u64,
     /// Failed ones since the start.
     pub total_failed: u64,
+}
+
+/// What the endpoints did in the last seconds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EndpointsProgress {
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Users running then.
+    pub users: u32,
+    /// All endpoints together.
+    pub all: EndpointProgress,
+    /// Each of them.
+    pub endpoints: Vec<EndpointProgress>,
+}
+
+/// What an endpoint did. Times in milliseconds, of the last seconds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EndpointProgress {
+    /// Its name.
+    pub name: String,
+    /// Requests since the start.
+    pub total: u64,
+    /// Failed ones since the start.
+    pub failed: u64,
+    /// Requests a second.
+    pub rate: f64,
+    /// Median response time from the meant start.
+    pub p50: f64,
+    /// 95 % are below.
+    pub p95: f64,
+    /// 99 % are below.
+    pub p99: f64,
 }

@@ -49,6 +49,8 @@ pub struct ModelFile {
     pub threads: Option<u32>,
     /// Makes the random choices repeatable.
     pub seed: Option<u64>,
+    /// Sinks that get the client's figures while the load runs; names that the policy defines.
+    pub push: Vec<String>,
 }
 
 /// `baseline:`, what the target of a regression test is compared with, and how surely.
@@ -239,7 +241,7 @@ pub struct StepFile {
     /// A `multipart/form-data` body: texts, and `{ file: … }` or `{ size: … }`.
     pub multipart: BTreeMap<String, PartFile>,
     /// Variables taken from the answer: `{ ids: "$.data[*].id" }`, or `regex PATTERN`,
-    /// `all PATTERN`, `header NAME`, `cookie NAME`.
+    /// `all PATTERN`, `css SELECTOR`, `css-all a.next @href`, `header NAME`, `cookie NAME`.
     pub save: BTreeMap<String, String>,
     /// What makes the answer a good one.
     pub check: Option<CheckFile>,

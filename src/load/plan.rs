@@ -75,6 +75,8 @@ pub struct Overrides {
     pub preset: Option<Preset>,
     /// `--baseline`.
     pub baseline: Option<String>,
+    /// `--push`, in addition to the file's.
+    pub push: Vec<String>,
     /// `--threads`.
     pub threads: Option<u32>,
     /// `--timeout`.
@@ -136,6 +138,13 @@ pub struct Plan {
     pub tls: Tls,
     /// What proto files define, as base64.
     pub protos: String,
+    /// Sinks that get the figures while the load runs, by the policy's names.
+    #[serde(default)]
+    pub push: Vec<String>,
+    /// What the policy gives beyond the load's duration for setup, last answers and teardown; filled
+    /// by whoever performs the plan, `None` on a laptop.
+    #[serde(default)]
+    pub extra: Option<Span>,
     /// What the worker may connect to; filled by whoever performs the plan, empty before.
     pub pins: Pins,
     /// How long it took to look the names up, in microseconds.

@@ -10,6 +10,7 @@ use crate::load::judge::{Evidence, Judgement, judge};
 use crate::load::limit::LimitResult;
 use crate::load::model::Preset;
 use crate::load::plan::Plan;
+use crate::load::record::{ENDPOINTS, OTHER};
 use crate::load::shape::level_text;
 use crate::load::summary::{
     CheckCount, Connections, Endpoint, Found, Generator, Latency, Point, StageSummary, Steady,
@@ -30,6 +31,8 @@ pub enum End {
     Walked,
     /// Before its time, from outside.
     Cut,
+    /// When the policy's time was over, with answers still awaited.
+    Overdue,
 }
 
 /// What every run says that was not to look at certificates.
@@ -40,7 +43,7 @@ const ERRORS_GROWTH: f64 = 0.01;
 
 /// Puts the summary of a run together.
 pub fn summarise(plan: &Plan, books: &Books, generator: Generator, how: &End) -> Summary {
-    let end = books.end(*how != End::Reached);
+    let end = books.end(!matches!(how, End::Reached | End::Overdue));
     let (begin, until) = books.steady();
     let (begin, until) = (begin.min(end), until.min(end));
     let all = Duration::from_micros(end);
@@ -125,6 +128,18 @@ fn judge_run(
     }
     if plan.tls.is_insecure {
         judgement.worsen(Verdict::Passed, INSECURE.to_owned());
+    }
+    if *how == End::Overdue {
+        let text = "answers were still awaited when the time that the policy gives beyond the \
+                    load's duration was over";
+        judgement.worsen(Verdict::Inconclusive, text);
+    }
+    if books.endpoints.iter().any(|endpoint| endpoint.name == OTHER) {
+        let text = format!(
+            "more than {ENDPOINTS} endpoints: the further ones are counted as `{OTHER}`; give steps \
+             whose paths hold ids a `name`"
+        );
+        judgement.worsen(Verdict::Passed, text);
     }
     let [none, again] = books.used_up;
     if none > 0 {

@@ -1,9 +1,10 @@
-//! What a step saves from its answer: `$.token`, `regex csrf=(\w+)`, `header location`, …
+//! What a step saves from its answer: `$.token`, `regex csrf=(\w+)`, `css a.next @href`, …
 
 use regex::Regex;
 use serde_json::Value;
 
 use crate::load::check::{Seen, regex};
+use crate::load::css::Css;
 use crate::load::failure::Failure;
 use crate::load::jsonpath::JsonPath;
 
@@ -16,13 +17,18 @@ pub enum Take {
     First(Regex),
     /// The same of every match, as a list.
     All(Regex),
+    /// The first element of a page that a selector matches: an attribute or its text.
+    Css(Css, String),
+    /// The same of every such element, as a list.
+    CssAll(Css, String),
     /// A header.
     Header(String),
     /// A cookie that the user has now.
     Cookie(String),
 }
 
-const WAYS: &str = "use `$.path`, `regex PATTERN`, `all PATTERN`, `header NAME` or `cookie NAME`";
+const WAYS: &str = "use `$.path`, `regex PATTERN`, `all PATTERN`, `css SELECTOR`, `css-all SELECTOR`, \
+                    `header NAME` or `cookie NAME`";
 
 impl Take {
     /// Reads where from.
@@ -35,6 +41,8 @@ impl Take {
         match text.split_once(char::is_whitespace).map(|(way, what)| (way, what.trim())) {
             Some(("regex", pattern)) => Ok(Self::First(regex(pattern)?)),
             Some(("all", pattern)) => Ok(Self::All(regex(pattern)?)),
+            Some(("css", what)) => Ok(Self::Css(Css::parse(what)?, text.to_owned())),
+            Some(("css-all", what)) => Ok(Self::CssAll(Css::parse(what)?, text.to_owned())),
             Some(("header", name)) => Ok(Self::Header(name.to_lowercase())),
             Some(("cookie", name)) => Ok(Self::Cookie(name.to_owned())),
             Some(_) | None => Err(format!("`{text}` says not where from: {WAYS}")),
@@ -44,7 +52,9 @@ impl Take {
     /// True when it looks at the body.
     pub fn wants_body(&self) -> bool {
         match self {
-            Self::Json(..) | Self::First(_) | Self::All(_) => true,
+            Self::Json(..) | Self::First(_) | Self::All(_) | Self::Css(..) | Self::CssAll(..) => {
+                true
+            }
             Self::Header(_) | Self::Cookie(_) => false,
         }
     }
@@ -76,6 +86,13 @@ impl Take {
                 let list: Vec<Value> =
                     regex.captures_iter(seen.body).map(|captures| group(&captures)).collect();
                 ((!list.is_empty()).then_some(Value::Array(list)), format!("all {regex}"))
+            }
+            Self::Css(css, text) => {
+                (css.find(seen.body, 1).into_iter().next().map(Value::from), text.clone())
+            }
+            Self::CssAll(css, text) => {
+                let list = css.find(seen.body, usize::MAX);
+                ((!list.is_empty()).then(|| list.into()), text.clone())
             }
             Self::Header(name) => {
                 let value = seen.header(name).next().map(Value::from);
@@ -120,6 +137,9 @@ mod tests {
             (r"regex  /p/(\d+)", Some(json!("1"))),
             (r"all /p/(\d+)", Some(json!(["1", "2"]))),
             ("all nothing", None),
+            ("css a @href", Some(json!("/p/1"))),
+            ("css-all a @href", Some(json!(["/p/1", "/p/2"]))),
+            ("css p", None),
             ("header Location", Some(json!("/home"))),
             ("header x", None),
             ("cookie sid", Some(json!("s1"))),
@@ -128,7 +148,7 @@ mod tests {
             let found = Take::parse(text).unwrap().from(&seen, cookie);
             assert_eq!(found.ok(), value, "{text}");
         }
-        for text in ["", "data", "regex", "css .price", "$[", "regex ("] {
+        for text in ["", "data", "regex", "css", "css a[", "$[", "regex ("] {
             assert!(Take::parse(text).is_err(), "{text}");
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::sink::SinkFile;
 use super::source::file::{SigFile, SourceFile};
 use crate::unit::{Rate, Size, Span};
 
@@ -21,6 +22,9 @@ pub struct PolicyFile {
     /// Metric sources by name.
     #[serde(default)]
     pub sources: BTreeMap<String, SourceFile>,
+    /// Sinks by name: where a load's figures may be pushed while it runs.
+    #[serde(default)]
+    pub sinks: BTreeMap<String, SinkFile>,
     /// Clusters by name.
     #[serde(default)]
     pub clusters: BTreeMap<String, ClusterFile>,
@@ -360,6 +364,16 @@ pub struct LoadFile {
     /// Longest run.
     #[serde(default = "duration")]
     pub duration: Span,
+    /// Time beyond the run for setup, the last answers and teardown, all together.
+    #[serde(default = "extra")]
+    pub extra: Span,
+    /// Sinks that its figures may be pushed to.
+    #[serde(default)]
+    pub sinks: Vec<String>,
+}
+
+fn extra() -> Span {
+    Span::seconds(120)
 }
 
 fn users() -> u32 {

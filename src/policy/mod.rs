@@ -19,6 +19,7 @@ pub mod secrets;
 pub mod schema;
 mod sentences;
 mod source;
+pub mod sink;
 pub mod plan;
 mod task;
 
@@ -39,6 +40,7 @@ pub use template::Template;
 use crate::job::Job;
 use crate::unit::Span;
 use recipe::{Library, Recipe};
+use sink::SinkEntry;
 
 /// Where the policy is when nobody says.
 pub const DEFAULT_PATH: &str = "/etc/dyno/dyno.yaml";
@@ -54,6 +56,8 @@ pub struct Policy {
     pub state: PathBuf,
     /// Metric sources by name.
     pub sources: BTreeMap<String, SourceEntry>,
+    /// Sinks by name.
+    pub sinks: BTreeMap<String, SinkEntry>,
     /// Clusters by name.
     pub clusters: BTreeMap<String, ClusterEntry>,
     /// The token that project variables are written with.

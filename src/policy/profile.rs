@@ -175,6 +175,10 @@ pub struct LoadRule {
     pub rate: Rate,
     /// Longest run.
     pub duration: Span,
+    /// Time beyond it for setup, the last answers and teardown.
+    pub extra: Span,
+    /// Sinks that a load's figures may be pushed to.
+    pub sinks: Vec<String>,
 }
 
 /// What a profile allows in a cluster.

@@ -76,12 +76,18 @@ impl Profile {
         if rule.targets.is_empty() {
             return "It allows no load.".to_owned();
         }
+        let sinks = match rule.sinks.as_slice() {
+            [] => String::new(),
+            sinks => format!(" Its figures may be pushed to {}.", list(sinks)),
+        };
         format!(
-            "Load may go to {}, with at most {} users, {}, for {}.",
+            "Load may go to {}, with at most {} users, {}, for {} and {} more for setup and \
+             teardown.{sinks}",
             list(&rule.targets),
             rule.users,
             rule.rate,
-            rule.duration
+            rule.duration,
+            rule.extra
         )
     }
 
@@ -210,7 +216,7 @@ mod tests {
         It is for projects `vmware-cloud-advocacy/*`, on any ref, on a runner registered with `--tags Dedicated`.
         Scripts run in a sandbox without network, at most 2GiB of memory, 512 processes, 4096 open files a process. Jobs with any other image run in containers of images `registry.example.com/**`, with services of `postgres:*`, without network beside the services, at most 2GiB of memory, 512 processes each.
         Images that are answered natively: `*/locust:*`, `*/locust`, `locustio/locust*`, `gcr.io/vmwarecloudadvocacy/locust*` (recipe locust); `retgits/wavefront-pod-inspector*`, `*/wavefront-pod-inspector*` (recipe pod-inspector).
-        Load may go to `*.staging.example.com`, `10.20.0.0/16`, `shop.local:8080`, with at most 1000 users, 5000/s, for 30m.
+        Load may go to `*.staging.example.com`, `10.20.0.0/16`, `shop.local:8080`, with at most 1000 users, 5000/s, for 30m and 2m more for setup and teardown. Its figures may be pushed to `metrics`, `collector`.
         A gate may ask `wavefront` (Wavefront at https://example.wavefront.com), `prometheus` (Prometheus at http://prometheus.example.com:9090), and waits up to 1m for its load to start and 30m for its end.
         On cluster `staging` a job may read all but Secrets in `acme`.
         It is for projects `vmware-cloud-advocacy/*`, on protected refs, on a runner registered with `--tags cluster,kubernetes,production`.

@@ -14,6 +14,11 @@ pub(super) fn look(policy: &Policy) -> Vec<Finding> {
             findings.push(secret(&format!("source `{name}`"), file));
         }
     }
+    for (name, sink) in &policy.sinks {
+        for file in sink.secret_files() {
+            findings.push(secret(&format!("sink `{name}`"), file));
+        }
+    }
     for (name, cluster) in &policy.clusters {
         findings.push(secret(&format!("cluster `{name}`"), &cluster.kubeconfig));
     }

@@ -113,7 +113,8 @@ impl Books {
             )
             | None => self.gauges.iter().find_map(|gauge| gauge.broken(to)),
         };
-        let mut told = Told { stop, second: Some(self.progress(to, second)), interval: None };
+        let mut told = Told { stop, second: Some(self.progress(to, second)), ..Told::default() };
+        told.endpoints = self.recent_at(to);
         // A line every 5 s, every 30 s after 5 min: an hour's log stays short, a cancel prompt.
         let length = if to <= 300 * SECOND { 5 } else { 30 } * SECOND;
         if to.is_multiple_of(length) || (to > self.interval.from && self.ends_stage(to)) {
@@ -134,7 +135,8 @@ impl Books {
         self.stages.iter().any(|stage| stage.end == to && has_line(stage))
     }
 
-    fn users(&self) -> u32 {
+    /// How many users run.
+    pub fn users(&self) -> u32 {
         self.threads.iter().map(|thread| thread.users).sum()
     }
 

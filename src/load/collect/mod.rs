@@ -3,13 +3,14 @@
 
 mod tally;
 mod course;
+mod recent;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::load::compare::Blocks;
 use crate::load::error::Error;
-use crate::load::event::Progress;
+use crate::load::event::{EndpointsProgress, Progress};
 use crate::load::findings::{Capacity, Second};
 use crate::load::gauge::{Gauge, Stretch, Tags, is_of, micros};
 use crate::load::histogram::Histogram;
@@ -76,6 +77,8 @@ pub struct Books {
     is_open: bool,
     threads: Vec<ThreadTally>,
     open: BTreeMap<u32, Open>,
+    /// Since when endpoints' recent figures are counted; `None`: nobody wants them.
+    recent_from: Option<u64>,
     interval: Stretch,
     point: Stretch,
     point_seconds: u64,
@@ -118,6 +121,8 @@ pub struct Told {
     pub second: Option<Progress>,
     /// The last 5 or 30 seconds, when they are over.
     pub interval: Option<Progress>,
+    /// What each endpoint did in the last 5 seconds, when sinks want to know.
+    pub endpoints: Option<EndpointsProgress>,
 }
 
 const SECOND: u64 = 1_000_000;
@@ -175,6 +180,7 @@ impl Books {
             is_open: plan.rate().is_some(),
             threads: vec![ThreadTally::default(); usize::try_from(n_threads).unwrap_or(1)],
             open: BTreeMap::new(),
+            recent_from: (!plan.push.is_empty()).then_some(0),
             interval: Stretch::new(0),
             point: Stretch::new(0),
             point_seconds: (duration.as_secs() / 300).max(1),
@@ -252,7 +258,11 @@ impl Books {
                     sum.add(&seen);
                 }
             }
+            let is_pushed = self.recent_from.is_some();
             let tally = self.endpoint(&delta.name);
+            if is_pushed {
+                tally.recent.add(&seen);
+            }
             let tally = if is_steady { &mut tally.steady } else { &mut tally.ramp };
             tally.add_delta(delta)?;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::load::error::Error;
 use crate::load::failure::Kind;
+use crate::load::gauge::Stretch;
 use crate::load::histogram::Histogram;
 use crate::load::protocol::Delta;
 use crate::load::summary::{Bytes, ErrorCount, Latency, Requests};
@@ -140,6 +141,8 @@ pub struct EndpointTally {
     pub ramp: Tally,
     /// Where they are.
     pub steady: Tally,
+    /// What came since sinks were told last.
+    pub recent: Stretch,
 }
 
 /// Returns the share as whole percents, for people.

@@ -12,3 +12,4 @@ mod calls;
 mod grpc_server;
 mod bodies;
 mod proxies;
+mod honesty;

@@ -223,32 +223,6 @@ async fn a_stress_test_ends_at_the_step_that_breaks_and_names_the_capacity() {
 }
 
 #[tokio::test]
-async fn a_spike_is_judged_on_its_peak_and_on_the_recovery() {
-    let start = std::time::Instant::now();
-    // Errors from the third second on, for ever or for 2.5 s.
-    let spike = |bad_until: u64| async move {
-        let start = std::time::Instant::now();
-        let server = Server::http(move |_| {
-            let at = start.elapsed().as_millis();
-            let is_bad = at > 3300 && at < u128::from(bad_until);
-            text(if is_bad { 500 } else { 200 }, "")
-        })
-        .await;
-        let yaml = "target: http://127.0.0.1:$PORT\n\
-            load: { preset: spike, arrivals: 60/s, base: 20/s, duration: 10s }\n\
-            journeys: [{ steps: [{ get: /a }] }]\nlimits: [errors < 99%]";
-        run(&plan(yaml, server.port)).await.summary
-    };
-    let (good, bad) = tokio::join!(spike(5500), spike(60_000));
-    assert!(start.elapsed() < Duration::from_secs(15));
-    assert_eq!(good.verdict, Verdict::Passed, "{:?}", good.reasons);
-    let recovery = good.found.recovery.unwrap();
-    assert!((0.0..2000.0).contains(&recovery), "{recovery}");
-    assert_eq!(bad.found.recovery, None);
-    assert!(bad.reasons.iter().any(|why| why.contains("did not recover")), "{:?}", bad.reasons);
-}
-
-#[tokio::test]
 async fn a_soak_fails_when_the_target_gets_slower_and_slower() {
     let start = std::time::Instant::now();
     let server = Server::http(move |_| {

@@ -27,7 +27,8 @@ pub async fn setup(
     reports: &mut (impl AsyncWrite + Unpin),
 ) -> Result<Option<String>, Error> {
     let Some(number) = crew.script.solo else { return Ok(None) };
-    let (failed, values) = with_signs(act(crew, number, LONGEST, Part::Setup), reports).await?;
+    let (failed, values) =
+        with_signs(act(crew, number, longest(crew), Part::Setup), reports).await?;
     if failed.is_none() {
         // Only this sets it, and only once.
         drop(crew.given.set(values));
@@ -35,14 +36,19 @@ pub async fn setup(
     Ok(failed)
 }
 
+/// How long a setup or a teardown may take.
+fn longest(crew: &Crew) -> Duration {
+    crew.plan.extra.map_or(LONGEST, |extra| extra.0.min(LONGEST))
+}
+
 /// Does the teardown; returns why it failed, when it did.
 pub async fn teardown(
     crew: &Arc<Crew>,
-    longest: Option<Duration>,
+    at_most: Option<Duration>,
     reports: &mut (impl AsyncWrite + Unpin),
 ) -> Result<Option<String>, Error> {
     let Some(number) = crew.script.solo else { return Ok(None) };
-    let part = act(crew, number, longest.unwrap_or(LONGEST), Part::Teardown);
+    let part = act(crew, number, at_most.unwrap_or(longest(crew)), Part::Teardown);
     Ok(with_signs(part, reports).await?.0)
 }
 

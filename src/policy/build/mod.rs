@@ -4,6 +4,7 @@
 mod profile;
 mod docker;
 mod source;
+mod sink;
 #[cfg(test)]
 mod tests;
 
@@ -77,6 +78,11 @@ impl Builder {
             .into_iter()
             .map(|(name, source)| (name.clone(), self.source(&name, source)))
             .collect();
+        let sinks = written
+            .sinks
+            .into_iter()
+            .map(|(name, sink)| (name.clone(), self.sink(&name, sink)))
+            .collect();
         let clusters: BTreeMap<_, _> = written
             .clusters
             .into_iter()
@@ -111,6 +117,7 @@ impl Builder {
             gitlab,
             state,
             sources,
+            sinks,
             clusters,
             variables_token_file,
             verdicts: written.verdicts,

@@ -282,6 +282,8 @@ impl Builder {
                 users: 0,
                 rate: Rate(0.0),
                 duration: Span::seconds(0),
+                extra: Span::seconds(0),
+                sinks: Vec::new(),
             };
         };
         if written.targets.is_empty() && self.document.is_whole(&format!("{key}.targets")) {
@@ -314,7 +316,20 @@ impl Builder {
         if written.duration.0.is_zero() {
             self.wrong(&format!("{key}.duration"), "must be more than nothing");
         }
-        LoadRule { targets, users: written.users, rate: written.rate, duration: written.duration }
+        let known = self.keys("sinks");
+        for (n, name) in written.sinks.iter().enumerate() {
+            let key = format!("{key}.sinks[{n}]");
+            self.refers(&key, "sink", name, &known);
+            self.once(&key, name, written.sinks.iter().take(n));
+        }
+        LoadRule {
+            targets,
+            users: written.users,
+            rate: written.rate,
+            duration: written.duration,
+            extra: written.extra,
+            sinks: written.sinks,
+        }
     }
 
     fn cluster_rule(&mut self, key: &str, name: &str, written: ClusterRuleFile) -> ClusterRule {

@@ -39,6 +39,19 @@ impl Profile {
         self.allow_load_at(&plan.into(), resolved)
     }
 
+    /// Allows the sinks that a plan wants its figures pushed to.
+    ///
+    /// # Errors
+    /// With the first one that is not granted.
+    pub fn allow_sinks(&self, plan: &Plan) -> Result<(), Denied> {
+        let granted = &self.load.sinks;
+        let Some(name) = plan.push.iter().find(|name| !granted.contains(name)) else {
+            return Ok(());
+        };
+        let allowed = if granted.is_empty() { "no sink".to_owned() } else { list(granted) };
+        Err(Denied::new(self, "load.sinks", format!("pushing to sink `{name}`"), allowed))
+    }
+
     /// Decides all that needs no address, before any name is looked up: a look-up alone tells the
     /// name's owner something.
     pub fn allow_lookup(&self, plan: &Plan) -> Result<(), Denied> {
@@ -339,6 +352,22 @@ mod tests {
         assert_eq!(check(101, None, 1), over("users"));
         assert_eq!(check(1, Some(50.1), 1), over("rate"));
         assert_eq!(check(1, None, 301), over("duration"));
+    }
+
+    #[test]
+    fn figures_are_pushed_only_to_sinks_that_the_profile_grants() {
+        let text = "target: http://10.20.0.1\nload: { users: 1, duration: 1s, push: [own] }";
+        let sheet =
+            crate::policy::plan::read_by("plan.yaml".as_ref(), &|_| Ok(text.into())).unwrap();
+        let vars = std::collections::BTreeMap::<String, String>::new();
+        let plan =
+            Plan::build(&sheet.written("p".to_owned()), &crate::load::Overrides::default(), &vars);
+        let denied = profile(&["10.20.0.0/16"]).profiles[0].allow_sinks(&plan.unwrap());
+        assert_eq!(
+            denied.unwrap_err().to_string(),
+            "refused by policy: profile `one` does not allow pushing to sink `own` \
+             (profiles[0].load.sinks: no sink)"
+        );
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Teller {
                 self.told = progress.elapsed;
                 writeln!(to, "{}", table::course_line(progress))
             }
-            Event::Interval(_) => Ok(()),
+            Event::Interval(_) | Event::Endpoints(_) => Ok(()),
             Event::Traced(traced) => {
                 self.is_walk = true;
                 to.write_all(walk::walk(traced).as_bytes())
