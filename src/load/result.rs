@@ -262,6 +262,18 @@ fn steady_points(books: &Books) -> Vec<Point> {
     books.points.iter().filter(is_inside).copied().collect()
 }
 
+/// The failed share over the run, in some twenty stretches: errors are few, and of short stretches
+/// most would have none, which no slope of a median sees.
+fn error_shares(points: &[Point]) -> Vec<f64> {
+    const STRETCHES: usize = 20;
+    let share = |points: &[Point]| {
+        let count: f64 = points.iter().map(|point| point.rate * float(point.span) / 1000.0).sum();
+        let failed: u64 = points.iter().map(|point| point.failed).sum();
+        if count > 0.0 { float(failed) / count } else { 0.0 }
+    };
+    points.chunks(points.len().div_ceil(STRETCHES).max(1)).map(share).collect()
+}
+
 fn found(plan: &Plan, books: &Books) -> Found {
     let mut found = Found::default();
     match plan.model.preset {
@@ -348,11 +360,7 @@ fn judge_preset(plan: &Plan, books: &Books, judgement: &mut Judgement) {
             }
         }
         Some(Preset::Soak) => {
-            let share = |point: &Point| {
-                let count = point.rate * float(point.span) / 1000.0;
-                if count > 0.0 { float(point.failed) / count } else { 0.0 }
-            };
-            let errors: Vec<f64> = steady_points(books).iter().map(share).collect();
+            let errors = error_shares(&steady_points(books));
             if let Some(growth) = growth(&errors)
                 && growth > ERRORS_GROWTH
             {
