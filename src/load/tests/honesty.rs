@@ -162,6 +162,9 @@ fn a_soak_is_judged_on_what_grows() {
     let slower = verdict(20, 0);
     assert_eq!(slower.verdict, Verdict::Failed);
     assert!(slower.found.drift.unwrap() > 0.4, "{:?}", slower.found);
+    let names: Vec<&str> = slower.limits.iter().map(|limit| limit.name.as_str()).collect();
+    assert_eq!(names, ["p95 < 1s", "drift < 20%", "p95 < 1s during end"]);
+    assert!(slower.limits[2].samples > 1000, "{:?}", slower.limits[2]);
     let bad = verdict(0, 10);
     assert_eq!(bad.verdict, Verdict::Failed);
     assert!(bad.reasons.iter().any(|why| why.starts_with("errors grew by")), "{:?}", bad.reasons);
