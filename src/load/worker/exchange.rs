@@ -164,7 +164,8 @@ impl User {
         trace.borrow_mut().push(Traced::Exchange(exchange.shorten()));
     }
 
-    /// Sends a message and returns what comes back, over whatever connection is right for it.
+    /// Sends a message and returns what comes back, over whatever connection is right for it. What
+    /// few users do is boxed, for every user has room for all that is not.
     pub async fn attempt(
         &mut self,
         local: &Local,
@@ -179,11 +180,12 @@ impl User {
         };
         let version = local.crew.sites.get(message.site).map(|site| site.version);
         if version == Some(Version::Two) {
-            return self.attempt_shared(local, request, message, question, times).await;
+            return Box::pin(self.attempt_shared(local, request, message, question, times)).await;
         }
         loop {
             if !self.seats.is_empty() && self.seats.iter().any(|seat| seat.site() == message.site) {
-                return self.attempt_shared(local, request, message, question, times).await;
+                return Box::pin(self.attempt_shared(local, request, message, question, times))
+                    .await;
             }
             let kept = self.kept(local, message.site).await;
             let is_reused = kept.is_some();
@@ -194,7 +196,7 @@ impl User {
                         self.connect(local, request.want.timeout, message.site, times).await?;
                     if stream.is_http2() {
                         let seat = local.links.seat(message.site, local.crew.plan.http.streams);
-                        seat.open(local, async || Ok(stream)).await?;
+                        Box::pin(seat.open(local, async || Ok(stream))).await?;
                         self.seats.push(seat);
                         continue;
                     }
@@ -244,7 +246,8 @@ impl User {
     ) -> Result<Stream, Failure> {
         let turn = usize::try_from(self.number).unwrap_or(0).wrapping_add(self.n_dialled);
         self.n_dialled = self.n_dialled.wrapping_add(1);
-        let dialled = tokio::time::timeout(timeout, dial(&local.crew, site, turn, times)).await;
+        let dialled =
+            tokio::time::timeout(timeout, Box::pin(dial(&local.crew, site, turn, times))).await;
         dialled.unwrap_or_else(|_| Err(unconnected(local, site, timeout)))
     }
 
@@ -307,7 +310,7 @@ impl User {
             let text = "the server does not offer HTTP/2: use `http: { version: auto }`";
             Err(Failure::Connect(text.to_owned()))
         });
-        let opened = tokio::time::timeout(timeout, open).await;
+        let opened = tokio::time::timeout(timeout, Box::pin(open)).await;
         opened.unwrap_or_else(|_| Err(unconnected(local, site, timeout)))?;
         Ok(seat)
     }

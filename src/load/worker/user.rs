@@ -359,7 +359,7 @@ impl User {
             }
             CompiledAction::Call(call) => {
                 self.n_requests += 1;
-                self.call(local, call).await
+                Box::pin(self.call(local, call)).await
             }
             CompiledAction::Group(steps) => Box::pin(self.group(local, steps, until)).await,
             CompiledAction::Choice(steps) => {
@@ -412,7 +412,7 @@ impl User {
             None => tokio::time::sleep_until(wake.into()).await,
             // A server that asks whether it is still there gets its answer.
             Some(socket) => {
-                drop(tokio::time::timeout_at(wake.into(), socket.idle()).await);
+                drop(tokio::time::timeout_at(wake.into(), Box::pin(socket.idle())).await);
             }
         }
         self.now = Instant::now();
