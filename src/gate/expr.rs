@@ -266,7 +266,7 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn wrong(&self, expected: &str) -> String {
         let at = match self.rest.chars().take(12).collect::<String>() {
             rest if rest.is_empty() => "its end".to_owned(),

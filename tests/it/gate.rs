@@ -86,7 +86,7 @@ fn runs_of_the_default_branch_are_kept_and_later_ones_compared_with_them() {
                 seat.id = id;
                 seat.token = format!("JOB-TOKEN-{id}");
             })
-            .response(|response| of_default_branch(response))
+            .response(of_default_branch)
             .script([
                 REGRESSION,
                 "dyno gate perf.yaml; code=$?; dyno baseline list perf.yaml; exit $code",

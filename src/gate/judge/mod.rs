@@ -45,7 +45,10 @@ pub fn judge(check: &Check, answer: &Answer, window: Window, past: &[f64]) -> Ch
                     result.verdict = compared.verdict;
                     result.counts = match compared.verdict {
                         Verdict::Inconclusive => counts(check.rule.on_inconclusive),
-                        verdict => verdict,
+                        verdict @ (Verdict::Passed
+                        | Verdict::Warned
+                        | Verdict::Error
+                        | Verdict::Failed) => verdict,
                     }
                     .max(decided.verdict);
                 }

@@ -34,25 +34,23 @@ pub fn compare(against: &Against, value: f64, past: &[f64]) -> Compared {
     let last = usize::try_from(against.last).unwrap_or(usize::MAX);
     let past = past.get(past.len().saturating_sub(last)..).unwrap_or_default();
     let runs = u32::try_from(past.len()).unwrap_or(u32::MAX);
-    let untold = |reason: String| Compared {
-        verdict: Verdict::Inconclusive,
-        runs,
-        baseline: None,
-        change: None,
-        smallest: None,
-        reason,
-    };
     if runs < against.at_least {
         let so_far =
             if runs == 0 { "no baseline yet".to_owned() } else { format!("{runs} accepted") };
-        return untold(format!(
-            "{so_far}, the comparison begins with {} accepted runs of the default branch; this run \
+        return untold(
+            runs,
+            format!(
+                "{so_far}, the comparison begins with {} accepted runs of the default branch; this run \
              counts as one when all else passes",
-            against.at_least
-        ));
+                against.at_least
+            ),
+        );
     }
     let Some(seen) = noise(value, past) else {
-        return untold("the accepted runs' values cannot be compared: 0 among them".to_owned());
+        return untold(
+            runs,
+            "the accepted runs' values cannot be compared: 0 among them".to_owned(),
+        );
     };
     let worse = if against.is_upper { seen.shift } else { -seen.shift };
     let n = float(u64::from(runs));
@@ -60,18 +58,14 @@ pub fn compare(against: &Against, value: f64, past: &[f64]) -> Compared {
     let degrees = n - 1.0;
     let critical = quantile(against.confidence, degrees);
     let visible = (critical + quantile(POWER, degrees)) * error;
-    let share = |log: f64| log.exp_m1();
     let is_real = worse > critical * error && worse > 1e-12;
-    let (change, smallest) = (share(worse), share(visible));
+    let (change, smallest) = (worse.exp_m1(), visible.exp_m1());
     let verdict = if is_real && change >= against.worse_by {
         Verdict::Failed
     } else if is_real || smallest <= against.worse_by {
         Verdict::Passed
     } else {
         Verdict::Inconclusive
-    };
-    let percent = |share: f64| {
-        format!("{}{} %", if share < 0.0 { "" } else { "+" }, show((share * 1000.0).round() / 10.0))
     };
     let judged = match verdict {
         Verdict::Failed => format!("worse than {runs} accepted runs"),
@@ -97,6 +91,23 @@ pub fn compare(against: &Against, value: f64, past: &[f64]) -> Compared {
             percent(smallest)
         ),
     }
+}
+
+/// What cannot be compared.
+fn untold(runs: u32, reason: String) -> Compared {
+    Compared {
+        verdict: Verdict::Inconclusive,
+        runs,
+        baseline: None,
+        change: None,
+        smallest: None,
+        reason,
+    }
+}
+
+fn percent(share: f64) -> String {
+    let sign = if share < 0.0 { "" } else { "+" };
+    format!("{sign}{} %", show((share * 1000.0).round() / 10.0))
 }
 
 struct Noise {

@@ -57,8 +57,9 @@ impl Auth {
             Self::Keys(keys) => keys.iter().map(|key| key.secret.clone()).collect(),
             Self::Basic(_, password) => vec![password.clone()],
             Self::Grant(grant) => match &grant.asks {
-                GrantKind::ApiToken(secret) => vec![secret.clone()],
-                GrantKind::Client { secret, .. } => vec![secret.clone()],
+                GrantKind::ApiToken(secret) | GrantKind::Client { secret, .. } => {
+                    vec![secret.clone()]
+                }
             },
             Self::Signed(signer) => {
                 std::iter::once(&signer.secret_key).chain(&signer.session).cloned().collect()
@@ -81,7 +82,7 @@ pub struct Grant {
 pub enum GrantKind {
     /// VMware Cloud Services: an API token for an access token.
     ApiToken(Secret),
-    /// OAuth2 client credentials.
+    /// `OAuth2` client credentials.
     Client {
         /// Who asks.
         id: String,

@@ -1,4 +1,4 @@
-//! Amazon CloudWatch: `GetMetricData` in its JSON protocol.
+//! Amazon's `CloudWatch`: `GetMetricData` in its JSON protocol.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! InfluxDB 1: `InfluxQL` over `/query`.
+//! `InfluxDB` 1: `InfluxQL` over `/query`.
 
 use std::collections::BTreeMap;
 

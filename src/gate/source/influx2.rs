@@ -1,4 +1,4 @@
-//! InfluxDB 2: Flux over `/api/v2/query`, annotated CSV back.
+//! `InfluxDB` 2: Flux over `/api/v2/query`, annotated CSV back.
 
 use std::collections::BTreeMap;
 

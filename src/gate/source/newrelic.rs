@@ -102,9 +102,9 @@ fn push(
     // One outside altogether is kept: the judge says what is wrong with it.
     let straddles = |edge: i64| begin < edge && edge < end;
     let is_whole = !straddles(query.window.start_ms) && !straddles(query.window.end_ms);
-    let facet = fields.get("facet").map(|facet| match facet {
-        Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join("/"),
-        other => text(other),
+    let facet = fields.get("facet").map(|facet| match facet.as_array() {
+        Some(all) => all.iter().map(text).collect::<Vec<_>>().join("/"),
+        None => text(facet),
     });
     let is_told = |key: &str| {
         !matches!(key, "beginTimeSeconds" | "endTimeSeconds" | "facet" | "inspectedCount")
@@ -117,11 +117,9 @@ fn push(
             return Err(format!("`{key}` is a text where a number is expected"));
         }
         // `percentile(duration, 95)` is a map of its own.
-        let parts: Vec<(String, &Value)> = match value {
-            Value::Object(map) => {
-                map.iter().map(|(part, value)| (format!("{key}.{part}"), value)).collect()
-            }
-            other => vec![(key.clone(), other)],
+        let parts: Vec<(String, &Value)> = match value.as_object() {
+            Some(map) => map.iter().map(|(part, value)| (format!("{key}.{part}"), value)).collect(),
+            None => vec![(key.clone(), value)],
         };
         for (name, value) in parts {
             let mut labels = BTreeMap::from([("field".to_owned(), name)]);
@@ -135,7 +133,10 @@ fn push(
                     series.points.push(Point { at_ms: begin.midpoint(end), value });
                 }
                 Value::Number(_) => {}
-                other => return Err(format!("`{key}` is {other}, which is no number")),
+                other
+                @ (Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
+                    return Err(format!("`{key}` is {other}, which is no number"));
+                }
             }
         }
     }

@@ -24,7 +24,10 @@ pub fn fill(query: &Query, text: &str, words: &Words) -> Result<String, String> 
             "window" => out.push_str(&(words.window)(&start, &end)),
             "start" => out.push_str(&start),
             "end" => out.push_str(&end),
-            "step" => out.push_str(&format!("{}s", query.step.as_secs().max(1))),
+            "step" => {
+                out.push_str(&query.step.as_secs().max(1).to_string());
+                out.push('s');
+            }
             other => {
                 return Err(format!(
                     "`{{{{ {other} }}}}` is none of `{{{{ window }}}}`, `{{{{ start }}}}`, \

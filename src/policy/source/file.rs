@@ -69,7 +69,7 @@ pub struct HttpFile {
     pub username: Option<String>,
     /// A file with the password of basic authentication.
     pub password_file: Option<PathBuf>,
-    /// OAuth2 client credentials, as Azure Monitor wants them.
+    /// `OAuth2` client credentials, as Azure Monitor wants them.
     pub oauth2: Option<OauthFile>,
     /// A signature, as Amazon's managed Prometheus wants it.
     pub sigv4: Option<SigFile>,
@@ -77,7 +77,7 @@ pub struct HttpFile {
     pub ca_file: Option<PathBuf>,
 }
 
-/// OAuth2 client credentials.
+/// `OAuth2` client credentials.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OauthFile {

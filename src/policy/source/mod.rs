@@ -43,7 +43,7 @@ pub enum AuthEntry {
         /// The API token.
         file: PathBuf,
     },
-    /// OAuth2 client credentials.
+    /// `OAuth2` client credentials.
     Client {
         /// The token endpoint.
         url: String,
@@ -116,7 +116,17 @@ impl SourceEntry {
     pub fn place(&self) -> String {
         match &self.dialect {
             Dialect::Pods { cluster, .. } => format!("cluster `{cluster}`"),
-            _ => self.url.clone(),
+            Dialect::Wavefront
+            | Dialect::Prometheus
+            | Dialect::Influx1 { .. }
+            | Dialect::Influx2 { .. }
+            | Dialect::Graphite
+            | Dialect::Datadog
+            | Dialect::CloudWatch
+            | Dialect::NewRelic { .. }
+            | Dialect::Dynatrace
+            | Dialect::Json(_)
+            | Dialect::OpenMetrics => self.url.clone(),
         }
     }
 

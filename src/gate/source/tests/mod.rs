@@ -43,7 +43,15 @@ fn query(kind: Kind) -> &'static str {
         Kind::Influx2 => "from(bucket: \"b\") |> range(start: v.timeRangeStart)",
         Kind::Json => "data?{{ window }}",
         Kind::NewRelic => "SELECT average(v) FROM Cpu",
-        _ => "up",
+        Kind::Wavefront
+        | Kind::Prometheus
+        | Kind::Graphite
+        | Kind::Datadog
+        | Kind::CloudWatch
+        | Kind::Dynatrace
+        | Kind::OpenMetrics
+        | Kind::Pods
+        | Kind::Load => "up",
     }
 }
 
@@ -98,7 +106,17 @@ fn spec(kind: Kind, url: &str) -> Spec {
             session: None,
         }),
         Kind::Datadog => Auth::Keys(vec![Key { header: "dd-api-key", prefix: "", secret }]),
-        _ => Auth::None,
+        Kind::Wavefront
+        | Kind::Prometheus
+        | Kind::Influx1
+        | Kind::Influx2
+        | Kind::Graphite
+        | Kind::NewRelic
+        | Kind::Dynatrace
+        | Kind::Json
+        | Kind::OpenMetrics
+        | Kind::Pods
+        | Kind::Load => Auth::None,
     };
     let spec = Spec {
         dialect: dialect(kind),

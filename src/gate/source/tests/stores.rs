@@ -1,4 +1,4 @@
-//! The gate against real stores that the test fills: InfluxDB 1, Graphite, `VictoriaMetrics`.
+//! The gate against real stores that the test fills: `InfluxDB` 1, Graphite, `VictoriaMetrics`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,6 +55,12 @@ async fn listens(port: u16) {
         }
     }
     panic!("nothing listens at port {port}");
+}
+
+/// Lines of a text, made of samples.
+fn lines(samples: &[(i64, f64)], line: impl Fn(i64, f64) -> String) -> String {
+    let lines: Vec<String> = samples.iter().map(|(at_ms, value)| line(*at_ms, *value)).collect();
+    lines.join("\n") + "\n"
 }
 
 async fn post(url: &str, query: &[(&str, &str)], body: String) {
@@ -131,10 +137,8 @@ async fn a_real_influxdb_is_understood() {
     let Some(store) = influx().await else { return };
     let window = window();
     post(&format!("{}/query", store.url), &[("q", "CREATE DATABASE db")], String::new()).await;
-    let lines: String = samples(window)
-        .iter()
-        .map(|(at_ms, value)| format!("cpu,pod=a v={value},t=\"x\" {at_ms}\n"))
-        .collect();
+    let lines =
+        lines(&samples(window), |at_ms, value| format!("cpu,pod=a v={value},t=\"x\" {at_ms}"));
     post(&format!("{}/write", store.url), &[("db", "db"), ("precision", "ms")], lines).await;
     let spec = Spec { auth: Auth::None, ..super::spec(Kind::Influx1, &store.url) };
     assert_eq!(probe(&spec).await.unwrap(), "200 OK");
@@ -189,10 +193,7 @@ async fn victoria() -> Option<Store> {
 async fn a_real_victoriametrics_is_understood() {
     let Some(store) = victoria().await else { return };
     let window = window();
-    let lines: String = samples(window)
-        .iter()
-        .map(|(at_ms, value)| format!("cpu{{pod=\"a\"}} {value} {at_ms}\n"))
-        .collect();
+    let lines = lines(&samples(window), |at_ms, value| format!("cpu{{pod=\"a\"}} {value} {at_ms}"));
     post(&format!("{}/api/v1/import/prometheus", store.url), &[], lines).await;
     let flush = format!("{}/internal/force_flush", store.url);
     post(&flush, &[], String::new()).await;
@@ -275,11 +276,9 @@ async fn graphite(window: Window) -> Option<Store> {
     let args = [config, "--nodaemon".to_owned(), "start".to_owned()];
     let carbon = spawn("carbon-cache", &args, "graphite-carbon")?;
     listens(line).await;
-    let lines: String = samples(window)
-        .iter()
-        .filter(|(at_ms, _)| *at_ms < window.end_ms)
-        .map(|(at_ms, value)| format!("dyno.cpu {value} {}\n", at_ms / 1000))
-        .collect();
+    let mut samples = samples(window);
+    samples.retain(|(at_ms, _)| *at_ms < window.end_ms);
+    let lines = lines(&samples, |at_ms, value| format!("dyno.cpu {value} {}", at_ms / 1000));
     let mut stream = TcpStream::connect(("127.0.0.1", line)).await.unwrap();
     stream.write_all(lines.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
