@@ -13,7 +13,7 @@ use crate::support::{Cluster, setting};
 /// The cases by the first word of their names; every case belongs to one.
 const GROUPS: &[&str] = &[
     "create", "apply", "yaml", "get", "jsonpath", "pods", "rollout", "change", "config", "mark",
-    "patch", "env", "diff", "look", "exec",
+    "patch", "env", "diff", "look", "exec", "many", "prune",
 ];
 
 #[test]
@@ -99,6 +99,16 @@ fn commands_in_pods_are_refused_the_same() {
     compare("exec");
 }
 
+#[test]
+fn manifests_of_every_kind_are_the_same() {
+    compare("many");
+}
+
+#[test]
+fn what_is_pruned_is_the_same() {
+    compare("prune");
+}
+
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kubectl")
 }
@@ -146,7 +156,24 @@ fn difference(real: &str, ours: &str) -> String {
     real.iter()
         .zip(&ours)
         .filter(|(real, ours)| real != ours)
-        .map(|(real, ours)| mark(real, "-") + &mark(ours, "+"))
+        .map(|(real, ours)| {
+            let command = real.lines().next().unwrap_or_default();
+            let only = |text: &str, other: &str| -> String {
+                text.lines().filter(|line| !other.lines().any(|known| known == *line)).fold(
+                    String::new(),
+                    |mut lines, line| {
+                        lines.push_str(line);
+                        lines.push('\n');
+                        lines
+                    },
+                )
+            };
+            let (left, right) = (only(real, ours), only(ours, real));
+            if left.is_empty() && right.is_empty() {
+                return format!("$ {command}\n{}{}", mark(real, "-"), mark(ours, "+"));
+            }
+            format!("$ {command}\n{}{}", mark(&left, "-"), mark(&right, "+"))
+        })
         .collect()
 }
 
@@ -219,10 +246,17 @@ impl Run {
 
     /// What the namespace holds in the end.
     fn objects(&self) -> String {
-        let kinds =
-            "configmaps,secrets,services,deployments,statefulsets,daemonsets,serviceaccounts";
+        let kinds = KINDS.join(",");
         let namespace = &self.cluster.namespace;
-        let list = self.cluster.kubectl(["get", kinds, "-n", namespace, "-o", "json"]);
+        let list = self.cluster.kubectl([
+            "get",
+            &kinds,
+            "-n",
+            namespace,
+            "-o",
+            "json",
+            "--show-managed-fields",
+        ]);
         let list: Value = serde_json::from_str(&list).unwrap();
         let mut objects = String::new();
         for object in list["items"].as_array().unwrap() {
@@ -230,11 +264,10 @@ impl Run {
             let map = object.as_object_mut().unwrap();
             map.remove("status");
             let metadata = map["metadata"].as_object_mut().unwrap();
-            for key in
-                ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"]
-            {
+            for key in ["uid", "resourceVersion", "creationTimestamp", "generation"] {
                 metadata.remove(key);
             }
+            managed(metadata);
             if let Some(annotations) =
                 metadata.get_mut("annotations").and_then(Value::as_object_mut)
             {
@@ -251,6 +284,44 @@ impl Run {
     }
 }
 
+/// Whose fields they are, without what controllers own.
+fn managed(metadata: &mut serde_json::Map<String, Value>) {
+    let Some(Value::Array(entries)) = metadata.get_mut("managedFields") else { return };
+    entries.retain(|entry| {
+        let manager = entry["manager"].as_str().unwrap_or_default();
+        !manager.starts_with("kube-") && manager != "kwok"
+    });
+    for entry in entries.iter_mut() {
+        entry.as_object_mut().unwrap().remove("time");
+    }
+    // The server sorts them by time, in seconds.
+    entries.sort_by_key(Value::to_string);
+}
+
+/// The kinds that a case may leave objects of.
+const KINDS: &[&str] = &[
+    "configmaps",
+    "secrets",
+    "services",
+    "serviceaccounts",
+    "persistentvolumeclaims",
+    "resourcequotas",
+    "limitranges",
+    "podtemplates",
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "cronjobs",
+    "jobs",
+    "ingresses",
+    "networkpolicies",
+    "poddisruptionbudgets",
+    "horizontalpodautoscalers",
+    "leases",
+    "roles",
+    "rolebindings",
+];
+
 const PRELUDE: &str = r####"
 real() { "$REAL" --kubeconfig "$ADMIN" "$@"; }
 m() { awk -v s="### $1" '$0==s{p=1;next} /^### /{p=0} p' "$DATA/manifests.txt"; }
@@ -260,7 +331,11 @@ m() { awk -v s="### $1" '$0==s{p=1;next} /^### /{p=0} p' "$DATA/manifests.txt"; 
 fn still(text: &str) -> String {
     let mut text = text.to_owned();
     for (pattern, instead) in [
-        (r"[WIE]\d{4} [\d:.]+ +\d+ helpers\.go", "W helpers.go"),
+        (r"[WIE]\d{4} [\d:.]+ +\d+ (\w+\.go)", "W ${1}"),
+        (r#"(?i)(nodePort"?: ?)\d+"#, "${1}PORT"),
+        (r"\b(80|81|90):\d{5}/", "${1}:PORT/"),
+        (r"/(LIVE|MERGED)-\w+", "/${1}"),
+        (r"applyset-[\w-]{43}-v1", "APPLYSET"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
         (r#"(resourceVersion"?: "?)\d+"#, "${1}VERSION"),

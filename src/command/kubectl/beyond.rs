@@ -41,7 +41,7 @@ pub(super) fn ask(
 }
 
 /// The first kubectl on PATH that is not this program.
-fn program(disk: &Disk<'_>) -> Option<PathBuf> {
+pub(super) fn program(disk: &Disk<'_>) -> Option<PathBuf> {
     if disk.vars.filled(ASKED).is_some() {
         return None;
     }

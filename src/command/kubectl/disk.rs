@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::deploy::kubectl::{Fetched, Files};
 use crate::job::Vars;
@@ -60,6 +61,30 @@ impl Files for Disk<'_> {
             let home = self.vars.filled("HOME").map(PathBuf::from);
             home.into_iter().map(|home| home.join(".kube/config")).collect()
         }
+    }
+
+    fn kustomize(&self, folder: &str) -> Result<Vec<u8>, String> {
+        let own = Command::new("kustomize").args(["build", folder]).output();
+        let output = match (own, super::beyond::program(self)) {
+            (Ok(output), _) => output,
+            (Err(_), Some(kubectl)) => Command::new(&kubectl)
+                .args(["kustomize", folder])
+                .output()
+                .map_err(|error| format!("cannot run {}: {error}", kubectl.display()))?,
+            (Err(_), None) => {
+                return Err(
+                    "dyno builds no kustomization itself: put `kustomize`, or a kubectl, on \
+                            PATH"
+                        .to_owned(),
+                );
+            }
+        };
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let why = why.strip_prefix("Error: ").or(why.strip_prefix("error: ")).unwrap_or(&why);
+        Err(why.to_owned())
     }
 
     fn is_terminal(&self) -> bool {

@@ -21,6 +21,14 @@ pub fn render(template: &str, value: &Value, allow_missing: bool) -> Result<Stri
     })
 }
 
+/// What a template finds, as a JSON list.
+pub fn render_json(template: &str, value: &Value, allow_missing: bool) -> Result<String, String> {
+    let parsed = Template::parse(template)
+        .map_err(|error| format!("error parsing jsonpath {template}, {error}"))?;
+    let found = values(&parsed, value, allow_missing)?;
+    Ok(crate::deploy::manifest::indented(&Value::Array(found)) + "\n")
+}
+
 /// Says whether a template is one.
 pub fn check(template: &str) -> Result<(), String> {
     Template::parse(template)

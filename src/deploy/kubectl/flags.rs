@@ -224,6 +224,14 @@ impl Parsed {
         self.text(name).and_then(go_duration)
     }
 
+    /// The same without a flag that means something else to a command than to all others.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut rest = self.clone();
+        rest.values.remove(name);
+        rest
+    }
+
     /// True when the flag was given.
     pub fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 pub use request::{
     Apply, CanI, ClusterChoice, Create, Delete, Diff, DryRun, Event, Exec, Get, Item, Kinds, Logs,
-    Manifest, Mark, Marks, Named, Operation, Output, Pair, PatchKind, PatchWith, Request, Rollout,
-    RolloutAction, Scale, Selection, SetEnv, SetImage, Top, Validate, Wait, What,
+    Manifest, Mark, Marks, Named, Operation, Output, Pair, PatchKind, PatchWith, Prune, Request,
+    Rollout, RolloutAction, Scale, Selection, SetEnv, SetImage, Top, Validate, Wait, Watch, What,
 };
 pub use touches::{ALL_NAMESPACES, INTO_PODS, Touch};
 
@@ -92,6 +92,8 @@ pub trait Files {
     fn fetch(&self, url: &str) -> Result<Fetched, String>;
     /// The kubeconfig files in order: `KUBECONFIG` split at colons, else `~/.kube/config`.
     fn kubeconfigs(&self) -> Vec<PathBuf>;
+    /// What a kustomization builds, by a program of the environment; else why not.
+    fn kustomize(&self, folder: &str) -> Result<Vec<u8>, String>;
     /// True when standard input is a terminal.
     fn is_terminal(&self) -> bool;
     /// An environment variable, which a line without `=` of an env file stands for.

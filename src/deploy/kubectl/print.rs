@@ -32,6 +32,7 @@ pub fn print_object(
         Output::Json => Ok(manifest::indented(object) + "\n"),
         Output::Yaml => Ok(manifest::yaml(object)),
         Output::JsonPath(template) => jsonpath::render(template, object, true),
+        Output::JsonPathAsJson(template) => jsonpath::render_json(template, object, true),
         Output::CustomColumns(_) => Err("custom-columns are for `kubectl get`".to_owned()),
     }
 }
@@ -81,20 +82,37 @@ const ORDER: &[&str] = &[
     "data",
     "stringData",
     "binaryData",
-    "type",
     "spec",
     "status",
+    "rules",
+    "subjects",
+    "roleRef",
+    "verbs",
+    "apiGroups",
+    "apiGroup",
+    "schedule",
+    "jobTemplate",
+    "hard",
+    "scopes",
     "replicas",
-    "selector",
-    "template",
-    "strategy",
     "name",
     "image",
     "command",
     "args",
+    "protocol",
+    "port",
+    "targetPort",
+    "nodePort",
     "ports",
     "env",
     "resources",
+    "resourceNames",
+    "selector",
+    "template",
+    "strategy",
+    "clusterIP",
+    "type",
+    "externalName",
     "generateName",
     "server",
     "tls-server-name",
@@ -161,8 +179,16 @@ fn typed(value: &Value, depth: Option<usize>, keys: Keys, text: &mut String) {
     match value {
         Value::Object(map) if !map.is_empty() => {
             text.push('{');
-            let is_map =
-                ["data", "stringData", "binaryData", "labels", "matchLabels", "annotations"];
+            let is_map = [
+                "data",
+                "stringData",
+                "binaryData",
+                "labels",
+                "matchLabels",
+                "annotations",
+                "hard",
+                "roleRef",
+            ];
             for (n, (key, value)) in ordered(map, keys).into_iter().enumerate() {
                 if n > 0 {
                     text.push(',');
@@ -209,8 +235,12 @@ fn ordered(map: &Map<String, Value>, keys: Keys) -> Vec<(&String, &Value)> {
 
 /// Rows as kubectl's table writer aligns them: three blanks between columns, six wide at least.
 pub fn aligned(rows: impl Iterator<Item = Vec<String>>) -> String {
+    aligned_on(rows, &mut Vec::new())
+}
+
+/// The same with columns at least as wide as they were before; how wide they are now is kept.
+pub fn aligned_on(rows: impl Iterator<Item = Vec<String>>, widths: &mut Vec<usize>) -> String {
     let rows: Vec<Vec<String>> = rows.collect();
-    let mut widths: Vec<usize> = Vec::new();
     for row in &rows {
         // The last cell of a row ends no column.
         for (n, cell) in row.iter().take(row.len().saturating_sub(1)).enumerate() {
@@ -233,6 +263,16 @@ pub fn aligned(rows: impl Iterator<Item = Vec<String>>) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A line as kubectl's logger writes it: kubectl tells deprecations this way.
+pub fn logged(level: char, place: &str, text: &str) -> String {
+    let now = jiff::Zoned::now();
+    format!(
+        "{level}{} {:>7} {place}] {text}\n",
+        now.strftime("%m%d %H:%M:%S%.6f"),
+        std::process::id()
+    )
 }
 
 /// The version of kubectl that dyno answers like.
@@ -270,6 +310,7 @@ pub fn version_text(client: &Value, server: Option<&Value>, output: &Output) -> 
         | Output::Wide
         | Output::Name
         | Output::JsonPath(_)
+        | Output::JsonPathAsJson(_)
         | Output::CustomColumns(_) => {
             let server = server.map(|server| format!("Server Version: {}\n", of(server)));
             format!("Client Version: {}\nKustomize Version: {kustomize}\n", of(client))

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
+use super::host::pruned_kinds;
 use super::request::{
-    Apply, Create, DryRun, Item, Mark, Marks, Operation, Request, Rollout, RolloutAction,
-    Selection, What,
+    Apply, ClusterChoice, Create, DryRun, Item, Mark, Marks, Operation, Prune, Request, Rollout,
+    RolloutAction, Selection, Watch, What,
 };
 use crate::deploy::cluster::{builtin_by_kind, builtin_by_word};
 
@@ -64,6 +65,9 @@ impl Request {
                 if !apply.server_side {
                     list.kinds();
                 }
+                if let Some(prune) = &apply.prune {
+                    list.prune(prune, !matches!(self.cluster, ClusterChoice::Own(_)));
+                }
             }
             Operation::Create(create) => {
                 if let Some(from) = &create.from {
@@ -72,7 +76,12 @@ impl Request {
                 list.items(&create.items, create_verbs(create));
             }
             Operation::Replace(create) => list.items(&create.items, replace_verbs(create)),
-            Operation::Get(get) => list.selection(&get.selection, &["get"], &["list"]),
+            Operation::Get(get) if get.watch == Watch::No => {
+                list.selection(&get.selection, &["get"], &["list"]);
+            }
+            Operation::Get(get) => {
+                list.selection(&get.selection, &["get", "list", "watch"], &["list", "watch"]);
+            }
             Operation::Delete(delete) if delete.dry_run == DryRun::Client => {
                 list.selection(&delete.selection, &["get"], &["list"]);
             }
@@ -261,6 +270,44 @@ impl List<'_> {
         for item in items {
             if let Item::Object(manifest) = item {
                 self.object(&manifest.object, verbs);
+            }
+        }
+    }
+
+    /// What may go: all of some kinds in the namespaces of what is applied. Of an inventory it is
+    /// not known here what it holds: of what is pruned by default, and the kinds of the input.
+    fn prune(&mut self, prune: &Prune, is_platforms: bool) {
+        let mut places: Vec<Option<String>> = vec![Some(self.home.to_owned())];
+        let mut kinds: Vec<(String, String)> = Vec::new();
+        for touch in &self.touches {
+            if touch.namespace.is_some() && !places.contains(&touch.namespace) {
+                places.push(touch.namespace.clone());
+            }
+            let kind = (touch.group.clone(), touch.kind.clone());
+            if prune.set.is_some() && touch.namespace.is_some() && !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        if let Some(parent) = &prune.set {
+            for verb in ["get", "create", "patch"] {
+                self.word(verb, &parent.resource, Some(&parent.name), false);
+            }
+        }
+        let all = pruned_kinds(&prune.kinds, is_platforms);
+        kinds.extend(all.into_iter().map(|(group, _, kind)| (group, kind)));
+        for (group, kind) in kinds {
+            let outside = builtin_by_kind(&group, &kind).is_some_and(|builtin| !builtin.namespaced);
+            let places = if outside { vec![None] } else { places.clone() };
+            for namespace in places {
+                for verb in ["list", "delete"] {
+                    self.touches.push(Touch {
+                        verb,
+                        group: group.clone(),
+                        kind: kind.clone(),
+                        namespace: namespace.clone(),
+                        name: None,
+                    });
+                }
             }
         }
     }

@@ -57,6 +57,9 @@ pub fn merge(
         };
         let strategy = place.field(&name);
         match (before, value) {
+            (Value::Object(_), after @ Value::Object(_)) if strategy.replace => {
+                original.insert(name, after);
+            }
             (Value::Object(before), Value::Object(after)) => {
                 let merged = merge(before, after, strategy.place, mode)?;
                 original.insert(name, Value::Object(merged));

@@ -52,6 +52,11 @@ pub fn maps(
         }
         let strategy = place.field(key);
         match (before, after) {
+            (Value::Object(_), Value::Object(_)) if strategy.replace => {
+                if !options.no_changes {
+                    patch.insert(key.clone(), after.clone());
+                }
+            }
             (Value::Object(before), Value::Object(after)) => {
                 let options = Options { retain_keys: strategy.retain_keys, ..options };
                 let inner = maps(before, after, strategy.place, options)?;
@@ -272,8 +277,10 @@ fn list_of_scalars(original: &[Value], modified: &[Value], options: Options) -> 
         }
     }
     patch.sort_by_key(|item| modified.iter().position(|known| known == item));
-    let wanted = (!options.no_deletions && !deletions.is_empty())
-        || (!options.no_changes && original != modified);
+    // kubectl has sorted the original by now: a list that is not sorted is always told anew.
+    let is_sorted = before.iter().map(|(_, item)| item).eq(modified);
+    let wanted =
+        (!options.no_deletions && !deletions.is_empty()) || (!options.no_changes && !is_sorted);
     Lists { patch, deletions, order: if wanted { modified.to_vec() } else { Vec::new() } }
 }
 

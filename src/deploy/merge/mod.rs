@@ -76,3 +76,5 @@ fn shown(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod oracle;

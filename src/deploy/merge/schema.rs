@@ -48,6 +48,8 @@ pub enum Kind {
     ServiceAccount,
     /// `Node`.
     Node,
+    /// `PodDisruptionBudget`: its selector is replaced.
+    PodDisruptionBudget,
     /// Anything else.
     Other,
 }
@@ -61,6 +63,8 @@ pub struct Strategy {
     pub merge: bool,
     /// The key that tells items apart; empty for a list of scalars.
     pub key: &'static str,
+    /// True: a map is replaced as a whole, and so part of every patch.
+    pub replace: bool,
     /// True: keys that the manifest does not name are cleared.
     pub retain_keys: bool,
 }
@@ -79,6 +83,7 @@ impl Place {
             "Service" => Kind::Service,
             "ServiceAccount" => Kind::ServiceAccount,
             "Node" => Kind::Node,
+            "PodDisruptionBudget" => Kind::PodDisruptionBudget,
             _ => Kind::Other,
         };
         Self::Root { kind }
@@ -106,6 +111,9 @@ impl Place {
                 (Kind::Deployment, "strategy") => Strategy { retain_keys: true, ..to(Self::Plain) },
                 (Kind::CronJob, "jobTemplate") => to(Self::JobTemplate),
                 (Kind::Service, "ports") => list(Self::Plain, "port"),
+                (Kind::PodDisruptionBudget, "selector") => {
+                    Strategy { replace: true, ..to(Self::Plain) }
+                }
                 (Kind::Node, "podCIDRs") => list(Self::Plain, ""),
                 _ => to(Self::Plain),
             },
@@ -150,12 +158,12 @@ impl Place {
 
 /// A value that replaces.
 fn to(place: Place) -> Strategy {
-    Strategy { place, merge: false, key: "", retain_keys: false }
+    Strategy { place, merge: false, key: "", replace: false, retain_keys: false }
 }
 
 /// A list that merges by a key.
 fn list(place: Place, key: &'static str) -> Strategy {
-    Strategy { place, merge: true, key, retain_keys: false }
+    Strategy { place, merge: true, key, replace: false, retain_keys: false }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{Context, input, mistake, misuse, options};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
-use crate::deploy::kubectl::{Apply, DryRun, Operation, Parsed, Usage, Validate};
+use crate::deploy::kubectl::{Apply, DryRun, Named, Operation, Parsed, Prune, Usage, Validate};
 
 const FLAGS: &[Flag] = &[
     input::FLAGS[0],
@@ -65,13 +65,43 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         dry_run,
         validate,
         selector: flags.filled("selector"),
+        prune: prune(&flags)?,
         output: output?,
     };
     context.request(&flags, notes, Operation::Apply(apply))
 }
 
+fn prune(flags: &flags::Parsed) -> Result<Option<Prune>, Usage> {
+    if !flags.is("prune", false) {
+        return Ok(None);
+    }
+    let kinds = flags.list("prune-allowlist").to_vec();
+    if let Some(wrong) = kinds.iter().find(|kind| kind.matches('/').count() != 2) {
+        return Err(mistake(format!(
+            "invalid GroupVersionKind format: {wrong}, please follow <group/version/kind>"
+        )));
+    }
+    let set = flags.filled("applyset").map(|parent| {
+        let (resource, name) = parent.split_once('/').unwrap_or(("secrets", &parent));
+        Named { resource: resource.to_owned(), name: name.to_owned() }
+    });
+    let propagation = match flags.text("cascade").unwrap_or("background") {
+        "foreground" => "Foreground",
+        "orphan" | "false" => "Orphan",
+        _ => "Background",
+    };
+    Ok(Some(Prune {
+        kinds,
+        set,
+        propagation: propagation.to_owned(),
+        grace_period: flags.number("grace-period", -1),
+    }))
+}
+
 fn guard(flags: &flags::Parsed, dry_run: DryRun, server_side: bool) -> Result<(), Usage> {
     let force = flags.is("force", false);
+    let prune = flags.is("prune", false);
+    let set = flags.filled("applyset").is_some();
     let wrong = [
         (
             !flags.is("overwrite", true),
@@ -93,16 +123,27 @@ fn guard(flags: &flags::Parsed, dry_run: DryRun, server_side: bool) -> Result<()
             flags.is("all", false) && flags.filled("selector").is_some(),
             "cannot set --all and --selector at the same time",
         ),
+        (set && !prune, "--applyset requires --prune"),
+        (prune && force, "--force cannot be used with --prune"),
+        (prune && set && flags.is("all", false), "--all is incompatible with --applyset"),
         (
-            flags.is("prune", false)
-                && !flags.is("all", false)
-                && flags.filled("selector").is_none()
-                && flags.filled("applyset").is_none(),
+            prune && set && flags.filled("selector").is_some(),
+            "--selector is incompatible with --applyset",
+        ),
+        (
+            prune && set && !flags.list("prune-allowlist").is_empty(),
+            "--prune-allowlist is incompatible with --applyset",
+        ),
+        (
+            prune && !set && !flags.is("all", false) && flags.filled("selector").is_none(),
             "all resources selected for prune without explicitly passing --all. To prune all \
              resources, pass the --all flag. If you did not mean to prune all resources, specify \
              a label selector",
         ),
-        (flags.is("prune", false), "dyno's kubectl does not prune"),
+        (
+            prune && !set && server_side,
+            "--prune is in alpha and doesn't currently work on objects created by server-side apply",
+        ),
         (flags.has("subresource"), "dyno's kubectl does not apply to subresources"),
     ];
     match wrong.iter().find(|(is_wrong, _)| *is_wrong) {

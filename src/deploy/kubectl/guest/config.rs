@@ -196,6 +196,7 @@ fn view(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
         }
         crate::deploy::kubectl::Output::Wide
         | crate::deploy::kubectl::Output::Name
+        | crate::deploy::kubectl::Output::JsonPathAsJson(_)
         | crate::deploy::kubectl::Output::CustomColumns(_) => {
             return Err(mistake("config view prints yaml, json or jsonpath"));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, input, mistake, misuse, options, secret, workloads};
+use super::{Context, generators, input, mistake, misuse, options, secret, workloads};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::print::{annotate, print_object};
 use crate::deploy::kubectl::{
@@ -33,6 +33,11 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
         "serviceaccount" | "sa" => Some("serviceaccount"),
         "deployment" | "deploy" => Some("deployment"),
         "job" => Some("job"),
+        "cronjob" | "cj" => Some("cronjob"),
+        "service" | "svc" => Some("service"),
+        "role" => Some("role"),
+        "rolebinding" => Some("rolebinding"),
+        "quota" | "resourcequota" => Some("quota"),
         _ => None,
     });
     let from_files = own()
@@ -44,6 +49,11 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
         Some("secret") if !from_files => secret::parse(&context),
         Some("deployment") if !from_files => workloads::deployment(&context),
         Some("job") if !from_files => workloads::job(&context),
+        Some("cronjob") if !from_files => generators::cron_job(&context),
+        Some("service") if !from_files => generators::service(&context),
+        Some("role") if !from_files => generators::role(&context),
+        Some("rolebinding") if !from_files => generators::role_binding(&context),
+        Some("quota") if !from_files => generators::quota(&context),
         Some(_) | None => files(context, "create"),
     }
 }
@@ -106,17 +116,10 @@ fn files(mut context: Context<'_>, verb: &str) -> Result<Parsed, Usage> {
 const GENERATORS: &[&str] = &[
     "clusterrole",
     "clusterrolebinding",
-    "cronjob",
     "ingress",
     "pdb",
     "poddisruptionbudget",
     "priorityclass",
-    "quota",
-    "resourcequota",
-    "role",
-    "rolebinding",
-    "service",
-    "svc",
     "token",
 ];
 
@@ -129,6 +132,11 @@ pub struct Common {
 }
 
 impl Common {
+    /// Adds a line for standard error.
+    pub fn note(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
     /// Reads the shared flags.
     pub fn read(flags: &flags::Parsed) -> Result<Self, Usage> {
         let mut notes = Vec::new();

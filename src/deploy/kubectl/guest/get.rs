@@ -2,7 +2,7 @@
 
 use super::{Context, input, mistake, misuse, options};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
-use crate::deploy::kubectl::{Get, Named, Operation, Parsed, Selection, Usage, What};
+use crate::deploy::kubectl::{Get, Named, Operation, Parsed, Selection, Usage, Watch, What};
 
 const FLAGS: &[Flag] = &[
     input::FLAGS[0],
@@ -33,7 +33,7 @@ const FLAGS: &[Flag] = &[
 /// Reads `kubectl get …`.
 pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(FLAGS, "kubectl get")?;
-    for name in ["watch", "watch-only", "raw", "subresource"] {
+    for name in ["raw"] {
         if flags.has(name) && flags.text(name) != Some("false") {
             return Err(mistake(format!("dyno's kubectl get does not know --{name}")));
         }
@@ -51,7 +51,7 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
                 .0,
         ));
     }
-    let output = options::output(&flags, true)?;
+    let output = options::output_of(&flags, true, Some(context.files))?;
     let selection = selection(&mut context, &flags, Bare::AllOfType)?;
     let get = Get {
         single: is_single(&selection, &flags),
@@ -63,6 +63,13 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         label_columns: flags.list("label-columns").to_vec(),
         show_kind: flags.is("show-kind", false),
         sort_by: flags.filled("sort-by"),
+        watch: match (flags.is("watch-only", false), flags.is("watch", false)) {
+            (true, _) => Watch::Only,
+            (false, true) => Watch::Yes,
+            (false, false) => Watch::No,
+        },
+        watch_events: flags.is("output-watch-events", false),
+        subresource: flags.filled("subresource").unwrap_or_default(),
         managed_fields: flags.is("show-managed-fields", false),
         allow_missing: flags.is("allow-missing-template-keys", true),
     };

@@ -41,19 +41,13 @@ pub fn read(
     validate: bool,
 ) -> Result<Vec<Item>, Usage> {
     require(flags)?;
-    if flags.has("kustomize") {
-        return Err(mistake(
-            "dyno's kubectl does not build kustomizations; run `kustomize build DIR | kubectl \
-             apply -f -`",
-        ));
+    if let Some(folder) = flags.text("kustomize") {
+        let built = context.files.kustomize(folder).map_err(mistake)?;
+        return chosen(take_apart(&built, folder, validate), flags);
     }
     if flags.is("recursive", false) && flags.list("filename").iter().any(|name| name == "-") {
         return Err(mistake("the -R flag can't be used with stdin"));
     }
-    let selector = match flags.filled("selector") {
-        Some(text) => Some(Selector::parse(&text)?),
-        None => None,
-    };
     let sources = sources(context.files, flags)?;
     let mut items = Vec::new();
     for source in sources {
@@ -77,7 +71,13 @@ pub fn read(
             Err(error) => items.push(Item::Error(error)),
         }
     }
-    if let Some(selector) = selector {
+    chosen(items, flags)
+}
+
+/// What `-l` chooses.
+fn chosen(mut items: Vec<Item>, flags: &flags::Parsed) -> Result<Vec<Item>, Usage> {
+    if let Some(text) = flags.filled("selector") {
+        let selector = Selector::parse(&text)?;
         items.retain(|item| match item {
             Item::Object(manifest) => selector.matches(manifest.object.pointer("/metadata/labels")),
             Item::Error(_) => true,

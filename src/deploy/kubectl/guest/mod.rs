@@ -8,6 +8,7 @@ mod apply;
 mod create;
 mod secret;
 mod workloads;
+mod generators;
 mod get;
 mod delete;
 mod rollout;
@@ -119,7 +120,6 @@ const BEYOND: &[&str] = &[
     "explain",
     "expose",
     "kuberc",
-    "kustomize",
     "options",
     "plugin",
     "port-forward",
@@ -178,11 +178,25 @@ pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result
         "wait" => wait::parse(context),
         "logs" => logs::parse(&context),
         "config" => config::parse(&context),
+        "kustomize" => kustomize(&context),
         "version" => version::parse(&context),
         "cluster-info" => version::parse_cluster_info(&context),
         "help" => Ok(help()),
         other => Err(unknown(other)),
     }
+}
+
+/// Prints what a kustomization builds.
+fn kustomize(context: &Context<'_>) -> Result<Parsed, Usage> {
+    let flags = context.flags(&[], "kubectl kustomize")?;
+    let folder = match flags.args.as_slice() {
+        [] => ".",
+        [folder] => folder,
+        [..] => return Err(mistake("specify one path to kustomization.yaml")),
+    };
+    let built = context.files.kustomize(folder).map_err(mistake)?;
+    let stdout = String::from_utf8_lossy(&built).into_owned();
+    Ok(Parsed::Local { stdout, stderr: String::new(), code: 0 })
 }
 
 fn help() -> Parsed {

@@ -2,7 +2,8 @@
 
 use super::mistake;
 use crate::deploy::kubectl::flags::{Parsed, go_bool, go_duration};
-use crate::deploy::kubectl::{DryRun, Output, Usage, Validate};
+use crate::deploy::kubectl::print::logged;
+use crate::deploy::kubectl::{DryRun, Files, Output, Usage, Validate};
 
 /// `--dry-run`; deprecated spellings add kubectl's note.
 pub fn dry_run(flags: &Parsed, notes: &mut Vec<String>) -> Result<DryRun, Usage> {
@@ -10,7 +11,7 @@ pub fn dry_run(flags: &Parsed, notes: &mut Vec<String>) -> Result<DryRun, Usage>
         let how = if written == "--dry-run" { "" } else { " (boolean value)" };
         let text =
             format!("{written} is deprecated{how} and can be replaced with --dry-run={instead}.");
-        notes.push(logged(line, &text));
+        notes.push(logged('W', &format!("helpers.go:{line}"), &text));
     };
     match flags.text("dry-run") {
         None | Some("none") => Ok(DryRun::None),
@@ -36,16 +37,6 @@ pub fn dry_run(flags: &Parsed, notes: &mut Vec<String>) -> Result<DryRun, Usage>
     }
 }
 
-/// A line as kubectl's logger writes it: kubectl tells deprecations this way.
-fn logged(line: u16, text: &str) -> String {
-    let now = jiff::Zoned::now();
-    format!(
-        "W{} {:>7} helpers.go:{line}] {text}\n",
-        now.strftime("%m%d %H:%M:%S%.6f"),
-        std::process::id()
-    )
-}
-
 /// `--validate`.
 pub fn validate(flags: &Parsed) -> Result<Validate, Usage> {
     match flags.text("validate").unwrap_or("strict") {
@@ -65,6 +56,11 @@ pub fn validate(flags: &Parsed) -> Result<Validate, Usage> {
 
 /// `-o`. `table` is true for `get`, which prints tables too.
 pub fn output(flags: &Parsed, table: bool) -> Result<Output, Usage> {
+    output_of(flags, table, None)
+}
+
+/// `-o` where a template may stand in a file.
+pub fn output_of(flags: &Parsed, table: bool, files: Option<&dyn Files>) -> Result<Output, Usage> {
     let written = flags.text("output").unwrap_or_default();
     let (format, argument) = written
         .split_once('=')
@@ -80,6 +76,21 @@ pub fn output(flags: &Parsed, table: bool) -> Result<Output, Usage> {
             Err(mistake("template format specified but no template given"))
         }
         "jsonpath" => Ok(Output::JsonPath(template.to_owned())),
+        "jsonpath-as-json" if template.is_empty() => {
+            Err(mistake("template format specified but no template given"))
+        }
+        "jsonpath-as-json" => Ok(Output::JsonPathAsJson(template.to_owned())),
+        "jsonpath-file" if files.is_some() => Ok(Output::JsonPath(template_file(files, template)?)),
+        "custom-columns-file" if files.is_some() => {
+            let text = template_file(files, template)?;
+            let mut lines = text.lines().map(str::split_whitespace);
+            let (Some(names), Some(paths)) = (lines.next(), lines.next()) else {
+                return Err(mistake("a template of columns has two lines: names and paths"));
+            };
+            let columns: Vec<String> =
+                names.zip(paths).map(|(name, path)| format!("{name}:{path}")).collect();
+            Ok(Output::CustomColumns(columns.join(",")))
+        }
         "custom-columns" if table && template.is_empty() => {
             Err(mistake("custom-columns format specified but no custom columns given"))
         }
@@ -89,7 +100,6 @@ pub fn output(flags: &Parsed, table: bool) -> Result<Output, Usage> {
         | "go-template-file"
         | "templatefile"
         | "jsonpath-file"
-        | "jsonpath-as-json"
         | "custom-columns-file"
         | "kyaml" => Err(mistake(format!(
             "dyno's kubectl does not print \"{format}\"; use json, yaml, name, wide, jsonpath or \
@@ -104,6 +114,18 @@ pub fn output(flags: &Parsed, table: bool) -> Result<Output, Usage> {
                  jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile{wide},yaml"
             )))
         }
+    }
+}
+
+fn template_file(files: Option<&dyn Files>, path: &str) -> Result<String, Usage> {
+    let read = files.map(|files| files.read(std::path::Path::new(path)));
+    match read {
+        Some(Ok(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Some(Err(error)) => Err(mistake(format!(
+            "error reading --template {path}, open {path}: {}\n",
+            super::go_error(&error)
+        ))),
+        None => Err(mistake("no file is read here")),
     }
 }
 

@@ -66,6 +66,10 @@ impl Files for Tree {
         self.kubeconfigs.clone()
     }
 
+    fn kustomize(&self, folder: &str) -> Result<Vec<u8>, String> {
+        Err(format!("{folder} is no kustomization"))
+    }
+
     fn is_terminal(&self) -> bool {
         false
     }

@@ -101,7 +101,7 @@ pub fn job(context: &Context<'_>) -> Result<Parsed, Usage> {
 }
 
 /// What stands behind `--`.
-fn command(flags: &flags::Parsed) -> &[String] {
+pub fn command(flags: &flags::Parsed) -> &[String] {
     flags.args.get(flags.args.len() - flags.n_after_dashes..).unwrap_or_default()
 }
 
@@ -113,7 +113,8 @@ fn container(image: &str, name: &str, command: &[String]) -> Value {
     container
 }
 
-fn put(object: &mut Value, key: &str, value: Value) {
+/// Sets a key of an object.
+pub fn put(object: &mut Value, key: &str, value: Value) {
     if let Value::Object(map) = object {
         map.insert(key.to_owned(), value);
     }

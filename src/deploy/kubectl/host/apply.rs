@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::present::{Known, Present};
+use super::prune::{self, ApplySet, Visited};
 use super::session::Session;
 use super::trouble::Trouble;
 use super::{Outcome, abreast, server_side};
@@ -164,7 +165,7 @@ pub fn operation(done: &str, dry_run: DryRun) -> String {
 /// Runs `kubectl apply`.
 pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
     session.discover().await?;
-    let (infos, built) = infos(session, &apply.items, apply.enforce_namespace);
+    let (mut infos, built) = infos(session, &apply.items, apply.enforce_namespace);
     let mut troubles = Vec::new();
     if let Err(trouble) = Trouble::all(built) {
         troubles.push(trouble);
@@ -172,6 +173,14 @@ pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
     if infos.is_empty() && troubles.is_empty() {
         return Err(Trouble::text("no objects passed to apply"));
     }
+    if let Some(prune) = apply.prune.as_ref().filter(|prune| prune.set.is_none()) {
+        prune::mappings(session, prune)?;
+    }
+    let set = match apply.prune.as_ref().and_then(|prune| prune.set.as_ref()) {
+        Some(parent) => Some(ApplySet::begin(session, apply, parent, &mut infos).await?),
+        None => None,
+    };
+    let mut visited = Visited::default();
     let present =
         if apply.server_side { Present::default() } else { Present::read(session, &infos).await };
     let present = std::sync::Mutex::new(present);
@@ -185,14 +194,23 @@ pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
             part.run(async move |session| one(session, apply, info, known).await)
         },
         |_, result| match result {
-            Ok(object) if keeps => applied.push(object),
-            Ok(_) => {}
+            Ok(object) => {
+                visited.add(&object);
+                if keeps {
+                    applied.push(object);
+                }
+            }
             Err(trouble) => troubles.push(trouble),
         },
     )
     .await?;
     Trouble::all(troubles)?;
-    print_all(session, applied, &apply.output)
+    print_all(session, applied, &apply.output)?;
+    match (&apply.prune, set) {
+        (Some(prune), Some(set)) => set.end(session, apply, prune, &visited).await,
+        (Some(prune), None) => prune::by_labels(session, apply, prune, &visited).await,
+        (None, _) => Ok(()),
+    }
 }
 
 fn prints_objects(output: &Output) -> bool {

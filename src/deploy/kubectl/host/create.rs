@@ -144,6 +144,16 @@ fn worded(trouble: Trouble, create: &Create, info: &Info) -> Trouble {
             Trouble::text(format!("failed to create deployment: {}", trouble.message()))
         }
         "Job" => Trouble::text(format!("failed to create job: {}", trouble.message())),
+        "CronJob" => Trouble::text(format!("failed to create cronjob: {}", trouble.message())),
+        "ResourceQuota" => Trouble::text(format!("failed to create quota: {}", trouble.message())),
+        "RoleBinding" => {
+            Trouble::text(format!("failed to create rolebinding: {}", trouble.message()))
+        }
+        "Service" => {
+            let kind = info.object.pointer("/spec/type").and_then(Value::as_str);
+            let kind = kind.unwrap_or_default();
+            Trouble::text(format!("failed to create {kind} service: {}", trouble.message()))
+        }
         _ => trouble,
     }
 }

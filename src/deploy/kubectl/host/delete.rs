@@ -102,12 +102,12 @@ async fn one(
         if let (0.., Value::Object(map)) = (delete.grace_period, &mut options) {
             map.insert("gracePeriodSeconds".to_owned(), json!(delete.grace_period));
         }
-        let mut query = Vec::new();
-        if delete.dry_run == DryRun::Server {
-            query.push(("dryRun", "All".to_owned()));
+        // Of a deletion with a body the server reads no parameters.
+        if let (DryRun::Server, Value::Object(map)) = (delete.dry_run, &mut options) {
+            map.insert("dryRun".to_owned(), json!(["All"]));
         }
         let body = Some(manifest::compact(&options));
-        let answer = session.send(Method::Delete, &info.target(), query, body).await?.body;
+        let answer = session.send(Method::Delete, &info.target(), Vec::new(), body).await?.body;
         uid = answer.pointer("/details/uid").or_else(|| answer.pointer("/metadata/uid")).cloned();
     }
     let kind = info.mapping.type_name();

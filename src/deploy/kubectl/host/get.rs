@@ -3,23 +3,29 @@
 use serde_json::{Value, json};
 
 use super::Outcome;
+use super::apply::Info;
 use super::select::{self, Read, find};
 use super::session::Session;
 use super::table::{self, Columns};
 use super::trouble::Trouble;
-use crate::deploy::cluster::{Accept, Failure, Mapping};
+use super::watching;
+use crate::deploy::cluster::{Accept, Failure, Mapping, Target};
 use crate::deploy::kubectl::print::type_and_name;
-use crate::deploy::kubectl::request::{Get, Output, What};
+use crate::deploy::kubectl::request::{Get, Output, Watch, What};
 use crate::deploy::{jsonpath, manifest};
 
 /// Runs `kubectl get`.
 pub async fn run(session: &mut Session<'_>, get: &Get) -> Outcome {
+    if get.watch != Watch::No {
+        return watching::run(session, get).await;
+    }
     match &get.output {
         Output::Default | Output::Wide => tables(session, get).await,
         Output::Name
         | Output::Json
         | Output::Yaml
         | Output::JsonPath(_)
+        | Output::JsonPathAsJson(_)
         | Output::CustomColumns(_) => objects(session, get).await,
     }
 }
@@ -39,14 +45,18 @@ fn ignored(get: &Get, trouble: &Trouble) -> bool {
 async fn objects(session: &mut Session<'_>, get: &Get) -> Outcome {
     let columns = match &get.output {
         Output::CustomColumns(spec) => Some(Columns::parse(spec).map_err(Trouble::text)?),
-        Output::JsonPath(template) => {
+        Output::JsonPath(template) | Output::JsonPathAsJson(template) => {
             // A mistake in the template is told before the server is asked.
             jsonpath::check(template).map_err(Trouble::text)?;
             None
         }
         Output::Default | Output::Wide | Output::Name | Output::Json | Output::Yaml => None,
     };
-    let (infos, mut troubles) = find(session, &get.selection, Read::Latest).await?;
+    let (infos, mut troubles) = if get.subresource.is_empty() {
+        find(session, &get.selection, Read::Latest).await?
+    } else {
+        subresources(session, get).await?
+    };
     troubles.retain(|trouble| !ignored(get, trouble));
     if get.single {
         Trouble::all(std::mem::take(&mut troubles))?;
@@ -77,6 +87,9 @@ async fn objects(session: &mut Session<'_>, get: &Get) -> Outcome {
         (Output::JsonPath(template), None) => {
             jsonpath::render(template, &object, get.allow_missing)
         }
+        (Output::JsonPathAsJson(template), None) => {
+            jsonpath::render_json(template, &object, get.allow_missing)
+        }
         (
             Output::Default | Output::Wide | Output::Name | Output::Yaml | Output::CustomColumns(_),
             None,
@@ -87,6 +100,26 @@ async fn objects(session: &mut Session<'_>, get: &Get) -> Outcome {
         Err(error) => troubles.push(Trouble::text(error)),
     }
     Trouble::all(troubles)
+}
+
+/// The parts of the objects that `--subresource` names.
+async fn subresources(
+    session: &mut Session<'_>,
+    get: &Get,
+) -> Result<(Vec<Info>, Vec<Trouble>), Trouble> {
+    if matches!(get.selection.what, What::Types(_)) {
+        return Err(Trouble::text("subresource cannot be used when bulk resources are specified"));
+    }
+    let (infos, mut troubles) = find(session, &get.selection, Read::AsNamed).await?;
+    let mut found = Vec::new();
+    for info in infos {
+        let target = Target { subresource: &get.subresource, ..info.target() };
+        match session.get(&target).await {
+            Ok(object) => found.push(Info { object, ..info }),
+            Err(failure) => troubles.push(failure.into()),
+        }
+    }
+    Ok((found, troubles))
 }
 
 /// A kind's answer: its mapping and the server's table.
@@ -113,7 +146,8 @@ async fn tables(session: &mut Session<'_>, get: &Get) -> Outcome {
         let (infos, built) = find(session, &get.selection, Read::AsNamed).await?;
         troubles.extend(built);
         for info in infos {
-            match session.read(&info.target(), Vec::new(), Accept::Table).await {
+            let target = Target { subresource: &get.subresource, ..info.target() };
+            match session.read(&target, Vec::new(), Accept::Table).await {
                 Ok(table) => answers.push(Answer { mapping: info.mapping, table }),
                 Err(
                     stop @ (Failure::Cancelled | Failure::Refused { .. } | Failure::Network(_)),

@@ -7,9 +7,11 @@ mod abreast;
 mod present;
 mod apply;
 mod server_side;
+mod prune;
 mod create;
 mod get;
 mod table;
+mod watching;
 mod delete;
 mod watch;
 mod rollout;
@@ -27,6 +29,8 @@ mod wait;
 mod logs;
 
 use tokio_util::sync::CancellationToken;
+
+pub use prune::kinds as pruned_kinds;
 
 use super::print::{client_version, version_text};
 use super::{Ended, Event, Operation, Output, Request};

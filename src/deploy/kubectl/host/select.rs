@@ -130,7 +130,16 @@ pub async fn pieces(
     accept: Accept,
 ) -> Result<Vec<Value>, Trouble> {
     let namespace = if selection.all_namespaces { String::new() } else { home(session, mapping) };
-    let target = Target { mapping, namespace: &namespace, name: "", subresource: "" };
+    pieces_in(session, selection, mapping, (&namespace, accept)).await
+}
+
+async fn pieces_in(
+    session: &mut Session<'_>,
+    selection: &Selection,
+    mapping: &Mapping,
+    (namespace, accept): (&str, Accept),
+) -> Result<Vec<Value>, Trouble> {
+    let target = Target { mapping, namespace, name: "", subresource: "" };
     let mut pieces: Vec<Value> = Vec::new();
     let mut next = String::new();
     loop {
@@ -171,14 +180,30 @@ fn worded(failure: Failure, selection: &Selection, mapping: &Mapping) -> Trouble
     trouble
 }
 
+/// The objects of a kind in a namespace, each with its `apiVersion` and `kind`.
+pub async fn list_in(
+    session: &mut Session<'_>,
+    selection: &Selection,
+    mapping: &Mapping,
+    namespace: &str,
+) -> Result<Vec<Value>, Trouble> {
+    let pieces = pieces_in(session, selection, mapping, (namespace, Accept::Json)).await?;
+    Ok(objects(pieces, mapping))
+}
+
 /// The objects of a kind, each with its `apiVersion` and `kind`.
 pub async fn list(
     session: &mut Session<'_>,
     selection: &Selection,
     mapping: &Mapping,
 ) -> Result<Vec<Value>, Trouble> {
+    let pieces = pieces(session, selection, mapping, Accept::Json).await?;
+    Ok(objects(pieces, mapping))
+}
+
+fn objects(pieces: Vec<Value>, mapping: &Mapping) -> Vec<Value> {
     let mut objects = Vec::new();
-    for mut piece in pieces(session, selection, mapping, Accept::Json).await? {
+    for mut piece in pieces {
         let items = piece.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
         for mut object in items.unwrap_or_default() {
             if let Value::Object(map) = &mut object {
@@ -188,5 +213,5 @@ pub async fn list(
             objects.push(object);
         }
     }
-    Ok(objects)
+    objects
 }

@@ -12,7 +12,7 @@ use super::trouble::Trouble;
 use crate::deploy::cluster::{
     Accept, Answer, Call, Cluster, Discovery, Failure, Fence, Mapping, Method, Patch, Target,
 };
-use crate::deploy::kubectl::request::{Event, Pair, Request};
+use crate::deploy::kubectl::request::{ClusterChoice, Event, Pair, Request};
 use crate::deploy::kubectl::touches::ALL_NAMESPACES;
 
 /// What all that runs for one request shares.
@@ -23,6 +23,7 @@ pub struct Ground<'a> {
     fence: Option<Arc<Fence>>,
     namespace: Arc<str>,
     timeout: Duration,
+    is_platforms: bool,
     discovery: Option<Arc<Discovery>>,
     /// Namespaces that were seen to be there.
     there: Arc<Mutex<BTreeSet<String>>>,
@@ -64,6 +65,7 @@ impl<'a> Session<'a> {
             fence: cluster.fenced().then(|| Arc::new(fence(request, &namespace))),
             namespace: namespace.into(),
             timeout: Duration::from_millis(request.timeout_ms),
+            is_platforms: cluster.fenced() && !matches!(request.cluster, ClusterChoice::Own(_)),
             discovery: None,
             there: Arc::default(),
         };
@@ -102,6 +104,11 @@ impl<'a> Session<'a> {
     /// The server's address.
     pub fn server(&self) -> &str {
         self.ground.cluster.server()
+    }
+
+    /// True on a cluster of the platform's.
+    pub fn is_platforms(&self) -> bool {
+        self.ground.is_platforms
     }
 
     /// True when what a patch makes of an object is looked at before it is done.

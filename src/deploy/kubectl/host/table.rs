@@ -27,6 +27,11 @@ pub struct Style<'a> {
 
 /// Lays out the tables of one kind as one; nothing when there are no rows.
 pub fn print(tables: &[&Value], style: &Style<'_>) -> Result<String, String> {
+    Ok(aligned(lines(tables, style)?.into_iter()))
+}
+
+/// The lines of the tables of one kind, cell by cell.
+pub fn lines(tables: &[&Value], style: &Style<'_>) -> Result<Vec<Vec<String>>, String> {
     let columns = tables
         .first()
         .and_then(|table| table.get("columnDefinitions"))
@@ -44,11 +49,11 @@ pub fn print(tables: &[&Value], style: &Style<'_>) -> Result<String, String> {
         sort(&mut rows, path, |row| row.get("object").unwrap_or(&NOTHING))?;
     }
     if rows.is_empty() {
-        return Ok(String::new());
+        return Ok(Vec::new());
     }
     let headers = style.headers.then(|| headers(columns, &shown, style));
     let cells = rows.into_iter().map(|row| cells(row, &shown, columns, style));
-    Ok(aligned(headers.into_iter().chain(cells)))
+    Ok(headers.into_iter().chain(cells).collect())
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

@@ -236,10 +236,11 @@ async fn restore(
     (kind, patch): (Patch, &Value),
     to_revision: i64,
 ) -> Result<String, Trouble> {
-    let query = match rollout.dry_run {
-        DryRun::Server => vec![("dryRun", "All".to_owned())],
-        DryRun::None | DryRun::Client => Vec::new(),
-    };
+    // kubectl names no manager here, and the server takes the program's name.
+    let mut query = vec![("fieldManager", "kubectl".to_owned())];
+    if rollout.dry_run == DryRun::Server {
+        query.push(("dryRun", "All".to_owned()));
+    }
     match session.patch(kind, &info.target(), query, manifest::compact(patch)).await {
         Ok(_) => Ok("rolled back".to_owned()),
         Err(stop @ (Failure::Cancelled | Failure::Refused { .. } | Failure::Network(_))) => {

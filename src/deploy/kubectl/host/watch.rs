@@ -107,13 +107,13 @@ async fn open(
     tokio::select! {
         () = tokio::time::sleep_until(deadline) => Ok(None),
         response = session.stream(&target, query, Accept::Json) => {
-            Ok(Some(Events { body: response?.into_body(), buffer: Vec::new() }))
+            Ok(Some(Events::of(response?.into_body())))
         }
     }
 }
 
 /// The events of a watch, one JSON line each.
-struct Events {
+pub struct Events {
     body: kube::client::Body,
     buffer: Vec<u8>,
 }
@@ -122,8 +122,13 @@ struct Events {
 const MAX_EVENT: usize = 16 << 20;
 
 impl Events {
+    /// The events of an answer.
+    pub fn of(body: kube::client::Body) -> Self {
+        Self { body, buffer: Vec::new() }
+    }
+
     /// The next event; `None` at the end of the watch. Safe to drop while waiting.
-    async fn next(&mut self) -> Option<Value> {
+    pub async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();

@@ -143,10 +143,11 @@ async fn one_scale(session: &mut Session<'_>, scale: &Scale, info: &Info) -> Out
     }
     if scale.dry_run != DryRun::Client {
         let patch = json!({"spec": {"replicas": scale.replicas}});
-        let query = match scale.dry_run {
-            DryRun::Server => vec![("dryRun", "All".to_owned())],
-            DryRun::None | DryRun::Client => Vec::new(),
-        };
+        // kubectl names no manager here, and the server takes the program's name.
+        let mut query = vec![("fieldManager", "kubectl".to_owned())];
+        if scale.dry_run == DryRun::Server {
+            query.push(("dryRun", "All".to_owned()));
+        }
         session.patch(Patch::Merge, &target, query, manifest::compact(&patch)).await?;
     }
     let done = operation("scaled", scale.dry_run);

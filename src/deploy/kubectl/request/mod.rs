@@ -153,6 +153,8 @@ pub enum Output {
     Yaml,
     /// A template of kubectl's dialect.
     JsonPath(String),
+    /// The same, printed as a JSON list of what it finds.
+    JsonPathAsJson(String),
     /// `HEADER:.path,…`.
     CustomColumns(String),
 }
@@ -179,8 +181,24 @@ pub struct Apply {
     pub validate: Validate,
     /// `-l`, already used on `items`; here for the record of pruning.
     pub selector: Option<String>,
+    /// `--prune`.
+    pub prune: Option<Prune>,
     /// `-o`.
     pub output: Output,
+}
+
+/// `kubectl apply --prune`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prune {
+    /// `--prune-allowlist`, as `group/version/kind`; the default list when empty.
+    pub kinds: Vec<String>,
+    /// `--applyset`: the object that holds the inventory.
+    pub set: Option<Named>,
+    /// `--cascade` as a propagation policy.
+    pub propagation: String,
+    /// `--grace-period` (−1: the object's own).
+    pub grace_period: i64,
 }
 
 /// `kubectl create` and `kubectl replace`.
@@ -268,10 +286,27 @@ pub struct Get {
     pub show_kind: bool,
     /// `--sort-by`.
     pub sort_by: Option<String>,
+    /// `-w`: go on telling what changes.
+    pub watch: Watch,
+    /// `--output-watch-events`.
+    pub watch_events: bool,
+    /// `--subresource`; empty for the objects themselves.
+    pub subresource: String,
     /// `--show-managed-fields`.
     pub managed_fields: bool,
     /// `--allow-missing-template-keys` (default true).
     pub allow_missing: bool,
+}
+
+/// `-w` of `get`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Watch {
+    /// Told once.
+    No,
+    /// Told, and again what changes.
+    Yes,
+    /// Only what changes.
+    Only,
 }
 
 /// `kubectl delete`.
