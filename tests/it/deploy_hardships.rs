@@ -104,7 +104,9 @@ struct Busy {
 #[async_trait::async_trait]
 impl Site for Busy {
     async fn answer(&self, request: Request) -> Response {
-        if request.method == "PATCH" && self.n_changes.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        if request.method == "PATCH"
+            && self.n_changes.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
+        {
             return Response::text(429, "too many").header("retry-after", "0");
         }
         let query: Vec<String> = request
@@ -135,7 +137,7 @@ fn a_server_that_asks_for_patience_gets_it() {
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
     let busy = Arc::new(Busy { url, token, client, n_changes: AtomicU64::new(0) });
-    let server = Server::start(0, Arc::clone(&busy) as Arc<dyn Site>).unwrap();
+    let server = Server::start(0, busy.clone()).unwrap();
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{ name: c, cluster: {{ server: \"{}\" }} }}]\n\
          users: [{{ name: u, user: {{}} }}]\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\n",

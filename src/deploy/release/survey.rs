@@ -359,16 +359,17 @@ async fn pods(
         }
         for finding in refusal::findings(thing, &failure) {
             let text = finding.text.replace("pods \"dyno-preflight\" is forbidden: ", "");
-            // Pods of an update take the place of others: whether there is room shows then.
             let is_update = survey.live.contains_key(&thing.index);
-            let severity = match finding.topic {
-                Topic::Quota if is_update => Severity::Warning,
-                _ => finding.severity,
-            };
+            let severity = weighed(&finding, is_update);
             findings.push(Finding { path: path.to_owned(), text, severity, ..finding });
         }
     }
     Ok(findings)
+}
+
+/// Pods of an update take the place of others: whether a quota has room for them shows then.
+fn weighed(finding: &Finding, is_update: bool) -> Severity {
+    if is_update && finding.topic == Topic::Quota { Severity::Warning } else { finding.severity }
 }
 
 /// True for a pod whose service account this deploy makes: admission would miss it now.
