@@ -29,7 +29,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Drive load at a target and judge what the client saw
-    Load(command::load::Args),
+    Load(Box<command::load::Args>),
     /// Make a plan from an HTTP archive, a list of URLs, curl lines or an OpenAPI description
     Import(command::import::Args),
     /// Bring manifests to a cluster and see them ready; say why they are not
@@ -166,7 +166,7 @@ async fn perform(verb: Verb) -> u8 {
         Verb::Run(args) => return command::run::run(args, vars, streams).await,
         Verb::Cleanup(args) => return command::cleanup::run(args, vars, streams).await,
         Verb::Import(args) => command::import::run(&args, streams),
-        Verb::Load(args) => command::load::run(args, vars, streams).await,
+        Verb::Load(args) => Box::pin(command::load::run(*args, vars, streams)).await,
         Verb::Deploy(args) => {
             command::deploy::run(*args, vars, &mut std::io::stdin(), streams).await
         }

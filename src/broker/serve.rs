@@ -67,7 +67,7 @@ impl<'a> Broker<'a> {
         let (mut from, mut to) = stream.into_split();
         let n_tasks = self.n_tasks.fetch_add(1, Ordering::Relaxed);
         let ended = if n_tasks < MAX_TASKS {
-            self.one_task(&mut from, &mut to, ending).await
+            Box::pin(self.one_task(&mut from, &mut to, ending)).await
         } else {
             Err(Error::refused(format!("more than {MAX_TASKS} tasks of this job at the same time")))
         };

@@ -34,6 +34,7 @@ pub const TIMEOUTS: &str = "use more than nothing and at most 10m";
 
 impl Plan {
     /// Builds the plan; environment variables in the target come from `vars`.
+    #[expect(clippy::too_many_lines, reason = "one entry a key of the plan")]
     pub fn build(written: &Written, overrides: &Overrides, vars: &dyn Vars) -> Result<Self, Error> {
         let mut mistakes = Mistakes::default();
         let file = written.load.clone().unwrap_or_default();
@@ -318,6 +319,7 @@ impl Steps<'_> {
             .collect()
     }
 
+    #[expect(clippy::too_many_lines, reason = "one entry a key of the plan")]
     fn step(&mut self, key: &str, file: &StepFile, depth: usize) -> Step {
         let n_tags = self.tags.len();
         for tag in &file.tags {

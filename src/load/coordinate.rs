@@ -207,6 +207,7 @@ async fn passing(moment: Option<Instant>) {
 }
 
 /// Follows a run from its start to its end, or until it is cancelled.
+#[expect(clippy::too_many_lines, reason = "one loop over what may happen")]
 async fn follow<W>(
     plan: &Plan,
     mut books: Books,

@@ -142,15 +142,12 @@ fn decoded(text: &str) -> String {
         decoded.push_str(before);
         let end = reference.find(';').filter(|end| *end <= 10);
         let meant = end.and_then(|end| character(&reference[1..end]).zip(Some(end)));
-        match meant {
-            Some((character, end)) => {
-                decoded.push(character);
-                rest = &reference[end + 1..];
-            }
-            None => {
-                decoded.push('&');
-                rest = &reference[1..];
-            }
+        if let Some((character, end)) = meant {
+            decoded.push(character);
+            rest = &reference[end + 1..];
+        } else {
+            decoded.push('&');
+            rest = &reference[1..];
         }
     }
     decoded.push_str(rest);
@@ -158,6 +155,8 @@ fn decoded(text: &str) -> String {
 }
 
 fn character(name: &str) -> Option<char> {
+    const KNOWN: [(&str, char); 6] =
+        [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\''), ("nbsp", '\u{a0}')];
     if let Some(number) = name.strip_prefix('#') {
         let code = match number.strip_prefix(['x', 'X']) {
             Some(hex) => u32::from_str_radix(hex, 16),
@@ -165,8 +164,6 @@ fn character(name: &str) -> Option<char> {
         };
         return code.ok().and_then(char::from_u32);
     }
-    const KNOWN: [(&str, char); 6] =
-        [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\''), ("nbsp", '\u{a0}')];
     KNOWN.iter().find(|(known, _)| *known == name).map(|(_, character)| *character)
 }
 

@@ -218,7 +218,9 @@ impl Plan {
             [&mut journey.start, &mut journey.steps, &mut journey.end].into_iter()
         });
         for steps in journeys.chain([&mut plan.setup, &mut plan.teardown]) {
-            steps.iter_mut().for_each(|step| step.go_to(&plan.target.origin));
+            for step in steps.iter_mut() {
+                step.go_to(&plan.target.origin);
+            }
         }
         Some(plan)
     }
@@ -315,7 +317,9 @@ impl Step {
                 }
             }
             Action::Group(steps) | Action::Choice(steps) => {
-                steps.iter_mut().for_each(|step| step.go_to(target));
+                for step in steps {
+                    step.go_to(target);
+                }
             }
         }
     }

@@ -174,7 +174,8 @@ fn difference(real: &str, ours: &str) -> String {
             }
             format!("$ {command}\n{}{}", mark(&left, "-"), mark(&right, "+"))
         })
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 #[derive(Clone, Copy)]

@@ -33,7 +33,8 @@ fn generated_merges_are_kubectls() {
     let mut child =
         Command::new(oracle).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let input: String = triples.iter().map(|triple| format!("{triple}\n")).collect();
+    let input: String =
+        triples.iter().flat_map(|triple| [triple.to_string(), "\n".to_owned()]).collect();
     let output = std::thread::scope(|scope| {
         scope.spawn(move || stdin.write_all(input.as_bytes()).unwrap());
         child.wait_with_output().unwrap()
@@ -285,6 +286,7 @@ fn conditions(chance: &mut SmallRng) -> Value {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of generated shapes")]
 fn object(chance: &mut SmallRng, kind: &str) -> Value {
     let mut map = Map::new();
     map.insert("metadata".to_owned(), metadata(chance));

@@ -90,6 +90,7 @@ impl Place {
     }
 
     /// How a field at this place merges.
+    #[expect(clippy::too_many_lines, reason = "a table of keys")]
     pub fn field(self, name: &str) -> Strategy {
         match self {
             Self::Root { kind } => match (kind, name) {

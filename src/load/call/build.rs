@@ -1,5 +1,7 @@
 //! From calls as written to calls as meant.
 
+use std::collections::BTreeMap;
+
 use crate::load::build::{Steps, TIMEOUTS};
 use crate::load::call::{Call, DNS_CODES, Deed, GRPC_CODES};
 use crate::load::check;
@@ -58,7 +60,7 @@ impl Steps<'_> {
         for name in file.save.keys() {
             self.variable(&format!("{key}.save"), name);
         }
-        let headers = if takes.headers { self.all_headers(file) } else { Default::default() };
+        let headers = if takes.headers { self.all_headers(file) } else { BTreeMap::default() };
         let own = [
             file.websocket.as_ref().and_then(|own| own.connect.as_ref()),
             file.grpc.as_ref().and_then(|own| own.at.as_ref()),

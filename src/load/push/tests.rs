@@ -130,6 +130,7 @@ async fn what_a_sink_does_not_take_is_dropped_and_told_and_holds_nothing_up() {
 
 /// A run whose figures are asked back from the store that they were pushed to.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story from the run to the store")]
 async fn prometheus_takes_what_a_run_pushes() {
     let folder = tempfile::tempdir().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

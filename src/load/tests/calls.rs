@@ -53,7 +53,11 @@ async fn chat(stream: TcpStream) {
                 drop(socket.send(Message::text("noise")).await);
                 drop(socket.send(Message::text(text.as_str().to_uppercase())).await);
             }
-            _ => {}
+            Message::Binary(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Close(_)
+            | Message::Frame(_) => {}
         }
     }
 }
@@ -111,9 +115,10 @@ async fn name_server() -> (u16, JoinSet<()>) {
         let name = query.name().to_string();
         let mut answer = Dns::response(asked.metadata.id, asked.metadata.op_code);
         answer.metadata.message_type = MessageType::Response;
-        let data = match query.query_type() {
-            RecordType::TXT => RData::TXT(TXT::new(vec!["hello".to_owned()])),
-            _ => RData::A(A::new(10, 0, 0, 7)),
+        let data = if query.query_type() == RecordType::TXT {
+            RData::TXT(TXT::new(vec!["hello".to_owned()]))
+        } else {
+            RData::A(A::new(10, 0, 0, 7))
         };
         answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
         answer.add_query(query);

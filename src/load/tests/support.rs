@@ -87,7 +87,7 @@ pub struct Ran {
 
 /// Runs a plan, worker and coordinator over a stream in this process.
 pub async fn run(plan: &Plan) -> Ran {
-    try_run(plan, &CancellationToken::new(), |_| {}).await.unwrap()
+    Box::pin(try_run(plan, &CancellationToken::new(), |_| {})).await.unwrap()
 }
 
 pub async fn try_run(

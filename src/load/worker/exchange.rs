@@ -180,28 +180,27 @@ impl User {
         };
         let version = local.crew.sites.get(message.site).map(|site| site.version);
         if version == Some(Version::Two) {
-            return Box::pin(self.attempt_shared(local, request, message, question, times)).await;
+            return Box::pin(self.attempt_shared(local, request, (message, question), times)).await;
         }
         loop {
             if !self.seats.is_empty() && self.seats.iter().any(|seat| seat.site() == message.site) {
-                return Box::pin(self.attempt_shared(local, request, message, question, times))
+                return Box::pin(self.attempt_shared(local, request, (message, question), times))
                     .await;
             }
             let kept = self.kept(local, message.site).await;
             let is_reused = kept.is_some();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => {
-                    let stream =
-                        self.connect(local, request.want.timeout, message.site, times).await?;
-                    if stream.is_http2() {
-                        let seat = local.links.seat(message.site, local.crew.plan.http.streams);
-                        Box::pin(seat.open(local, async || Ok(stream))).await?;
-                        self.seats.push(seat);
-                        continue;
-                    }
-                    Connection::new(message.site, stream)
+            let mut connection = if let Some(connection) = kept {
+                connection
+            } else {
+                let timeout = request.want.timeout;
+                let stream = self.connect(local, timeout, message.site, times).await?;
+                if stream.is_http2() {
+                    let seat = local.links.seat(message.site, local.crew.plan.http.streams);
+                    Box::pin(seat.open(local, async || Ok(stream))).await?;
+                    self.seats.push(seat);
+                    continue;
                 }
+                Connection::new(message.site, stream)
             };
             times.written = Some(Instant::now());
             let wire = message.wire(&self.jar, &local.pool);
@@ -256,8 +255,7 @@ impl User {
         &mut self,
         local: &Local,
         request: &CompiledRequest,
-        message: &Message<'_>,
-        question: Question,
+        (message, question): (&Message<'_>, Question),
         times: &mut Times,
     ) -> Result<Answer, Failure> {
         loop {

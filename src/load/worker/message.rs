@@ -268,9 +268,8 @@ impl<'a> Message<'a> {
         for line in self.text[..self.head].split_terminator("\r\n").skip(1) {
             let (name, value) = line.split_once(": ").unwrap_or((line, ""));
             let stays = match name {
-                "host" | "content-length" => false,
                 // A secret belongs to who it was meant for.
-                "proxy-authorization" => false,
+                "host" | "content-length" | "proxy-authorization" => false,
                 "authorization" | "cookie" => site == self.site,
                 "content-type" => keeps_method,
                 _ => true,
@@ -297,11 +296,10 @@ pub fn prepare(crew: &Crew, request: &CompiledRequest) -> Option<Message<'static
             CompiledHeader::Template(_) | CompiledHeader::Token(_) => false,
         })
         && match &request.body {
-            CompiledBody::None => true,
+            CompiledBody::None | CompiledBody::Upload(..) => true,
             CompiledBody::Json(tree) => matches!(tree, Tree::Fixed(..)),
             CompiledBody::Form(fields) => fields.iter().all(|(_, text)| text.as_fixed().is_some()),
             CompiledBody::Text(text) => text.as_fixed().is_some(),
-            CompiledBody::Upload(..) => true,
             CompiledBody::Multipart(..) => false,
         };
     let scope = Scope::default();
@@ -443,12 +441,15 @@ fn resolve(path: &str, text: &str) -> String {
     }
 }
 
+/// A body's kind, and the part of it that is sent from where it lies.
+type Written = (Option<Cow<'static, str>>, Option<Arc<[Payload]>>);
+
 fn write_body(
     body: &CompiledBody,
     scope: Scope<'_>,
     rng: &mut SmallRng,
     to: &mut String,
-) -> Result<(Option<Cow<'static, str>>, Option<Arc<[Payload]>>), Missing> {
+) -> Result<Written, Missing> {
     let kind = match body {
         CompiledBody::None => return Ok((None, None)),
         CompiledBody::Upload(bytes, kind) => {

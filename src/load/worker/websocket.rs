@@ -44,7 +44,7 @@ impl Socket {
                 Err(_) => break,
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn next(&mut self) -> Result<String, Failure> {

@@ -64,6 +64,7 @@ impl Builder {
         self.problems.push(problem);
     }
 
+    #[expect(clippy::too_many_lines, reason = "one entry a key of the policy")]
     fn policy(&mut self, file: &Path, written: PolicyFile) -> Policy {
         let gitlab = written.gitlab.map(|gitlab| GitlabSpec {
             url: self.url("gitlab.url", &gitlab.url),

@@ -9,7 +9,7 @@ use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Copy, Exec, Named, Operation, Parsed, Place, Usage};
 
 /// Reads `kubectl exec …`.
-pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
+pub fn parse(context: &mut Context<'_>) -> Result<Parsed, Usage> {
     const COMMAND: &str = "kubectl exec";
     const FLAGS: &[Flag] = &[
         short("filename", 'f', Kind::List),

@@ -29,6 +29,7 @@ const VERBS: [&str; 14] = [
 ];
 
 /// Reads `kubectl create role …`.
+#[expect(clippy::too_many_lines, reason = "one flat list of flags and what becomes of them")]
 pub fn role(context: &Context<'_>) -> Result<Parsed, Usage> {
     const COMMAND: &str = "kubectl create role";
     let own = [
@@ -199,6 +200,7 @@ pub fn cron_job(context: &Context<'_>) -> Result<Parsed, Usage> {
 }
 
 /// Reads `kubectl create service …`.
+#[expect(clippy::too_many_lines, reason = "one flat list of flags and what becomes of them")]
 pub fn service(context: &Context<'_>) -> Result<Parsed, Usage> {
     let words: Vec<&String> = context.argv.iter().filter(|arg| !arg.starts_with('-')).collect();
     let at = words.iter().position(|word| ["service", "svc"].contains(&word.as_str()));

@@ -155,7 +155,7 @@ pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result
     if rest.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--help" || arg == "-h") {
         return Ok(help());
     }
-    let context = Context { argv: &rest, files, stdin };
+    let mut context = Context { argv: &rest, files, stdin };
     match command.as_str() {
         "apply" => apply::parse(context),
         "create" => create::parse(context),
@@ -167,7 +167,7 @@ pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result
         "label" => mark::parse(context, Marks::Labels),
         "annotate" => mark::parse(context, Marks::Annotations),
         "patch" => patch::parse(context),
-        "exec" => exec::parse(context),
+        "exec" => exec::parse(&mut context),
         "cp" => exec::parse_copy(&context),
         "diff" => diff::parse(context),
         "auth" => auth::parse(&context),

@@ -72,13 +72,10 @@ pub fn output_of(flags: &Parsed, table: bool, files: Option<&dyn Files>) -> Resu
         "name" => Ok(Output::Name),
         "json" => Ok(Output::Json),
         "yaml" => Ok(Output::Yaml),
-        "jsonpath" if template.is_empty() => {
+        "jsonpath" | "jsonpath-as-json" if template.is_empty() => {
             Err(mistake("template format specified but no template given"))
         }
         "jsonpath" => Ok(Output::JsonPath(template.to_owned())),
-        "jsonpath-as-json" if template.is_empty() => {
-            Err(mistake("template format specified but no template given"))
-        }
         "jsonpath-as-json" => Ok(Output::JsonPathAsJson(template.to_owned())),
         "jsonpath-file" if files.is_some() => Ok(Output::JsonPath(template_file(files, template)?)),
         "custom-columns-file" if files.is_some() => {

@@ -29,6 +29,7 @@ const FLAGS: &[Flag] = &[
 ];
 
 /// Reads `kubectl set env …`.
+#[expect(clippy::too_many_lines, reason = "one flat list of flags and what becomes of them")]
 pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     let mut flags = context.flags(FLAGS, "kubectl set env")?;
     flags.args.remove(0);

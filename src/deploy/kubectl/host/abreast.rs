@@ -73,7 +73,7 @@ pub struct Part<'a> {
     unreachable: bool,
 }
 
-impl<'a> Part<'a> {
+impl Part<'_> {
     /// Runs something with a session of its own, and keeps what it tells.
     pub async fn run<T>(
         mut self,

@@ -102,7 +102,7 @@ pub async fn can_i(session: &mut Session<'_>, ask: &CanI) -> Outcome {
     let reasons: String = reasons
         .iter()
         .filter(|reason| !reason.is_empty())
-        .map(|reason| format!(" - {reason}"))
+        .flat_map(|reason| [" - ", reason])
         .collect();
     if !ask.quiet {
         session.out(format!("no{reasons}\n"));

@@ -23,6 +23,7 @@ pub fn from_namespace(namespace: &str) -> String {
 }
 
 /// Runs `kubectl delete`.
+#[expect(clippy::too_many_lines, reason = "the original's order of steps, read from top to bottom")]
 pub async fn run(session: &mut Session<'_>, delete: &Delete) -> Outcome {
     let (infos, mut troubles) = find(session, &delete.selection, Read::AsNamed).await?;
     let mut deleted: Vec<(Info, Option<Value>)> = Vec::new();

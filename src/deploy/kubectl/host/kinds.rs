@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::Outcome;
 use super::session::Session;
-use crate::deploy::cluster::Mapping;
+use crate::deploy::cluster::{Discovery, Mapping};
 use crate::deploy::kubectl::print::aligned;
 use crate::deploy::kubectl::request::{Kinds, Output};
 
 /// Runs `kubectl api-resources`.
 pub async fn run(session: &mut Session<'_>, asked: &Kinds) -> Outcome {
     session.discover().await?;
-    let all = session.discovery().map(|discovery| discovery.mappings()).unwrap_or_default();
+    let all = session.discovery().map(Discovery::mappings).unwrap_or_default();
     let mut seen = HashSet::new();
     let has = |own: &[String], wanted: &[String]| wanted.iter().all(|one| own.contains(one));
     let mut kinds: Vec<Mapping> = all
@@ -71,7 +71,7 @@ fn table(kinds: &[Mapping], asked: &Kinds) -> String {
 /// Runs `kubectl api-versions`.
 pub async fn versions(session: &mut Session<'_>) -> Outcome {
     session.discover().await?;
-    let all = session.discovery().map(|discovery| discovery.mappings()).unwrap_or_default();
+    let all = session.discovery().map(Discovery::mappings).unwrap_or_default();
     let versions: BTreeSet<String> = all.iter().map(Mapping::api_version).collect();
     session.out(versions.into_iter().map(|version| version + "\n").collect::<String>());
     Ok(())

@@ -69,7 +69,8 @@ async fn one(session: &mut Session<'_>, mark: &Mark, info: &Info) -> Outcome {
         crate::deploy::merge::apply_json(metadata, &json!({ (field(mark)): patch }));
     }
     if mark.list {
-        return list(session, mark, info, &changed);
+        list(session, mark, info, &changed);
+        return Ok(());
     }
     let is_label = mark.what == Marks::Labels;
     let mut shown = changed;
@@ -147,7 +148,7 @@ fn not_overwritten<'a>(mark: &Mark, value: impl Fn(&str) -> Option<&'a str>) -> 
     }
 }
 
-fn list(session: &mut Session<'_>, mark: &Mark, info: &Info, object: &Value) -> Outcome {
+fn list(session: &mut Session<'_>, mark: &Mark, info: &Info, object: &Value) {
     let indent = if mark.single {
         ""
     } else {
@@ -163,8 +164,7 @@ fn list(session: &mut Session<'_>, mark: &Mark, info: &Info, object: &Value) -> 
     let lines: String = marks(mark, object)
         .into_iter()
         .flatten()
-        .map(|(key, value)| format!("{indent}{key}={}\n", value.as_str().unwrap_or_default()))
+        .flat_map(|(key, value)| [indent, key, "=", value.as_str().unwrap_or_default(), "\n"])
         .collect();
     session.out(lines);
-    Ok(())
 }

@@ -307,6 +307,7 @@ impl ApplySet {
     }
 
     /// Reads what the set holds by now, and whether it is ours.
+    #[expect(clippy::too_many_lines, reason = "one story of a set and its members")]
     async fn read(&mut self, session: &mut Session<'_>) -> Outcome {
         let target = Target {
             mapping: &self.mapping,

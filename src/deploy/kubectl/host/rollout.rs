@@ -274,7 +274,12 @@ async fn change(
         .await
         .map_err(|failure| match Trouble::from(failure) {
             stop @ Trouble::Network(_) => stop,
-            trouble => Trouble::text(format!("failed to patch: {}", trouble.message())),
+            trouble @ (Trouble::Status(_)
+            | Trouble::Text(_)
+            | Trouble::Many(_)
+            | Trouble::Exit(..)) => {
+                Trouble::text(format!("failed to patch: {}", trouble.message()))
+            }
         })?;
     super::get::hide_managed_fields(&mut object);
     let done = operation(done, DryRun::None);

@@ -82,6 +82,7 @@ async fn imported(
     Ok(variables)
 }
 
+#[expect(clippy::too_many_lines, reason = "the original's order of steps, read from top to bottom")]
 async fn one(session: &mut Session<'_>, set: &SetEnv, info: &Info, env: &[Value]) -> Outcome {
     let kind = info.mapping.kind.as_str();
     let named =
@@ -146,10 +147,13 @@ async fn one(session: &mut Session<'_>, set: &SetEnv, info: &Info, env: &[Value]
         session.patch(Patch::Strategic, &info.target(), query, manifest::compact(&patch)).await;
     let object = patched.map_err(|failure| match Trouble::from(failure) {
         stop @ Trouble::Network(_) => stop,
-        trouble => Trouble::text(format!(
-            "failed to patch env update to pod template: {}",
-            trouble.message()
-        )),
+        trouble
+        @ (Trouble::Status(_) | Trouble::Text(_) | Trouble::Many(_) | Trouble::Exit(..)) => {
+            Trouble::text(format!(
+                "failed to patch env update to pod template: {}",
+                trouble.message()
+            ))
+        }
     })?;
     told(session, object)
 }
@@ -205,7 +209,7 @@ fn list_env(session: &mut Session<'_>, heading: &str, env: &[Value]) {
             |pointer: &str| one.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let name = field("/name");
         let Some(source) = one.get("valueFrom").and_then(Value::as_object) else {
-            text.push_str(&format!("{name}={}\n", field("/value")));
+            text.extend([name, "=", field("/value"), "\n"]);
             continue;
         };
         let of = |what: &str, kind: &str| {
@@ -224,7 +228,7 @@ fn list_env(session: &mut Session<'_>, heading: &str, env: &[Value]) {
             }
             Some(_) | None => "invalid valueFrom".to_owned(),
         };
-        text.push_str(&format!("# {name} from {told}\n"));
+        text.extend(["# ", name, " from ", &told, "\n"]);
     }
     session.out(text);
 }

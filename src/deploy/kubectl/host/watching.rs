@@ -22,6 +22,7 @@ struct Watched {
 }
 
 /// Tells until it is told to stop, or the server ends the watch.
+#[expect(clippy::too_many_lines, reason = "one loop")]
 pub async fn run(session: &mut Session<'_>, get: &Get) -> Outcome {
     session.discover().await?;
     let watched = watched(session, get).await?;

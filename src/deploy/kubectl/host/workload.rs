@@ -88,7 +88,10 @@ async fn one_image(
         .await
         .map_err(|failure| match Trouble::from(failure) {
             stop @ Trouble::Network(_) => stop,
-            trouble => Trouble::text(format!(
+            trouble @ (Trouble::Status(_)
+            | Trouble::Text(_)
+            | Trouble::Many(_)
+            | Trouble::Exit(..)) => Trouble::text(format!(
                 "failed to patch image update to pod template: {}",
                 trouble.message()
             )),

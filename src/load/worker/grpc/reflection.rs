@@ -86,7 +86,9 @@ fn collect(
             }
         }
         Action::Group(steps) | Action::Choice(steps) => {
-            steps.iter().for_each(|step| collect(step, asked, wanted));
+            for step in steps {
+                collect(step, asked, wanted);
+            }
         }
     }
 }

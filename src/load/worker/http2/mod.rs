@@ -120,10 +120,12 @@ impl Seat {
             tokio::task::spawn_local(drive(Rc::clone(link), stream, buffer));
             Ok(())
         };
-        link.opened.get_or_try_init(open).await.map(|_| ())
+        link.opened.get_or_try_init(open).await?;
+        Ok(())
     }
 
     /// Asks and waits for the answer; fails at the watch's deadline.
+    #[expect(clippy::too_many_lines, reason = "one exchange from its stream to its answer")]
     pub async fn exchange(
         &mut self,
         (local, watch): (&Local, &Watch),
