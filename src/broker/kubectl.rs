@@ -41,8 +41,13 @@ pub(super) async fn perform(
         // What a job brought itself is no part of the platform.
         Access::Own(_) => Error::job(error),
     })?;
-    let ended =
-        kubectl::perform(request, &cluster, &mut |event| emit(Event::Kubectl(event)), cancel).await;
+    let ended = Box::pin(kubectl::perform(
+        request,
+        &cluster,
+        &mut |event| emit(Event::Kubectl(event)),
+        cancel,
+    ))
+    .await;
     if ended.cluster_unreachable {
         desk.note_platform_failure();
     }

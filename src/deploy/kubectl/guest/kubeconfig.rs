@@ -184,6 +184,7 @@ fn boxed(own: OwnCluster) -> ClusterChoice {
     ClusterChoice::Own(Box::new(own))
 }
 
+#[expect(clippy::too_many_lines, reason = "one field of the kubeconfig after the other")]
 fn own(
     config: &Value,
     name: &str,
@@ -203,8 +204,25 @@ fn own(
         .unwrap_or_else(|| "http://localhost:8080".to_owned());
     let server = if server.contains("://") { server } else { format!("http://{server}") };
     let pem = |flag: &str, holder: &Value, key: &str| -> Result<Option<String>, Usage> {
+        let read = |path: &str| {
+            let (what, of) = match flag {
+                "certificate-authority" => (flag, &cluster_name),
+                "client-certificate" => ("client-cert", &user_name),
+                _ => (flag, &user_name),
+            };
+            from.read(Path::new(path))
+                .map_err(|error| {
+                    let why = super::go_error(&error);
+                    mistake(format!(
+                        "unable to read {what} {path} for {of} due to open {path}: {why}"
+                    ))
+                })
+                .and_then(|content| {
+                    String::from_utf8(content).map_err(|_| mistake(format!("{path} is no text")))
+                })
+        };
         if let Some(path) = flags.filled(flag) {
-            return read_text(&path, from).map(Some);
+            return read(&path).map(Some);
         }
         let data = text(holder.get(format!("{key}-data")));
         if !data.is_empty() {
@@ -212,7 +230,7 @@ fn own(
         }
         match text(holder.get(key)) {
             path if path.is_empty() => Ok(None),
-            path => read_text(&path, from).map(Some),
+            path => read(&path).map(Some),
         }
     };
     let filled = |key: &str| Some(text(user.get(key))).filter(|text| !text.is_empty());

@@ -162,9 +162,31 @@ pub fn operation(done: &str, dry_run: DryRun) -> String {
     }
 }
 
+/// Which kinds there are: the first question to the server, whose refusal is told as one to validate.
+pub async fn discover(
+    session: &mut Session<'_>,
+    items: &[Item],
+    validate: Validate,
+) -> Result<(), Trouble> {
+    let source = items.iter().find_map(|item| match item {
+        Item::Object(manifest) => Some(manifest.source.as_str()).filter(|name| !name.is_empty()),
+        Item::Error(_) => None,
+    });
+    session.discover().await.map_err(|failure| match source {
+        Some(source) if failure.is("Unauthorized") && validate != Validate::Ignore => {
+            Trouble::text(format!(
+                "error validating \"{source}\": error validating data: failed to download openapi: \
+                 the server has asked for the client to provide credentials; if you choose to \
+                 ignore these errors, turn validation off with --validate=false"
+            ))
+        }
+        Some(_) | None => failure.into(),
+    })
+}
+
 /// Runs `kubectl apply`.
 pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
-    session.discover().await?;
+    discover(session, &apply.items, apply.validate).await?;
     let (mut infos, built) = infos(session, &apply.items, apply.enforce_namespace);
     let mut troubles = Vec::new();
     if let Err(trouble) = Trouble::all(built) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::apply::{Info, infos, operation, options};
+use super::apply::{Info, discover, infos, operation, options};
 use super::session::Session;
 use super::trouble::Trouble;
 use super::{Outcome, abreast};
@@ -15,7 +15,7 @@ use crate::deploy::manifest;
 
 /// Runs `kubectl create`.
 pub async fn run(session: &mut Session<'_>, create: &Create) -> Outcome {
-    session.discover().await?;
+    discover(session, &create.items, create.validate).await?;
     let (mut infos, mut troubles) = infos(session, &create.items, create.enforce_namespace);
     if let (Some(from), Some(info)) = (&create.from, infos.first_mut()) {
         from_cron_job(session, create, (from, info)).await?;
