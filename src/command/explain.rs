@@ -230,7 +230,7 @@ profiles:
           It is for projects `group/*`, on any ref, on a runner registered with `--tags Dedicated`.
           Scripts run in a sandbox without network, at most 2GiB of memory, 512 processes, 4096 open files a process.
           Images that are answered natively: `*/locust:*`, `*/locust`, `locustio/locust*`, `gcr.io/vmwarecloudadvocacy/locust*` (recipe locust).
-          Load may go to `*.example.com`, with at most 1000 users, 5000/s, for 30m.
+          Load may go to `*.example.com`, with at most 1000 users, 5000/s, for 30m and 2m more for setup and teardown.
           It grants no metric source.
           It grants no cluster.
           Image `locustio/locust:2` is answered by recipe `locust`.

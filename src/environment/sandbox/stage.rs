@@ -3,6 +3,7 @@
 //! driver, and holds the job's output open, for which the runner waits in turn.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::environment::sandbox::folder;
@@ -20,9 +21,12 @@ pub fn note(job: &Path) -> Result<(), Error> {
     folder::write(&job.join(FILE), &own, 0o600)
 }
 
-/// Notes that the script is over.
+/// Notes that the script is over; of a job that was removed meanwhile nothing needs to be noted.
 pub fn note_end(job: &Path) -> Result<(), Error> {
-    folder::write(&job.join(FILE), "", 0o600)
+    match folder::write(&job.join(FILE), "", 0o600) {
+        Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
+        noted => noted,
+    }
 }
 
 /// Ends what is left of scripts whose driver has died, in jobs that live: their runner goes on then.
