@@ -71,7 +71,12 @@ impl Lab {
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let file = self.folder().join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, text).unwrap();
+        // At once: jobs that run beside each other read it meanwhile.
+        let mut new = tempfile::NamedTempFile::new_in(file.parent().unwrap()).unwrap();
+        std::io::Write::write_all(&mut new, text.as_bytes()).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(new.path(), mode).unwrap();
+        new.persist(&file).unwrap();
         file
     }
 
