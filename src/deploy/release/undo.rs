@@ -129,23 +129,63 @@ async fn give_back(
     if fields.is_empty() {
         return Ok(());
     }
-    let patch = json!([
-        {"op": "replace", "path": "/metadata/managedFields", "value": fields},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": now["metadata"]["resourceVersion"]},
-    ]);
-    let query = vec![("fieldManager", UNDO_MANAGER.to_owned())];
-    let method = Method::Patch(Patch::Json);
-    match desk.send(method, &thing.target(), query, Some(&patch)).await {
-        // Its controller was faster: the fields then stay with the rollback, and are taken over
-        // by the next deploy.
-        Err(failure) if failure.is_conflict() || failure.is_not_found() => Ok(()),
-        answer => answer.map(drop),
+    let mut now = now.clone();
+    for _ in 0..RETRIES {
+        let version = &now["metadata"]["resourceVersion"];
+        let patch = json!([
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+        ]);
+        let query = vec![("fieldManager", UNDO_MANAGER.to_owned())];
+        let method = Method::Patch(Patch::Json);
+        match desk.send(method, &thing.target(), query, Some(&patch)).await {
+            Err(failure) if failure.is_not_found() => return Ok(()),
+            Err(failure) if failure.is_conflict() => {}
+            answer => return answer.map(drop),
+        }
+        match desk.get(&thing.target()).await? {
+            // Its controller was faster, and wrote what is its own.
+            Some(newer) if is_as_restored(&newer, &now) => now = newer,
+            Some(_) | None => break,
+        }
     }
+    // The fields then stay with the rollback, and are taken over by the next deploy.
+    Ok(())
+}
+
+/// True when nobody has changed since what the rollback wrote.
+fn is_as_restored(newer: &Value, now: &Value) -> bool {
+    let generation = |object: &Value| object.pointer("/metadata/generation").cloned();
+    if generation(now).is_some() {
+        return generation(newer) == generation(now);
+    }
+    let written = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
+            metadata.remove("managedFields");
+        }
+        object
+    };
+    written(newer) == written(now)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_controllers_own_words_are_no_change_and_other_peoples_are() {
+        let deployment = |generation: u32, revision: &str| {
+            json!({"metadata": {"generation": generation, "resourceVersion": revision,
+                "annotations": {"revision": revision}}})
+        };
+        assert!(is_as_restored(&deployment(3, "8"), &deployment(3, "7")));
+        assert!(!is_as_restored(&deployment(4, "8"), &deployment(3, "7")));
+        let map = |data: &str, version: &str| json!({"metadata": {"resourceVersion": version}, "data": {"a": data}});
+        assert!(is_as_restored(&map("1", "8"), &map("1", "7")));
+        assert!(!is_as_restored(&map("2", "8"), &map("1", "7")));
+    }
 
     #[test]
     fn replicas_that_the_manifest_leaves_to_others_stay_as_they_are() {
