@@ -1,9 +1,11 @@
 //! Which kinds a cluster serves, and where: two requests, kept for the length of a command.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Accept, Call, Cluster, Failure};
+use super::{Accept, Answer, Call, Cluster, Failure};
 
 /// A kind as the cluster serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,30 +205,51 @@ impl Discovery {
     }
 }
 
+/// What a cluster serves, and what it warned of meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Discovered {
+    /// The kinds.
+    pub discovery: Discovery,
+    /// The server's warnings.
+    pub warnings: Vec<String>,
+}
+
 impl Cluster {
-    /// Asks which kinds the cluster serves: two requests, or one for each group version of a server
-    /// before 1.26.
-    pub async fn discover(&self, cancel: &CancellationToken) -> Result<Discovery, Failure> {
+    /// Asks which kinds the cluster serves: two requests side by side, and one for each group version
+    /// of a server before 1.26. `timeout` is for each of them; none when zero.
+    pub async fn discover(
+        &self,
+        timeout: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Discovered, Failure> {
+        let call = |path: &str, accept| Call { accept, timeout, ..Call::get(path) };
+        let (core, groups) = (call("/api", Accept::Discovery), call("/apis", Accept::Discovery));
+        let answers = tokio::join!(self.call(&core, cancel), self.call(&groups, cancel));
+        let mut found = Discovered::default();
         let mut documents = Vec::new();
-        for path in ["/api", "/apis"] {
-            let call = Call { accept: Accept::Discovery, ..Call::get(path) };
-            documents.push(self.call(&call, cancel).await?.body);
+        for answer in <[_; 2]>::from(answers) {
+            let Answer { body, warnings, .. } = answer?;
+            documents.push(body);
+            found.warnings.extend(warnings);
         }
         let is_aggregated = |document: &Value| document.get("items").is_some_and(Value::is_array);
         if documents.iter().all(is_aggregated) {
-            return Ok(Discovery::read(&documents));
+            found.discovery = Discovery::read(&documents);
+            return Ok(found);
         }
-        let mut discovery = Discovery::default();
         for (group, version) in group_versions(&documents) {
             let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
             // A group whose server is down must not hide the others.
-            match self.call(&Call::get(format!("{root}/{version}")), cancel).await {
-                Ok(list) => discovery.extend(Discovery::read_old(&group, &version, &list.body)),
+            match self.call(&call(&format!("{root}/{version}"), Accept::Json), cancel).await {
+                Ok(Answer { body, warnings, .. }) => {
+                    found.discovery.extend(Discovery::read_old(&group, &version, &body));
+                    found.warnings.extend(warnings);
+                }
                 Err(Failure::Cancelled) => return Err(Failure::Cancelled),
                 Err(_) => {}
             }
         }
-        Ok(discovery)
+        Ok(found)
     }
 }
 

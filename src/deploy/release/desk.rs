@@ -204,7 +204,7 @@ impl<'a> Desk<'a> {
 
     /// Which kinds the cluster serves, now.
     pub async fn discover(&self) -> Result<Discovery, Failure> {
-        self.cluster.discover(self.cancel).await
+        self.cluster.discover(LONGEST, self.cancel).await.map(|found| found.discovery)
     }
 }
 

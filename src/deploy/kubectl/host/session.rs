@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::trouble::Trouble;
 use crate::deploy::cluster::{
-    Accept, Answer, Call, Cluster, Discovery, Failure, Fence, Mapping, Method, Patch, Target,
+    Accept, Answer, Call, Cluster, Discovered, Discovery, Failure, Fence, Mapping, Method, Patch,
+    Target,
 };
 use crate::deploy::kubectl::request::{ClusterChoice, Event, Pair, Request};
 use crate::deploy::kubectl::touches::ALL_NAMESPACES;
@@ -185,17 +186,22 @@ impl<'a> Session<'a> {
     fn noted(&mut self, answer: Result<Answer, Failure>) -> Result<Answer, Failure> {
         match answer {
             Ok(answer) => {
-                for warning in &answer.warnings {
-                    let text = format!("{WARNING}{warning}\n");
-                    if self.warned.insert(text.clone()) {
-                        (self.emit)(Event::Stderr(text));
-                    }
-                }
+                self.warn(&answer.warnings);
                 Ok(answer)
             }
             Err(failure) => {
                 self.unreachable |= failure.is_unreachable();
                 Err(failure)
+            }
+        }
+    }
+
+    /// Tells the server's warnings, each once.
+    fn warn(&mut self, warnings: &[String]) {
+        for warning in warnings {
+            let text = format!("{WARNING}{warning}\n");
+            if self.warned.insert(text.clone()) {
+                (self.emit)(Event::Stderr(text));
             }
         }
     }
@@ -331,63 +337,18 @@ impl<'a> Session<'a> {
         if self.ground.discovery.is_some() {
             return Ok(());
         }
-        let call = |path: &str| Call {
-            accept: Accept::Discovery,
-            timeout: self.ground.timeout,
-            ..Call::get(path)
-        };
-        let (core, groups) = (call("/api"), call("/apis"));
-        let both = {
-            let Ground { cluster, cancel, .. } = &self.ground;
-            tokio::join!(cluster.call(&core, cancel), cluster.call(&groups, cancel))
-        };
-        let mut documents = Vec::new();
-        for answer in <[_; 2]>::from(both) {
-            documents.push(self.noted(answer)?.body);
-        }
-        let aggregated =
-            documents.iter().all(|document| document.get("items").is_some_and(Value::is_array));
-        let discovery = if aggregated {
-            Discovery::read(&documents)
-        } else {
-            self.discover_old(&documents).await?
-        };
-        self.ground.discovery = Some(Arc::new(discovery));
-        Ok(())
-    }
-
-    /// Servers before 1.26: a request for each group version.
-    async fn discover_old(&mut self, documents: &[Value]) -> Result<Discovery, Failure> {
-        let mut versions: Vec<(String, String)> = Vec::new();
-        for document in documents {
-            let core = document.get("versions").and_then(Value::as_array);
-            versions.extend(
-                core.into_iter()
-                    .flatten()
-                    .filter_map(|version| Some((String::new(), version.as_str()?.to_owned()))),
-            );
-            let groups = document.get("groups").and_then(Value::as_array);
-            for group in groups.into_iter().flatten() {
-                let name = group.get("name").and_then(Value::as_str).unwrap_or_default();
-                let all = group.get("versions").and_then(Value::as_array);
-                versions.extend(all.into_iter().flatten().filter_map(|version| {
-                    Some((name.to_owned(), version.get("version")?.as_str()?.to_owned()))
-                }));
+        let Ground { cluster, cancel, timeout, .. } = &self.ground;
+        match cluster.discover(*timeout, cancel).await {
+            Ok(Discovered { discovery, warnings }) => {
+                self.ground.discovery = Some(Arc::new(discovery));
+                self.warn(&warnings);
+                Ok(())
+            }
+            Err(failure) => {
+                self.unreachable |= failure.is_unreachable();
+                Err(failure)
             }
         }
-        let mut discovery = Discovery::default();
-        for (group, version) in versions {
-            let path = if group.is_empty() {
-                format!("/api/{version}")
-            } else {
-                format!("/apis/{group}/{version}")
-            };
-            // A group whose server is down must not hide the others.
-            if let Ok(list) = self.plain(Call::get(path)).await {
-                discovery.extend(Discovery::read_old(&group, &version, &list));
-            }
-        }
-        Ok(discovery)
     }
 
     /// The mapping of an object, by its `apiVersion` and `kind`.
