@@ -5,6 +5,8 @@
 
 mod request;
 mod touches;
+mod list;
+mod objects;
 mod flags;
 mod print;
 mod guest;
@@ -111,7 +113,7 @@ pub struct Fetched {
     pub body: Vec<u8>,
 }
 
-pub use guest::{choice, parse};
+pub use guest::{Source, Unfound, choice, parse};
 pub use host::perform;
 
 /// How a performed request ended.
