@@ -1,15 +1,12 @@
 //! The manifests of a deploy, read with the rights of whoever runs it; every object knows its file and
 //! line.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::Value;
 
 use super::locate::{Place, Tree};
-use crate::deploy::kubectl::Files;
+use crate::deploy::kubectl::{Files, Source, Unfound};
 use crate::deploy::manifest::{self, Objects};
 
-const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 /// Lines of a text shown around a mistake.
 const AROUND: usize = 2;
 
@@ -63,7 +60,7 @@ impl std::fmt::Display for Problem {
 }
 
 impl Sources {
-    /// Reads files, folders (`recursive`: with what is below), `-` and URLs.
+    /// Reads files, folders (`recursive`: with what is below), patterns, `-` and URLs.
     pub fn read(
         names: &[String],
         recursive: bool,
@@ -72,16 +69,21 @@ impl Sources {
     ) -> Self {
         let mut sources = Self::default();
         for name in names {
-            match contents(name, recursive, files, stdin) {
-                Ok(contents) => {
-                    if contents.is_empty() {
-                        sources.missing(name, "it holds no .yaml, .yml or .json file");
-                    }
-                    for (file, content) in contents {
-                        sources.add(&file, &content);
-                    }
+            let found = match Source::find(files, name, recursive) {
+                Ok(found) => found,
+                Err(why) => {
+                    sources.missing(name, &unfound(why));
+                    continue;
                 }
-                Err(what) => sources.missing(name, &what),
+            };
+            if found.is_empty() {
+                sources.missing(name, "it holds no .yaml, .yml or .json file");
+            }
+            for source in found {
+                match source.read(files, stdin) {
+                    Ok(content) => sources.add(&source.name(), &content),
+                    Err(what) => sources.missing(&source.name(), &what),
+                }
             }
         }
         sources
@@ -228,68 +230,12 @@ fn excerpt(content: &[u8], place: Place) -> String {
     shown.trim_end().to_owned()
 }
 
-type Content = (String, Vec<u8>);
-
-fn contents(
-    name: &str,
-    recursive: bool,
-    files: &dyn Files,
-    stdin: &mut dyn std::io::Read,
-) -> Result<Vec<Content>, String> {
-    if name == "-" {
-        let mut content = Vec::new();
-        stdin.read_to_end(&mut content).map_err(|error| error.to_string())?;
-        return Ok(vec![("STDIN".to_owned(), content)]);
+/// Why a name leads to nothing, without the name.
+fn unfound(unfound: Unfound) -> String {
+    match unfound {
+        Unfound::Missing(_) => "there is no such file or folder".to_owned(),
+        Unfound::Folder(_, error) | Unfound::Closed(_, error) => error.to_string(),
     }
-    if name.starts_with("http://") || name.starts_with("https://") {
-        let answer = files.fetch(name)?;
-        if answer.status != 200 {
-            return Err(format!("the server answered {}", answer.reason));
-        }
-        return Ok(vec![(name.to_owned(), answer.body)]);
-    }
-    let told = |error: std::io::Error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            return "there is no such file or folder".to_owned();
-        }
-        error.to_string()
-    };
-    let mut paths = Vec::new();
-    let root = Path::new(name);
-    if files.list(root).map_err(told)?.is_some() {
-        walk(files, root, recursive, &mut paths).map_err(told)?;
-    } else {
-        paths.push(root.to_owned());
-    }
-    paths
-        .into_iter()
-        .map(|path| Ok((path.display().to_string(), files.read(&path).map_err(told)?)))
-        .collect()
-}
-
-fn walk(
-    files: &dyn Files,
-    folder: &Path,
-    recursive: bool,
-    found: &mut Vec<PathBuf>,
-) -> std::io::Result<()> {
-    let mut names = files.list(folder)?.unwrap_or_default();
-    names.sort_unstable();
-    for name in names {
-        let path = folder.join(name);
-        if files.list(&path)?.is_some() {
-            if recursive {
-                walk(files, &path, true, found)?;
-            }
-        } else if path
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .is_some_and(|extension| EXTENSIONS.contains(&extension))
-        {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The guest's side: from a command line, and what it names, to a request.
 
+mod sources;
 mod input;
 mod selector;
 mod kubeconfig;
@@ -28,6 +29,8 @@ mod version;
 pub mod tests_support;
 
 use std::io::{self, ErrorKind, Read};
+
+pub use sources::{Source, Unfound};
 
 use super::flags::{self, Flag};
 use super::{ClusterChoice, Files, Marks, Operation, Parsed, Request, Usage};
