@@ -19,6 +19,8 @@ mod apply;
 mod diff;
 mod survey;
 mod progress;
+mod containers;
+mod images;
 mod pods;
 mod scene;
 mod store;
@@ -30,6 +32,8 @@ mod lease;
 mod address;
 mod outcome;
 mod run;
+mod stages;
+mod ending;
 
 pub use event::{
     Action, Change, Ended, Event, Evidence, Finding, Log, ObjectSummary, Severity, State, Summary,
