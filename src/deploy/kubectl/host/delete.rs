@@ -23,7 +23,6 @@ pub fn from_namespace(namespace: &str) -> String {
 }
 
 /// Runs `kubectl delete`.
-#[expect(clippy::too_many_lines, reason = "the original's order of steps, read from top to bottom")]
 pub async fn run(session: &mut Session<'_>, delete: &Delete) -> Outcome {
     let (infos, mut troubles) = find(session, &delete.selection, Read::AsNamed).await?;
     let mut deleted: Vec<(Info, Option<Value>)> = Vec::new();
@@ -66,6 +65,15 @@ pub async fn run(session: &mut Session<'_>, delete: &Delete) -> Outcome {
     if !delete.wait || delete.dry_run != DryRun::None {
         return Ok(());
     }
+    all_gone(session, delete, deleted).await
+}
+
+/// Waits until what was deleted is no longer there.
+async fn all_gone(
+    session: &mut Session<'_>,
+    delete: &Delete,
+    deleted: Vec<(Info, Option<Value>)>,
+) -> Outcome {
     let limit =
         if delete.timeout_ms == 0 { WEEK } else { Duration::from_millis(delete.timeout_ms) };
     let deadline = Instant::now() + limit;

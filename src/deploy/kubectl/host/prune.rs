@@ -306,26 +306,8 @@ impl ApplySet {
         Ok(())
     }
 
-    /// Reads what the set holds by now, and whether it is ours.
-    #[expect(clippy::too_many_lines, reason = "one story of a set and its members")]
-    async fn read(&mut self, session: &mut Session<'_>) -> Outcome {
-        let target = Target {
-            mapping: &self.mapping,
-            namespace: &self.namespace,
-            name: &self.name,
-            subresource: "",
-        };
-        let parent = match session.get(&target).await {
-            Ok(parent) => parent,
-            Err(failure) if failure.is_not_found() => return Ok(()),
-            Err(failure) => {
-                let why = Trouble::from(failure).message();
-                let told = self.told();
-                return Err(Trouble::text(format!(
-                    "failed to fetch ApplySet parent object \"{told}\": {why}"
-                )));
-            }
-        };
+    /// Refuses a parent that another tool, or another set, calls its own.
+    fn is_ours(&self, parent: &Value) -> Outcome {
         let text = |map: &str, key: &str| {
             let map = parent.pointer(&format!("/metadata/{map}"))?;
             map.get(key)?.as_str().map(str::to_owned)
@@ -345,21 +327,41 @@ impl ApplySet {
             )));
         }
         match text("labels", ID) {
-            None => {
-                return Err(Trouble::text(format!(
-                    "ApplySet parent object \"{told}\" exists and does not have required label {ID}"
-                )));
-            }
-            Some(known) if known != self.id() => {
-                return Err(Trouble::text(format!(
-                    "ApplySet parent object \"{told}\" exists and has incorrect value for label \
+            None => Err(Trouble::text(format!(
+                "ApplySet parent object \"{told}\" exists and does not have required label {ID}"
+            ))),
+            Some(known) if known != self.id() => Err(Trouble::text(format!(
+                "ApplySet parent object \"{told}\" exists and has incorrect value for label \
                      \"{ID}\" (got: {known}, want: {})",
-                    self.id()
+                self.id()
+            ))),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Reads what the set holds by now, and whether it is ours.
+    async fn read(&mut self, session: &mut Session<'_>) -> Outcome {
+        let target = Target {
+            mapping: &self.mapping,
+            namespace: &self.namespace,
+            name: &self.name,
+            subresource: "",
+        };
+        let parent = match session.get(&target).await {
+            Ok(parent) => parent,
+            Err(failure) if failure.is_not_found() => return Ok(()),
+            Err(failure) => {
+                let why = Trouble::from(failure).message();
+                let told = self.told();
+                return Err(Trouble::text(format!(
+                    "failed to fetch ApplySet parent object \"{told}\": {why}"
                 )));
             }
-            Some(_) => {}
-        }
-        let Some(kinds) = text("annotations", KINDS) else {
+        };
+        self.is_ours(&parent)?;
+        let told = self.told();
+        let text = |key: &str| parent.pointer("/metadata/annotations")?.get(key)?.as_str();
+        let Some(kinds) = text(KINDS) else {
             return Err(Trouble::text(format!(
                 "parsing ApplySet annotation on \"{told}\": kubectl requires the \"{KINDS}\" \
                  annotation to be set on all ApplySet parent objects"
@@ -379,7 +381,7 @@ impl ApplySet {
             };
             self.before.insert(kind.to_owned(), mapping);
         }
-        let namespaces = text("annotations", NAMESPACES).unwrap_or_default();
+        let namespaces = text(NAMESPACES).unwrap_or_default();
         self.namespaces_before =
             namespaces.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
         self.namespaces_before.insert(self.namespace.clone());

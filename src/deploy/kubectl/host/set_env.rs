@@ -8,7 +8,7 @@ use super::session::Session;
 use super::trouble::Trouble;
 use super::workload::pod_spec;
 use super::{Outcome, get};
-use crate::deploy::cluster::{Patch, Target};
+use crate::deploy::cluster::{Failure, Patch, Target};
 use crate::deploy::kubectl::print::print_object;
 use crate::deploy::kubectl::request::{DryRun, Named, SetEnv};
 use crate::deploy::{manifest, merge};
@@ -82,7 +82,6 @@ async fn imported(
     Ok(variables)
 }
 
-#[expect(clippy::too_many_lines, reason = "the original's order of steps, read from top to bottom")]
 async fn one(session: &mut Session<'_>, set: &SetEnv, info: &Info, env: &[Value]) -> Outcome {
     let kind = info.mapping.kind.as_str();
     let named =
@@ -93,37 +92,7 @@ async fn one(session: &mut Session<'_>, set: &SetEnv, info: &Info, env: &[Value]
             info.mapping.version
         )));
     };
-    let mut changed = info.object.clone();
-    let mut n_fitting = 0_u32;
-    for list in ["containers", "initContainers"] {
-        let containers = changed.pointer_mut(&format!("{place}/{list}"));
-        for container in containers.and_then(Value::as_array_mut).into_iter().flatten() {
-            let name = container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-            if !fits(&name, &set.containers) {
-                continue;
-            }
-            n_fitting += 1;
-            let known = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
-            if !set.overwrite {
-                not_overwritten(&known, env).map_err(|text| named(&text))?;
-            }
-            let after = updated(known, env, &set.remove);
-            if set.list {
-                list_env(session, &format!("# {kind} {}, container {name}\n", info.name), &after);
-            }
-            if let (true, Value::Object(container)) = (after.is_empty(), &mut *container) {
-                container.remove("env");
-            } else {
-                put(container, "env", Value::Array(after));
-            }
-        }
-    }
-    if n_fitting == 0 {
-        session.err(format!(
-            "Warning: {kind}/{} does not have any containers matching \"{}\"\n",
-            info.name, set.containers
-        ));
-    }
+    let changed = changed(session, set, info, env, place).map_err(|text| named(&text))?;
     if set.list || changed == info.object {
         return Ok(());
     }
@@ -145,17 +114,61 @@ async fn one(session: &mut Session<'_>, set: &SetEnv, info: &Info, env: &[Value]
     }
     let patched =
         session.patch(Patch::Strategic, &info.target(), query, manifest::compact(&patch)).await;
-    let object = patched.map_err(|failure| match Trouble::from(failure) {
+    told(session, patched.map_err(unpatched)?)
+}
+
+fn unpatched(failure: Failure) -> Trouble {
+    match Trouble::from(failure) {
         stop @ Trouble::Network(_) => stop,
         trouble
         @ (Trouble::Status(_) | Trouble::Text(_) | Trouble::Many(_) | Trouble::Exit(..)) => {
-            Trouble::text(format!(
-                "failed to patch env update to pod template: {}",
-                trouble.message()
-            ))
+            let why = trouble.message();
+            Trouble::text(format!("failed to patch env update to pod template: {why}"))
         }
-    })?;
-    told(session, object)
+    }
+}
+
+/// The object with the variables changed; `place` is where its pod is. Lists them where that is asked.
+fn changed(
+    session: &mut Session<'_>,
+    set: &SetEnv,
+    info: &Info,
+    env: &[Value],
+    place: &str,
+) -> Result<Value, String> {
+    let kind = info.mapping.kind.as_str();
+    let mut changed = info.object.clone();
+    let mut n_fitting = 0_u32;
+    for list in ["containers", "initContainers"] {
+        let containers = changed.pointer_mut(&format!("{place}/{list}"));
+        for container in containers.and_then(Value::as_array_mut).into_iter().flatten() {
+            let name = container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if !fits(&name, &set.containers) {
+                continue;
+            }
+            n_fitting += 1;
+            let known = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
+            if !set.overwrite {
+                not_overwritten(&known, env)?;
+            }
+            let after = updated(known, env, &set.remove);
+            if set.list {
+                list_env(session, &format!("# {kind} {}, container {name}\n", info.name), &after);
+            }
+            if let (true, Value::Object(container)) = (after.is_empty(), &mut *container) {
+                container.remove("env");
+            } else {
+                put(container, "env", Value::Array(after));
+            }
+        }
+    }
+    if n_fitting == 0 {
+        session.err(format!(
+            "Warning: {kind}/{} does not have any containers matching \"{}\"\n",
+            info.name, set.containers
+        ));
+    }
+    Ok(changed)
 }
 
 fn not_overwritten(known: &[Value], env: &[Value]) -> Result<(), String> {

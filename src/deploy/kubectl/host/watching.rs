@@ -22,7 +22,6 @@ struct Watched {
 }
 
 /// Tells until it is told to stop, or the server ends the watch.
-#[expect(clippy::too_many_lines, reason = "one loop")]
 pub async fn run(session: &mut Session<'_>, get: &Get) -> Outcome {
     session.discover().await?;
     let watched = watched(session, get).await?;
@@ -64,7 +63,10 @@ pub async fn run(session: &mut Session<'_>, get: &Get) -> Outcome {
     query.push(("watch", "true".to_owned()));
     query.push(("resourceVersion", version));
     let response = session.stream(&target, query, accept).await?;
-    let mut events = Events::of(response.into_body());
+    follow(session, &mut teller, Events::of(response.into_body())).await
+}
+
+async fn follow(session: &mut Session<'_>, teller: &mut Teller<'_>, mut events: Events) -> Outcome {
     loop {
         let event = tokio::select! {
             () = session.cancel().cancelled() => return Err(Failure::Cancelled.into()),
