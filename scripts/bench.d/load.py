@@ -19,6 +19,8 @@ import tempfile
 import threading
 import time
 
+import table as tables
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CACHE = pathlib.Path(os.environ.get("DYNO_CACHE", pathlib.Path.home() / ".cache/dyno")) / "peers"
@@ -272,29 +274,6 @@ class Bench:
                 return self.locust("get_locust.py", url, users, 8, rate=1000, BENCH_THINK="1")
 
 
-class Table:
-    """The rows; each is held to its limit."""
-
-    def __init__(self):
-        self.lines, self.is_fine = [], True
-
-    def head(self, title, *columns):
-        for line in ("", f"### {title}", "", f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)):
-            self.say(line)
-
-    def row(self, *cells, limit=None, value=None, least=False):
-        verdict = ""
-        if limit is not None:
-            is_fine = value >= limit if least else value <= limit
-            self.is_fine &= is_fine
-            verdict = f"{'≥' if least else '≤'} {limit:g} {'ok' if is_fine else '**missed**'}"
-        self.say(f"| {' | '.join([*cells, verdict])} |")
-
-    def say(self, line):
-        self.lines.append(line)
-        print(line, flush=True)
-
-
 def ratios(rows, peer, measure):
     """dyno's figure over the peer's, pair by pair: median and the whole interval."""
     pairs = sorted(measure(*one) / measure(*two) for one, two in zip(rows["dyno"], rows[peer]))
@@ -466,27 +445,12 @@ ROWS = {"get": (row_get, {"nginx", "wrk", "hey", "ab", "h2load", "vegeta", "k6",
         "soak": (row_soak, {"nginx"})}
 
 
-def write(table, command):
-    """Puts the table into docs/performance.md, between its marks."""
-    file = ROOT / "docs/performance.md"
-    begin, end = "<!-- load: begin -->", "<!-- load: end -->"
-    text = file.read_text() if file.exists() else f"# Performance\n\n## Load\n\n{begin}\n{end}\n"
-    if begin not in text:
-        text += f"\n## Load\n\n{begin}\n{end}\n"
-    machine = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-                    if line.startswith("model name")), platform.machine())
-    made = f"Made by `{command}` on {os.cpu_count()} cores of {machine}, Linux {platform.release()}."
-    before, after = text.split(begin)[0], text.split(end)[1]
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(before + "\n".join([begin, made, *table.lines, "", end]) + after)
-
-
 def run(options):
     chosen = options.rows or list(ROWS)
     install(set().union(*(ROWS[name][1] for name in chosen)), options.with_oha)
     subprocess.run(["cargo", "build", "--quiet", "--release", "--bin", "dyno", "--example", "standins"], cwd=ROOT, check=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="dyno-bench."))
-    servers, bench, table = Servers(folder), Bench(folder, options.seconds), Table()
+    servers, bench, table = Servers(folder), Bench(folder, options.seconds), tables.Table()
     try:
         for name in chosen:
             ROWS[name][0](bench, servers, table, options)
@@ -494,5 +458,5 @@ def run(options):
         servers.close()
         shutil.rmtree(folder, ignore_errors=True)
     if options.write:
-        write(table, " ".join(["scripts/bench", *sys.argv[1:]]))
+        tables.write("load", "Load", table, " ".join(["scripts/bench", *sys.argv[1:]]))
     return 0 if table.is_fine else 1
