@@ -1,5 +1,5 @@
-//! `standins shop|wavefront|gitlab|runner`: servers on loopback for the demo, and an emulated
-//! runner that can be killed. Called `gitlab-runner` it is the helper that scripts call.
+//! `standins shop|wavefront|gitlab|hostile|runner`: servers on loopback for the demo and the bench, and
+//! an emulated runner that can be killed. Called `gitlab-runner` it is the helper that scripts call.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +12,10 @@
 
 #[path = "mod.rs"]
 mod standins;
+#[path = "../hostile/mod.rs"]
+mod hostile;
+#[path = "../hostile/serve.rs"]
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -71,6 +75,12 @@ enum Arguments {
         #[arg(long)]
         token: String,
     },
+    /// Metric sources that answer badly in every way the gate is held to
+    Hostile {
+        /// Port on 127.0.0.1, 0 for a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
     /// Run one job as gitlab-runner would; the log on stdout, the result in SPEC.job
     Runner {
         /// JSON of a `runner::Spec`
@@ -95,10 +105,10 @@ fn main() -> ExitCode {
     if is_helper && rest.first().is_none_or(|first| first != "runner") {
         return ExitCode::from(runner::answer_helper_command(&rest));
     }
-    serve(Arguments::parse())
+    start(Arguments::parse())
 }
 
-fn serve(arguments: Arguments) -> ExitCode {
+fn start(arguments: Arguments) -> ExitCode {
     let milliseconds = |ms: f64| Duration::from_secs_f64(ms / 1000.0);
     let server = match arguments {
         Arguments::Shop { port, latency_ms, error_rate, cpu_ms } => {
@@ -127,18 +137,24 @@ fn serve(arguments: Arguments) -> ExitCode {
                 server
             })
         }
+        Arguments::Hostile { port } => {
+            return serve::run(port)
+                .map_or_else(|error| cannot_listen(&error), |()| ExitCode::SUCCESS);
+        }
         Arguments::Runner { spec, mask } => return run_job(&spec, mask),
     };
     let server = match server {
         Ok(server) => server,
-        Err(error) => {
-            eprintln!("standins: cannot listen: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return cannot_listen(&error),
     };
     println!("{}", server.url());
     server.serve();
     ExitCode::SUCCESS
+}
+
+fn cannot_listen(error: &std::io::Error) -> ExitCode {
+    eprintln!("standins: cannot listen: {error}");
+    ExitCode::FAILURE
 }
 
 fn run_job(file: &Path, mask: Vec<String>) -> ExitCode {

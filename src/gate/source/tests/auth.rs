@@ -55,7 +55,7 @@ async fn a_single_token_goes_into_the_header_of_its_kind() {
         (Kind::Dynatrace, "authorization: Api-Token "),
         (Kind::NewRelic, "api-key: "),
     ] {
-        let body = super::table::body(kind, &super::table::good());
+        let body = super::good(kind);
         let standin = Standin::start([Act::json("200 OK", &body)]).await;
         asked(&spec(kind, &standin.url), kind).await.unwrap();
         let request = &standin.requests()[0];

@@ -16,11 +16,14 @@ use crate::secret::Secret;
 use crate::unit::Span;
 use crate::verdict::Verdict;
 
+use hostile::words::wavefront;
+
 mod real;
 mod stores;
 mod table;
 mod auth;
-mod words;
+#[path = "../../../../tests/hostile/mod.rs"]
+mod hostile;
 
 const WINDOW: Window = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_000_060_000 };
 const TOKEN: &str = "token-that-nobody-may-see";
@@ -148,25 +151,33 @@ async fn gate(kind: Kind, limit: &str, patience: Patience, acts: Vec<Act>) -> Ra
     Ran { summary, events, requests: standin.requests() }
 }
 
-/// Pairs of time and value every 10 s, from 5 s into the window on.
-fn pairs(values: &[&str], unit_per_second: i64, offset: i64) -> String {
-    let pair = |(n, value): (i64, &&str)| {
-        let at = (WINDOW.start_ms / 1000 + 5 + n * 10 + offset) * unit_per_second;
-        format!("[{at},{value}]")
-    };
-    format!("[{}]", (0..).zip(values).map(pair).collect::<Vec<_>>().join(","))
+impl From<hostile::Answer> for Act {
+    fn from(answer: hostile::Answer) -> Self {
+        match answer {
+            hostile::Answer::Whole(bytes) => Self::Send(bytes),
+            hostile::Answer::Hang(bytes) => Self::Hang(bytes),
+            hostile::Answer::Drip(bytes) => Self::Drip(bytes),
+        }
+    }
 }
 
-fn wavefront(data: &str) -> String {
-    format!(r#"{{"query":"q","timeseries":[{{"label":"m","host":"a","data":{data}}}]}}"#)
+fn asked(kind: Kind) -> hostile::Asked {
+    let kind = hostile::Kind::named(&kind.to_string()).unwrap();
+    hostile::Asked { kind, form: hostile::Form::Series, start_ms: WINDOW.start_ms }
+}
+
+/// A good answer: a sample of 1 every 10 s over the whole window.
+fn good(kind: Kind) -> String {
+    hostile::body::of(asked(kind), &hostile::body::good(asked(kind)))
+}
+
+/// Pairs of time and value every 10 s, from 5 s into the window on.
+fn pairs(values: &[&str], unit_per_second: i64, offset: i64) -> String {
+    hostile::words::pairs(asked(Kind::Prometheus), values, unit_per_second, offset)
 }
 
 fn prometheus(values: &str) -> String {
-    matrix(&format!(r#"{{"metric":{{"pod":"a"}},"values":{values}}}"#))
-}
-
-fn matrix(series: &str) -> String {
-    format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}}}"#)
+    hostile::words::prometheus(asked(Kind::Prometheus), values)
 }
 
 const GOOD: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
