@@ -7,6 +7,7 @@
 mod series;
 mod remote_write;
 mod otlp;
+mod protobuf;
 #[cfg(test)]
 mod tests;
 
@@ -176,14 +177,14 @@ async fn serve(spec: Spec, mut batches: mpsc::Receiver<Arc<Batch>>) -> Ended {
 }
 
 async fn send(client: &reqwest::Client, spec: &Spec, batch: &Batch) -> Result<(), String> {
-    let (kind, body) = match spec.kind {
-        Kind::RemoteWrite => ("application/x-protobuf", remote_write::body(batch)?),
-        Kind::Otlp => ("application/json", otlp::body(batch)),
+    let body = match spec.kind {
+        Kind::RemoteWrite => remote_write::body(batch)?,
+        Kind::Otlp => otlp::body(batch),
     };
     let mut request = client
         .post(&spec.url)
         .timeout(PATIENCE)
-        .header(CONTENT_TYPE, HeaderValue::from_static(kind))
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))
         .body(body);
     if spec.kind == Kind::RemoteWrite {
         request = request

@@ -1,16 +1,16 @@
 //! Sinks against servers on loopback, and against a real Prometheus.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
-use super::series::batch;
-use super::{Kind, Labels, Pusher, QUEUE, Spec, otlp};
+use super::{Kind, Labels, Pusher, QUEUE, Spec};
 use crate::load::event::{EndpointProgress, EndpointsProgress, Event};
 use crate::load::tests::support::{Server, plan, text, try_run};
 use crate::secret::Secret;
@@ -45,43 +45,6 @@ fn event(at: i64) -> Event {
     Event::Endpoints(Box::new(state(at)))
 }
 
-#[test]
-fn an_otlp_message_holds_every_series_once() {
-    let mut labels = Labels::default();
-    labels.add("plan", "shop");
-    let body: Value =
-        serde_json::from_slice(&otlp::body(&batch(&state(9_000), &labels, 1_000))).unwrap();
-    let metrics = &body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"];
-    let names: Vec<&str> =
-        metrics.as_array().unwrap().iter().map(|metric| metric["name"].as_str().unwrap()).collect();
-    assert_eq!(
-        names,
-        [
-            "dyno.load.requests",
-            "dyno.load.failed",
-            "dyno.load.requests_per_second",
-            "dyno.load.response",
-            "dyno.load.users"
-        ]
-    );
-    let sum = &metrics[0]["sum"];
-    assert_eq!((&sum["aggregationTemporality"], &sum["isMonotonic"]), (&json!(2), &json!(true)));
-    assert_eq!(
-        sum["dataPoints"][1],
-        json!({
-            "attributes": [
-                { "key": "endpoint", "value": { "stringValue": "GET /a" } },
-                { "key": "plan", "value": { "stringValue": "shop" } },
-            ],
-            "startTimeUnixNano": "1000000000",
-            "timeUnixNano": "9000000000",
-            "asDouble": 50.0,
-        })
-    );
-    assert_eq!(metrics[3]["gauge"]["dataPoints"].as_array().unwrap().len(), 6);
-    assert_eq!(metrics[3]["unit"], "s");
-}
-
 #[tokio::test]
 async fn a_sink_gets_each_moment_with_the_platforms_credential() {
     let server = Server::http(|_| text(200, "")).await;
@@ -95,7 +58,8 @@ async fn a_sink_gets_each_moment_with_the_platforms_credential() {
     assert_eq!(asked[0].line, "POST /v1/metrics");
     assert_eq!(asked[0].headers["authorization"], "Bearer t0ken");
     assert_eq!(asked[0].headers["x-scope-orgid"], "shop");
-    assert!(asked[1].body.contains("\"timeUnixNano\":\"6000000000\""), "{}", asked[1].body);
+    assert_eq!(asked[1].headers["content-type"], "application/x-protobuf");
+    assert_ne!(asked[0].body, asked[1].body);
 }
 
 #[tokio::test]
@@ -128,84 +92,152 @@ async fn what_a_sink_does_not_take_is_dropped_and_told_and_holds_nothing_up() {
     );
 }
 
-/// A run whose figures are asked back from the store that they were pushed to.
-#[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story from the run to the store")]
-async fn prometheus_takes_what_a_run_pushes() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = folder.path().join("prometheus.yml");
-    std::fs::write(&config, "global: {}\n").unwrap();
-    let started = Command::new("prometheus")
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .arg("--web.enable-remote-write-receiver")
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = match started {
-        Ok(child) => child,
-        Err(error) => {
-            println!("skipped: prometheus cannot be started ({error}); install `prometheus`");
-            return;
+/// A store that the test has for itself, ended with it.
+struct Store {
+    port: u16,
+    _folder: tempfile::TempDir,
+    _child: Child,
+}
+
+impl Store {
+    /// Starts a program with what it needs to listen at a port and to keep its data in a folder; None,
+    /// and a word about it, where there is no such program.
+    async fn start(program: &str, options: impl Fn(u16, &Path) -> Vec<String>) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let started = Command::new(program)
+            .args(options(port, folder.path()))
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        let child = match started {
+            Ok(child) => child,
+            Err(error) => {
+                println!(
+                    "skipped: {program} cannot be started ({error}); scripts/test installs it"
+                );
+                return None;
+            }
+        };
+        let store = Self { port, _folder: folder, _child: child };
+        // One that listens may still read its data: it is there once it answers a question.
+        for _ in 0..600 {
+            if store.try_ask("vector(1)").await.is_some_and(|answer| answer["status"] == "success")
+            {
+                return Some(store);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-    };
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.contains("ready to receive web requests") {
-            break;
-        }
+        panic!("{program} does not answer");
     }
-    // Someone has to read on: a server whose log goes nowhere blocks or dies.
-    let mut reader = tokio::task::JoinSet::new();
-    reader.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+
+    async fn prometheus() -> Option<Self> {
+        Self::start("prometheus", |port, folder| {
+            let config = folder.join("prometheus.yml");
+            std::fs::write(&config, "global: {}\n").unwrap();
+            vec![
+                format!("--config.file={}", config.display()),
+                format!("--storage.tsdb.path={}", folder.join("data").display()),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+                "--web.enable-remote-write-receiver".to_owned(),
+            ]
+        })
+        .await
+    }
+
+    async fn victoria() -> Option<Self> {
+        Self::start("victoria-metrics", |port, folder| {
+            vec![
+                format!("-httpListenAddr=127.0.0.1:{port}"),
+                format!("-storageDataPath={}", folder.join("data").display()),
+                "-opentelemetry.usePrometheusNaming".to_owned(),
+                // What was pushed a moment ago is asked for at once.
+                "-search.latencyOffset=0s".to_owned(),
+            ]
+        })
+        .await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    async fn try_ask(&self, query: &str) -> Option<Value> {
+        let url = self.url("/api/v1/query");
+        let client = super::http::client(&url, None).unwrap();
+        let answer = client.get(url).query(&[("query", query)]).send().await;
+        answer.ok()?.json().await.ok()
+    }
+
+    /// The series of an answer; waits until there is one.
+    async fn ask(&self, query: &str) -> Vec<Value> {
+        for _ in 0..100 {
+            let answer = self.try_ask(query).await.unwrap_or_default();
+            match answer["data"]["result"].as_array() {
+                Some(found) if !found.is_empty() => return found.clone(),
+                _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+        panic!("nothing answers {query}");
+    }
+}
+
+/// A run that pushes its figures while it lasts: what it counted itself.
+async fn pushed(spec: Spec) -> crate::load::summary::Requests {
     let target =
         Server::http(|asked| text(if asked.line.contains("/b") { 500 } else { 200 }, "")).await;
     let yaml = "target: http://127.0.0.1:$PORT\n\
         load: { users: 2, duration: 1s, think: 20ms, push: [store] }\n\
         journeys: [{ steps: [{ get: /a }, { get: /b, name: \"/b \\\"é\\\"\" }] }]";
     let plan = plan(yaml, target.port);
-    let url = format!("http://127.0.0.1:{port}/api/v1/write");
     let mut labels = Labels::default();
     labels.add("job_id", "4711");
-    let pusher =
-        Arc::new(Mutex::new(Some(Pusher::start(vec![spec(Kind::RemoteWrite, url)], labels))));
+    let pusher = Arc::new(Mutex::new(Some(Pusher::start(vec![spec], labels))));
     let offered = Arc::clone(&pusher);
-    let ran = try_run(&plan, &tokio_util::sync::CancellationToken::new(), move |event| {
+    let uncancelled = tokio_util::sync::CancellationToken::new();
+    let run = try_run(&plan, &uncancelled, move |event| {
         if let Some(pusher) = offered.lock().unwrap().as_mut() {
             pusher.offer(event);
         }
-    })
-    .await
-    .unwrap();
+    });
+    let ran = Box::pin(run).await.unwrap();
     let pusher = pusher.lock().unwrap().take().unwrap();
     assert_eq!(pusher.finish().await, Vec::<String>::new());
-    let stored = ask(port, "sum%20by%20(endpoint,job_id,plan,job)(dyno_load_requests_total)").await;
-    let result = stored["data"]["result"].as_array().unwrap();
-    let of = |endpoint: &str| {
-        let found = result.iter().find(|series| series["metric"]["endpoint"] == endpoint);
-        found.unwrap_or_else(|| panic!("{endpoint}: {stored}"))
-    };
-    assert_eq!(of("all")["value"][1], ran.summary.requests.count.to_string());
-    assert_eq!(of("GET /b \"é\"")["metric"]["job_id"], "4711");
-    assert_eq!(of("GET /a")["metric"]["plan"], "test");
-    let failed = ask(port, "dyno_load_failed_total%7Bendpoint=%22all%22%7D").await;
-    assert_eq!(failed["data"]["result"][0]["value"][1], ran.summary.requests.failed.to_string());
-    let quantiles = ask(port, "count(dyno_load_response_seconds%7Bendpoint=%22all%22%7D)").await;
-    assert_eq!(quantiles["data"]["result"][0]["value"][1], "3");
+    ran.summary.requests
 }
 
-async fn ask(port: u16, query: &str) -> Value {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let request = format!(
-        "GET /api/v1/query?query={query} HTTP/1.0\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    let read = stream.read_to_string(&mut answer);
-    tokio::time::timeout(Duration::from_secs(30), read).await.unwrap().unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"))
+/// What a store has of a run is what the run counted.
+async fn holds(store: &Store, counted: &crate::load::summary::Requests) {
+    let result = store.ask("sum by (endpoint,job_id,plan) (dyno_load_requests_total)").await;
+    let of = |endpoint: &str| {
+        let found = result.iter().find(|series| series["metric"]["endpoint"] == endpoint);
+        found.unwrap_or_else(|| panic!("{endpoint}: {result:?}"))
+    };
+    assert_eq!(of("all")["value"][1], counted.count.to_string());
+    assert_eq!(of("GET /b \"é\"")["metric"]["job_id"], "4711");
+    assert_eq!(of("GET /a")["metric"]["plan"], "test");
+    let failed = store.ask("dyno_load_failed_total{endpoint=\"all\"}").await;
+    assert_eq!(failed[0]["value"][1], counted.failed.to_string());
+    let quantiles = store.ask("count(dyno_load_response_seconds{endpoint=\"all\"})").await;
+    assert_eq!(quantiles[0]["value"][1], "3");
+    assert_eq!(store.ask("dyno_load_users").await.len(), 1);
+}
+
+#[tokio::test]
+async fn prometheus_takes_what_a_run_pushes_by_remote_write() {
+    let Some(store) = Store::prometheus().await else { return };
+    let counted = pushed(spec(Kind::RemoteWrite, store.url("/api/v1/write"))).await;
+    holds(&store, &counted).await;
+}
+
+#[tokio::test]
+async fn victoriametrics_takes_what_a_run_pushes_by_remote_write_and_by_otlp() {
+    for (kind, path) in
+        [(Kind::RemoteWrite, "/api/v1/write"), (Kind::Otlp, "/opentelemetry/v1/metrics")]
+    {
+        let Some(store) = Store::victoria().await else { return };
+        let counted = pushed(spec(kind, store.url(path))).await;
+        holds(&store, &counted).await;
+    }
 }
