@@ -353,6 +353,68 @@ fn a_pipeline_with_a_database_an_entrypoint_a_cache_and_artifacts_is_tried() {
     eventually("nothing is left", || lab.has_no_job_left());
 }
 
+/// A job of the pipeline above, as a runner is given it.
+fn of_pipeline(lab: &Arc<Lab>, project: u64, policy: &str) -> Runner {
+    let of_project = Place::Docker.runner_of(lab, &Place::policy_with("pull: [never]"));
+    of_project.image("dyno-test/busybox:1").seat(|seat| seat.project_id = project).response(
+        |response| {
+            response["cache"] = json!([{ "key": "deps", "paths": ["deps/"], "policy": policy,
+                                         "when": "on_success", "untracked": false }]);
+        },
+    )
+}
+
+#[test]
+fn the_same_pipeline_runs_job_by_job_under_a_runner() {
+    let (lab, project) = (lab(), Lab::seat().id);
+    let mut build_id = 0;
+    let build = of_pipeline(&lab, project, "pull-push")
+        .seat(|seat| build_id = seat.id)
+        .response(|response| {
+            response["image"] =
+                json!({ "name": "dyno-test/entrypoint:1", "entrypoint": ["/entrypoint"] });
+            response["artifacts"] = json!([
+                { "name": "results", "paths": ["out/"], "when": "on_success",
+                  "artifact_type": "archive", "artifact_format": "zip" },
+                { "name": ".env", "paths": ["build.env"], "when": "always",
+                  "artifact_type": "dotenv", "artifact_format": "gzip" },
+            ]);
+        })
+        .script([
+            "echo \"the entrypoint says $FROM_ENTRYPOINT\"",
+            "mkdir -p deps out && echo cached > deps/a && echo hello from build > out/result",
+        ])
+        .after_script(["echo VERSION=1.2.3 > build.env"])
+        .run();
+    says(&build, &["the entrypoint says yes", "Created cache"]);
+    let dotenv = lab.gitlab().uploads().into_iter().find(|upload| upload.kind == "dotenv").unwrap();
+    let dotenv = dotenv.text();
+    let (key, value) = dotenv.trim_end().split_once('=').unwrap();
+
+    let ask = "printf 'AUTH of-the-pipeline\\r\\nSET key %s\\r\\nGET key\\r\\nQUIT\\r\\n' $name";
+    let ask = format!(
+        "for name in dyno-test__redis dyno-test-redis db database; do {ask} | nc $name 6379 | tr -d '\\r'; done"
+    );
+    let test = of_pipeline(&lab, project, "pull")
+        .variable(key, value)
+        .response(|response| {
+            response["services"] = json!([{ "name": "dyno-test/redis:7", "alias": "db,database",
+                                            "command": ["--requirepass", "of-the-pipeline"] }]);
+            response["dependencies"] = json!([{
+                "id": build_id, "name": "build", "token": format!("JOB-TOKEN-{build_id}"),
+                "artifacts_file": { "filename": "artifacts.zip", "size": 1000 }
+            }]);
+        })
+        .script(["cat deps/a out/result; echo \"version $VERSION\"", &ask])
+        .run();
+    says(
+        &test,
+        &["\ncached\nhello from build\nversion 1.2.3\n", "dyno-test__redis", "\ndatabase\n"],
+    );
+    assert_eq!(test.log.matches("+OK").count(), 12, "{}", test.log);
+    assert!(Place::Docker.has_no_job_left(&lab));
+}
+
 #[test]
 fn a_laptop_with_a_daemon_runs_any_image() {
     let lab = lab();

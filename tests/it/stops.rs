@@ -111,7 +111,8 @@ fn a_cancel_reaches_every_process_of_the_script_once(place: Place) {
     let child = "(trap 'echo child was told; exit' TERM; : > ready; while :; do sleep 0.1; done) &";
     let waits = "until [ -e ready ]; do sleep 0.1; done";
     let parent = "trap 'echo parent was told; wait; exit 3' TERM";
-    let (job, _lab) = place.runner().script([child, waits, parent, "echo started", FOREVER]).begin();
+    let (job, _lab) =
+        place.runner().script([child, waits, parent, "echo started", FOREVER]).begin();
     job.until_log_has("\nstarted\n").stop(Stop::Cancel);
     let job = job.end();
     assert_eq!(job.ending, Ending::Canceled, "{}", job.log);
