@@ -424,7 +424,11 @@ fn of_others(asked: Asked) -> Vec<Content> {
 
 /// Answers of code 200 whose content only that kind of source gives.
 pub fn all(asked: Asked) -> Vec<Content> {
+    // Other APIs of theirs, which have other words.
+    let is_other =
+        asked.form == Form::Insights || (asked.kind == Kind::Datadog && asked.form == Form::Latest);
     match asked.kind {
+        _ if is_other => Vec::new(),
         Kind::Wavefront => of_wavefront(asked),
         Kind::Prometheus => of_prometheus(asked),
         Kind::Influx1 => of_influx1(asked),
