@@ -53,7 +53,7 @@ pub struct CheckFile {
     pub restarts: Option<String>,
     /// Its weight in the total score; 1 by default.
     pub weight: Option<f64>,
-    /// The gate fails when this check does, whatever the score.
+    /// The gate is never better than this check, whatever the score.
     #[serde(default)]
     pub must_pass: bool,
     /// The check is told, but counts for nothing.
@@ -101,13 +101,14 @@ pub enum Worse {
     Less,
 }
 
-/// From what share of all weights on a gate passes.
+/// What share of all weights forgives checks that are worse. What failed or is not known brings
+/// nothing, what warns a half; without enough of it the worst check is the verdict.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ScoreFile {
-    /// From this share on it passes: `90%`.
+    /// From this share on warnings are forgiven: `90%`.
     pub pass: String,
-    /// From this share on it passes with a warning; as `pass` by default.
+    /// From this share on checks that failed or are not known are a warning; as `pass` by default.
     pub warn: Option<String>,
 }
 
@@ -137,7 +138,7 @@ pub struct GateFile {
     pub window: Option<WindowFile>,
     /// What time to look at when there was no load at all; without it there is no verdict then.
     pub without_load: Option<Span>,
-    /// The total score from which on the gate passes; without it the worst check is the verdict.
+    /// The total score that forgives checks that are worse; without it the worst check is the verdict.
     pub score: Option<ScoreFile>,
     /// Longest wait for the source's data to reach the window's end; by default what the kind of
     /// source needs: 2 minutes, 5 for Datadog, New Relic and Dynatrace, 10 for `CloudWatch`.

@@ -213,7 +213,7 @@ pub struct Operand {
 pub struct Weight {
     /// Its share of the total score.
     pub share: f64,
-    /// True where the gate cannot pass without it, whatever the score.
+    /// True where the gate is never better than it, whatever the score.
     pub must_pass: bool,
     /// True where it is only told.
     pub dry_run: bool,
@@ -225,12 +225,12 @@ impl Default for Weight {
     }
 }
 
-/// From what share of all weights on a gate passes.
+/// What share of all weights forgives checks that are worse.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// From this share on it passes.
+    /// From this share on warnings are forgiven.
     pub pass: f64,
-    /// From this share on it passes with a warning.
+    /// From this share on checks that failed or are not known are a warning.
     pub warn: f64,
 }
 

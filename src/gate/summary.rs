@@ -96,7 +96,7 @@ impl Summary {
     /// inconclusive.
     pub fn of(chosen: Chosen, checks: Vec<CheckResult>, score: Option<Score>) -> Self {
         let (verdict, told) = match score {
-            None => (worst(checks.iter()), None),
+            None => (worst(checks.iter()).unwrap_or(Verdict::Inconclusive), None),
             Some(score) => scored(&checks, score),
         };
         let not_passed = checks.iter().filter(|check| check.verdict != Verdict::Passed);
@@ -138,8 +138,8 @@ impl Summary {
     }
 }
 
-fn worst<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> Verdict {
-    checks.map(|check| check.counts).max().unwrap_or(Verdict::Inconclusive)
+fn worst<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> Option<Verdict> {
+    checks.map(|check| check.counts).max()
 }
 
 /// Returns the share of all weights that the checks are worth. What has no verdict is worth
@@ -155,27 +155,29 @@ fn share(checks: &[CheckResult]) -> f64 {
     if all > 0.0 { counted().map(worth).sum::<f64>() / all } else { 0.0 }
 }
 
+/// Returns the verdict of a score: it forgives, and never accuses.
+///
+/// Without enough of a score the worst check is the verdict, as it is without a score. With enough,
+/// the gate warns where a check failed or is not known, which counts as if it had failed: no pass
+/// comes from what is not known, and no check that gets worse makes the verdict better. Warning
+/// levels are forgiven from `pass` on.
 fn scored(checks: &[CheckResult], score: Score) -> (Verdict, Option<String>) {
     let share = share(checks);
-    let by_score = if share >= score.pass - 1e-9 {
-        Verdict::Passed
-    } else if share >= score.warn - 1e-9 {
-        Verdict::Warned
-    } else {
-        Verdict::Failed
+    let must_pass = worst(checks.iter().filter(|check| check.weight.must_pass));
+    let (all, reaches) = (worst(checks.iter()), |least: f64| share >= least - 1e-9);
+    let is_forgiven = must_pass <= Some(Verdict::Warned) && reaches(score.warn);
+    let verdict = match all.unwrap_or(Verdict::Inconclusive) {
+        worst if checks.is_empty() || !is_forgiven => worst,
+        Verdict::Warned if reaches(score.pass) => must_pass.unwrap_or(Verdict::Passed),
+        worst => worst.min(Verdict::Warned),
     };
-    // A score weighs what failed, never what is not known.
-    let untold = checks.iter().filter(|check| {
-        check.weight.must_pass || matches!(check.counts, Verdict::Inconclusive | Verdict::Error)
-    });
-    let untold = untold.map(|check| check.counts).max().unwrap_or(Verdict::Passed);
     let told = format!(
-        "score {} % of the weights; {} % pass, {} % pass with a warning",
+        "score {} % of the weights; from {} % on a warning is forgiven, from {} % on what failed or \
+         is not known is a warning",
         show(share * 100.0),
         show(score.pass * 100.0),
         show(score.warn * 100.0)
     );
-    let verdict = if checks.is_empty() { Verdict::Inconclusive } else { by_score.max(untold) };
     (verdict, Some(told))
 }
 

@@ -88,6 +88,10 @@ impl Plan {
         let window = window.map_err(|mistake| mistakes.push(mistake)).ok();
         let score = gate.score.as_ref().map(score).transpose();
         let score = score.map_err(|mistake| mistakes.push(mistake)).ok().flatten();
+        let has_weight = |check: &Check| !check.weight.dry_run && check.weight.share > 0.0;
+        if score.is_some() && mistakes.is_empty() && !checks.iter().any(has_weight) {
+            mistakes.push("gate.score: no check has a weight".to_owned());
+        }
         let key = overrides.variable.or(gate.variable);
         match window {
             Some(window) if mistakes.is_empty() => Ok(Self {

@@ -194,4 +194,10 @@ fn mistakes_in_the_newer_keys_are_told_too() {
         );
         assert!(build(&text).unwrap_err().to_string().contains(part), "{score}");
     }
+    for more in ["weight: 0", "dry-run: true"] {
+        let text = format!(
+            "checks: [{{ name: a, source: p, query: up, limit: mean < 1, {more} }}]\ngate: {{ score: {{ pass: 90% }} }}"
+        );
+        assert!(build(&text).unwrap_err().to_string().contains("no check has a weight"), "{more}");
+    }
 }

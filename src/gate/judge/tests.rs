@@ -257,23 +257,43 @@ fn results(all: &[(Verdict, f64, bool)]) -> Vec<CheckResult> {
 }
 
 #[test]
-fn a_score_weighs_what_failed_but_never_what_is_not_known() {
+fn a_score_forgives_with_a_warning_and_never_accuses() {
     use Verdict::{Error, Failed, Inconclusive, Passed, Warned};
     let score = Some(Score { pass: 0.9, warn: 0.75 });
     for (all, verdict) in [
-        (&[(Passed, 9.0, false), (Failed, 1.0, false)][..], Passed),
-        (&[(Passed, 8.0, false), (Failed, 2.0, false)], Warned),
-        (&[(Passed, 7.0, false), (Failed, 3.0, false)], Failed),
+        // All that was asked holds.
+        (&[(Passed, 9.0, false), (Passed, 1.0, false)][..], Passed),
         (&[(Passed, 8.0, false), (Warned, 2.0, false)], Passed),
+        (&[(Passed, 7.0, false), (Warned, 3.0, false)], Warned),
+        (&[(Warned, 1.0, false)], Warned),
+        // A check that must pass is not forgiven its warning either.
+        (&[(Passed, 8.0, false), (Warned, 2.0, true)], Warned),
+        // What failed or is not known is forgiven, but is no pass.
+        (&[(Passed, 9.0, false), (Failed, 1.0, false)], Warned),
+        (&[(Passed, 8.0, false), (Failed, 2.0, false)], Warned),
+        (&[(Passed, 9.0, false), (Inconclusive, 1.0, false)], Warned),
+        (&[(Passed, 9.0, false), (Error, 1.0, false)], Warned),
+        // Not enough, or not to be forgiven: the worst check.
+        (&[(Passed, 7.0, false), (Failed, 3.0, false)], Failed),
+        (&[(Passed, 7.0, false), (Inconclusive, 3.0, false)], Inconclusive),
+        (&[(Passed, 7.0, false), (Error, 3.0, false)], Error),
         (&[(Passed, 9.0, false), (Failed, 1.0, true)], Failed),
-        (&[(Passed, 9.0, false), (Inconclusive, 1.0, false)], Inconclusive),
-        (&[(Passed, 9.0, false), (Error, 1.0, false)], Error),
-        (&[(Passed, 0.0, false)], Failed),
+        (&[(Passed, 9.0, false), (Inconclusive, 1.0, true)], Inconclusive),
+        (&[(Inconclusive, 1.0, false)], Inconclusive),
+        (&[(Failed, 0.0, false)], Failed),
         (&[], Inconclusive),
     ] {
         let summary = Summary::of(WINDOW.into(), results(all), score);
         assert_eq!(summary.verdict, verdict, "{all:?}: {:?}", summary.reasons);
     }
+}
+
+#[test]
+fn a_check_that_the_plan_lets_go_brings_no_points() {
+    let score = Some(Score { pass: 0.9, warn: 0.75 });
+    let mut all = results(&[(Verdict::Inconclusive, 3.0, false), (Verdict::Failed, 1.0, false)]);
+    all[0].counts = Verdict::Passed;
+    assert_eq!(Summary::of(WINDOW.into(), all, score).verdict, Verdict::Failed);
 }
 
 fn moved(by_ms: i64) -> Answer {
@@ -447,17 +467,31 @@ proptest! {
     ) {
         let score = scored.then_some(Score { pass, warn: warn.min(pass) });
         let at = at % before.len();
-        // A score weighs what failed, and never what is not known: there, knowing is no worsening.
-        let is_unknown = matches!(before[at].0, Verdict::Inconclusive | Verdict::Error);
-        prop_assume!(!(scored && is_unknown && worse == Verdict::Failed));
         let mut after = before.clone();
         after[at].0 = after[at].0.max(worse);
         let of = |all: &[_]| Summary::of(WINDOW.into(), results(all), score).verdict;
         let (was, is) = (of(&before), of(&after));
-        prop_assert!(!passes(is) || passes(was), "{was} became {is}");
-        if score.is_none() {
-            prop_assert!(is >= was);
-        }
+        prop_assert!(is >= was, "{was} became {is}");
+    }
+
+    /// Whatever a score forgives: `passed` needs every check to hold, `warned` a score that suffices
+    /// though nothing was given for what is not known.
+    #[test]
+    fn no_score_makes_a_pass_of_what_failed_or_is_not_known(
+        all in proptest::collection::vec((verdicts(), 0.0..10.0_f64, any::<bool>()), 1..6),
+        pass in 0.0..1.0_f64,
+        warn in 0.0..1.0_f64,
+    ) {
+        let score = Score { pass, warn: warn.min(pass) };
+        let summary = Summary::of(WINDOW.into(), results(&all), Some(score));
+        let worst = all.iter().map(|(verdict, ..)| *verdict).max().unwrap();
+        prop_assert!(summary.verdict != Verdict::Passed || passes(worst), "{all:?}");
+        prop_assert!(summary.verdict <= worst, "a score accuses nobody: {all:?}");
+        let failed: Vec<_> = all.iter().map(|(verdict, share, must_pass)| {
+            (if passes(*verdict) { *verdict } else { Verdict::Failed }, *share, *must_pass)
+        }).collect();
+        let if_failed = Summary::of(WINDOW.into(), results(&failed), Some(score)).verdict;
+        prop_assert!(!passes(summary.verdict) || passes(if_failed), "{all:?}");
     }
 
     #[test]
