@@ -166,10 +166,13 @@ fn scored(checks: &[CheckResult], score: Score) -> (Verdict, Option<String>) {
     let must_pass = worst(checks.iter().filter(|check| check.weight.must_pass));
     let (all, reaches) = (worst(checks.iter()), |least: f64| share >= least - 1e-9);
     let is_forgiven = must_pass <= Some(Verdict::Warned) && reaches(score.warn);
-    let verdict = match all.unwrap_or(Verdict::Inconclusive) {
-        worst if checks.is_empty() || !is_forgiven => worst,
-        Verdict::Warned if reaches(score.pass) => must_pass.unwrap_or(Verdict::Passed),
-        worst => worst.min(Verdict::Warned),
+    let all = all.unwrap_or(Verdict::Inconclusive);
+    let verdict = if checks.is_empty() || !is_forgiven {
+        all
+    } else if all == Verdict::Warned && reaches(score.pass) {
+        must_pass.unwrap_or(Verdict::Passed)
+    } else {
+        all.min(Verdict::Warned)
     };
     let told = format!(
         "score {} % of the weights; from {} % on a warning is forgiven, from {} % on what failed or \

@@ -59,8 +59,7 @@ struct ErrorFile {
 
 impl CloudWatch {
     fn ask_for(query: &Query, token: Option<&str>) -> Result<Ask, String> {
-        let step = query.step.as_secs().max(1);
-        let period = if step < 60 { step } else { step.div_ceil(60) * 60 };
+        let period = period(query.step.as_secs());
         let queries = match query.text.trim().strip_prefix('[') {
             Some(_) => serde_json::from_str::<Value>(&query.text)
                 .map_err(|error| format!("it is no list of MetricDataQueries: {error}"))?,
@@ -129,6 +128,17 @@ impl Api for CloudWatch {
     }
 }
 
+/// Returns the period for a step: below a minute there are only these, above it whole minutes.
+fn period(step: u64) -> u64 {
+    match step {
+        0..5 => 1,
+        5..10 => 5,
+        10..30 => 10,
+        30..60 => 30,
+        _ => step.div_ceil(60) * 60,
+    }
+}
+
 /// A value stands at its period's start: the last period counts only when it is over.
 fn series(file: ResultFile, query: &Query) -> Result<Series, String> {
     if file.timestamps.len() != file.values.len() {
@@ -149,4 +159,18 @@ fn series(file: ResultFile, query: &Query) -> Result<Series, String> {
     let step = i64::try_from(query.step.as_millis()).unwrap_or(0);
     series.drop_unfinished(interval.unwrap_or(step), query.window);
     Ok(series)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_those_that_there_are() {
+        for (step, expected) in
+            [(0, 1), (1, 1), (4, 1), (5, 5), (15, 10), (29, 10), (45, 30), (60, 60), (61, 120)]
+        {
+            assert_eq!(period(step), expected, "{step}");
+        }
+    }
 }
