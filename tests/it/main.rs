@@ -32,6 +32,7 @@ mod pipes;
 mod policy;
 mod guest;
 mod gate;
+mod gate_sources;
 mod bad_input;
 mod plans;
 mod doctor;

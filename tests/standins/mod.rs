@@ -6,5 +6,6 @@
 pub mod server;
 pub mod shop;
 pub mod wavefront;
+pub mod backends;
 pub mod gitlab;
 pub mod runner;
