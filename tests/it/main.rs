@@ -33,6 +33,7 @@ mod policy;
 mod guest;
 mod gate;
 mod gate_sources;
+mod baselines;
 mod bad_input;
 mod plans;
 mod doctor;

@@ -90,7 +90,7 @@ pub(super) async fn perform(
     })?;
     let runs = match task.verb {
         BaselineVerb::List => place.read().await?,
-        BaselineVerb::Reset => place.change(Runs::reset).await?,
+        BaselineVerb::Reset => place.reset().await?,
         BaselineVerb::Accept(run) => judged(&place, run, State::Accepted).await?,
         BaselineVerb::Reject(run) => judged(&place, run, State::Rejected).await?,
     };

@@ -93,11 +93,6 @@ impl Runs {
         }
     }
 
-    /// Begins anew.
-    pub fn reset(&mut self) {
-        self.runs.clear();
-    }
-
     /// True where a run of that job is kept.
     pub fn has(&self, job: u64) -> bool {
         self.runs.iter().any(|run| run.job == job)
@@ -188,7 +183,6 @@ mod tests {
         assert_eq!(runs.n_accepted(), MOST - 1);
         assert!(runs.has(128) && !runs.has(1));
         assert!(runs.told().contains("rejected"));
-        runs.reset();
-        assert_eq!(runs.told(), "No run is kept yet.");
+        assert_eq!(Runs::default().told(), "No run is kept yet.");
     }
 }

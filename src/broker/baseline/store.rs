@@ -1,17 +1,20 @@
 //! Where runs are kept: a folder of the driver's, the project's package registry, an S3 bucket.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Runs;
 use crate::error::{Error, Result};
-use crate::gate::source::{Bucket, told};
+use crate::gate::source::{Bucket, Last, Wrote, told};
 use crate::job::Job;
 use crate::job::gitlab::Gitlab;
 use crate::policy::{BaselineEntry, Policy};
 use crate::secret::Secret;
 
 /// How often a change is tried again that another pipeline was faster than.
-const TRIES: u32 = 4;
+const TRIES: u32 = 12;
+/// Before the first further try; each one waits longer.
+const PAUSE: Duration = Duration::from_millis(40);
 const PACKAGE: &str = "dyno-baseline";
 
 /// The place of one plan's runs.
@@ -66,6 +69,10 @@ fn plain(name: &str) -> String {
 impl Place {
     /// Reads the runs; none is no error.
     pub async fn read(&self) -> Result<Runs> {
+        parsed(self.found().await?.0.as_deref())
+    }
+
+    async fn found(&self) -> Result<(Option<Vec<u8>>, Last)> {
         let bytes = match self {
             Self::File(path) => match std::fs::read(path) {
                 Ok(bytes) => Some(bytes),
@@ -77,41 +84,86 @@ impl Place {
                 .await
                 .map_err(Error::system)?,
             Self::Object(bucket, key) => {
-                bucket.read(key).await.map_err(|error| Error::system(told(&error)))?
+                let object = bucket.read(key).await.map_err(|error| Error::system(told(&error)))?;
+                let Some(object) = object else { return Ok((None, Last::Nothing)) };
+                return Ok((Some(object.bytes), object.etag.map_or(Last::Untold, Last::Version)));
             }
         };
-        let Some(bytes) = bytes else { return Ok(Runs::default()) };
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Error::system(error).hint("`dyno baseline reset PLAN` begins anew"))
+        Ok((bytes, Last::Untold))
     }
 
-    /// Changes the runs and returns them as they are then. There is no lock over pipelines: what
-    /// another one wrote meanwhile is seen when it is read back, and the change is made again.
+    /// Changes the runs and returns them as they are then, whoever else changes them meanwhile: a
+    /// folder is locked, a bucket takes a write only on top of what was read. A package registry
+    /// knows neither: there what another pipeline wrote meanwhile is seen when it is read back.
     pub async fn change(&self, change: impl Fn(&mut Runs)) -> Result<Runs> {
-        for _ in 0..TRIES {
-            let mut runs = self.read().await?;
+        self.update(|found| {
+            let mut runs = parsed(found)?;
             change(&mut runs);
-            self.write(&runs).await?;
-            if self.read().await? == runs {
+            Ok(runs)
+        })
+        .await
+    }
+
+    /// Forgets all runs, also those that cannot be read.
+    pub async fn reset(&self) -> Result<Runs> {
+        self.update(|_| Ok(Runs::default())).await
+    }
+
+    async fn update(&self, change: impl Fn(Option<&[u8]>) -> Result<Runs>) -> Result<Runs> {
+        let _lock = self.lock()?;
+        for n in 1..=TRIES {
+            let (found, last) = self.found().await?;
+            let runs = change(found.as_deref())?;
+            let is_written = match self.write(&runs, &last).await? {
+                Wrote::Surely => true,
+                Wrote::Perhaps => self.read().await.is_ok_and(|now| now == runs),
+                Wrote::Not => false,
+            };
+            if is_written {
                 return Ok(runs);
             }
+            tokio::time::sleep(PAUSE * n).await;
         }
         Err(Error::system("other pipelines write the kept runs at the same time"))
     }
 
-    async fn write(&self, runs: &Runs) -> Result<()> {
+    /// Keeps other processes of this host from changing a file meanwhile.
+    fn lock(&self) -> Result<Option<std::fs::File>> {
+        let Self::File(path) = self else { return Ok(None) };
+        let lock = || {
+            std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+            let file = std::fs::File::create(path.with_extension("lock"))?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map(Some).map_err(|error: std::io::Error| Error::system(error))
+    }
+
+    async fn write(&self, runs: &Runs, last: &Last) -> Result<Wrote> {
         let bytes = serde_json::to_vec_pretty(runs).map_err(Error::system)?;
         match self {
-            Self::File(path) => write_file(path, &bytes).map_err(Error::system),
-            Self::Package { gitlab, token, project, version } => gitlab
-                .put_package(token, *project, (PACKAGE, version, "runs.json"), bytes)
-                .await
-                .map_err(Error::system),
+            Self::File(path) => {
+                write_file(path, &bytes).map_err(Error::system)?;
+                Ok(Wrote::Surely)
+            }
+            Self::Package { gitlab, token, project, version } => {
+                gitlab
+                    .put_package(token, *project, (PACKAGE, version, "runs.json"), bytes)
+                    .await
+                    .map_err(Error::system)?;
+                Ok(Wrote::Perhaps)
+            }
             Self::Object(bucket, key) => {
-                bucket.write(key, bytes).await.map_err(|error| Error::system(told(&error)))
+                bucket.write(key, bytes, last).await.map_err(|error| Error::system(told(&error)))
             }
         }
     }
+}
+
+fn parsed(found: Option<&[u8]>) -> Result<Runs> {
+    let Some(bytes) = found else { return Ok(Runs::default()) };
+    serde_json::from_slice(bytes)
+        .map_err(|error| Error::system(error).hint("`dyno baseline reset PLAN` begins anew"))
 }
 
 /// Whole or not at all.
@@ -148,6 +200,9 @@ mod tests {
         assert_eq!(place.read().await.unwrap(), runs);
         std::fs::write(folder.path().join("4217/perf.json"), "{").unwrap();
         assert!(place.read().await.is_err());
+        assert!(place.change(|runs| runs.add(run.clone())).await.is_err());
+        assert_eq!(place.reset().await.unwrap(), Runs::default(), "as the hint says");
+        assert_eq!(place.read().await.unwrap(), Runs::default());
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Ask {
     pub query: Vec<(&'static str, String)>,
     /// Headers of the API itself; none of them a secret.
     pub headers: Vec<(&'static str, &'static str)>,
+    /// `if-match` or `if-none-match`, with its value.
+    pub condition: Option<(&'static str, String)>,
     /// What is sent.
     pub body: Body,
 }
@@ -48,6 +50,7 @@ impl Ask {
             path: path.to_owned(),
             query,
             headers: Vec::new(),
+            condition: None,
             body: Body::Empty,
         }
     }

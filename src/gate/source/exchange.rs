@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Request, Response, StatusCode, Url};
 use tokio::time::Instant;
 use tracing::debug;
@@ -61,6 +61,8 @@ pub struct Reply {
     pub status: String,
     /// Its code.
     pub code: StatusCode,
+    /// Which version of an object it is, in the source's words.
+    pub etag: Option<String>,
     /// At most 32 MiB.
     pub body: Bytes,
 }
@@ -196,6 +198,11 @@ impl Exchange {
             let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
             request.headers_mut().insert(name, value);
         }
+        if let Some((name, value)) = &ask.condition {
+            let wrong = |_| Error::Spec { what: (*name).to_owned(), why: "it is no header".into() };
+            let value = HeaderValue::from_str(value).map_err(wrong)?;
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+        }
         Ok(request)
     }
 
@@ -214,7 +221,8 @@ impl Exchange {
         let code = response.status();
         let headers = response.headers().clone();
         let body = self.body(response, url).await?.map_err(unreachable)?;
-        Ok((Reply { status: code.to_string(), code, body }, headers))
+        let etag = headers.get(ETAG).and_then(|etag| Some(etag.to_str().ok()?.to_owned()));
+        Ok((Reply { status: code.to_string(), code, etag, body }, headers))
     }
 
     async fn body(
@@ -292,7 +300,8 @@ pub fn shown(url: &Url) -> String {
 
 /// True for answers that may be another one soon.
 fn is_passing(code: StatusCode) -> bool {
-    code == StatusCode::TOO_MANY_REQUESTS || code.is_server_error()
+    code == StatusCode::TOO_MANY_REQUESTS
+        || (code.is_server_error() && code != StatusCode::NOT_IMPLEMENTED)
 }
 
 /// Returns how long the source asks to be left alone: seconds, or a moment in Unix seconds.

@@ -32,7 +32,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use auth::{Auth, Grant, GrantKind, Key};
-pub use bucket::Bucket;
+pub use bucket::{Bucket, Last, Wrote};
 pub use error::{Error, told};
 pub use json::{Clock, Path, Shape};
 pub use pods::read as read_pod_metrics;

@@ -3,6 +3,7 @@
 mod cluster;
 mod lab;
 mod namespaces;
+pub mod objects;
 #[macro_use]
 mod place;
 mod processes;
