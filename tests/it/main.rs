@@ -34,6 +34,7 @@ mod guest;
 mod gate;
 mod gate_sources;
 mod baselines;
+mod pod_metrics;
 mod bad_input;
 mod plans;
 mod doctor;

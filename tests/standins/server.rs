@@ -12,8 +12,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// What answers requests.
@@ -108,6 +110,15 @@ pub struct Server {
 impl Server {
     /// Starts a server on 127.0.0.1; port 0 takes a free one.
     pub fn start(port: u16, site: Arc<dyn Site>) -> std::io::Result<Self> {
+        Self::begin(port, site, None)
+    }
+
+    /// The same over TLS.
+    pub fn start_tls(site: Arc<dyn Site>, tls: Arc<rustls::ServerConfig>) -> std::io::Result<Self> {
+        Self::begin(0, site, Some(TlsAcceptor::from(tls)))
+    }
+
+    fn begin(port: u16, site: Arc<dyn Site>, tls: Option<TlsAcceptor>) -> std::io::Result<Self> {
         let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -118,7 +129,7 @@ impl Server {
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).expect("a listener of this process");
                 tokio::select! {
-                    () = accept(listener, site) => (),
+                    () = accept(listener, site, tls) => (),
                     () = stopped.cancelled() => (),
                 }
             });
@@ -153,13 +164,13 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, site: Arc<dyn Site>) {
+async fn accept(listener: TcpListener, site: Arc<dyn Site>, tls: Option<TlsAcceptor>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, Arc::clone(&site)));
+                    connections.spawn(serve(stream, Arc::clone(&site), tls.clone()));
                 }
             }
             Some(_) = connections.join_next(), if !connections.is_empty() => (),
@@ -167,9 +178,24 @@ async fn accept(listener: TcpListener, site: Arc<dyn Site>) {
     }
 }
 
-async fn serve(stream: TcpStream, site: Arc<dyn Site>) {
+async fn serve(stream: TcpStream, site: Arc<dyn Site>, tls: Option<TlsAcceptor>) {
     // Small answers must not wait for the other side's delayed acknowledgement.
     drop(stream.set_nodelay(true));
+    match tls {
+        None => serve_on(stream, site).await,
+        // Who does not show what is asked for is not answered.
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                serve_on(stream, site).await;
+            }
+        }
+    }
+}
+
+async fn serve_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    site: Arc<dyn Site>,
+) {
     let service = service_fn(move |request| {
         let site = Arc::clone(&site);
         async move { Ok::<_, Infallible>(answer(&*site, request).await) }

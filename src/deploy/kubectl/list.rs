@@ -99,6 +99,10 @@ impl List<'_> {
         let word = if top.nodes { "nodes" } else { "pods.metrics.k8s.io" };
         let verb = if top.name.is_some() { "get" } else { "list" };
         self.word(verb, word, top.name.as_deref(), top.all_namespaces);
+        if !top.nodes && top.name.is_none() {
+            // Where there are no metrics, the pods are looked at.
+            self.word("list", "pods", None, top.all_namespaces);
+        }
     }
 
     pub(super) fn wait(&mut self, wait: &Wait) {

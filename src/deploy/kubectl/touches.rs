@@ -157,7 +157,7 @@ mod tests {
             ("auth can-i patch deploy/x -n a", "patch Deployment.apps [a] x"),
             ("auth can-i use foo -n a", "another verb foo. [a] *"),
             ("auth can-i get /logs", ""),
-            ("top pods -n a", "list pods.metrics.k8s.io [a] *"),
+            ("top pods -n a", "list pods.metrics.k8s.io [a] *, list Pod. [a] *"),
             ("top node x", "get Node. - x"),
             ("api-resources", ""),
         ] {

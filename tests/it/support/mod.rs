@@ -1,5 +1,6 @@
 //! What the tests share: a runner to give jobs to, a laboratory of servers, a cluster, patience.
 
+mod aggregated;
 mod cluster;
 mod lab;
 mod namespaces;
@@ -16,6 +17,7 @@ mod try_;
 
 use std::path::PathBuf;
 
+pub use aggregated::Aggregated;
 pub use cluster::Cluster;
 pub use daemon::OwnDaemon;
 pub use lab::{Lab, policy};

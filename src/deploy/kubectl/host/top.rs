@@ -7,17 +7,36 @@ use super::select;
 use super::session::Session;
 use super::trouble::Trouble;
 use crate::deploy::cluster::{Accept, Mapping, Target};
-use crate::deploy::kubectl::print::aligned;
 use crate::deploy::kubectl::request::{Selection, Top, What};
 
 /// A row before it is laid out.
 struct Row {
     namespace: String,
     names: Vec<String>,
-    /// In thousandths of a core.
-    cpu: i64,
-    /// In bytes.
-    memory: i64,
+    cpu: Amount,
+    memory: Amount,
+}
+
+/// A quantity as it is, in billionths: sums are of what was measured, not of what is shown.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Amount(i128);
+
+impl Amount {
+    /// In thousandths, rounded up.
+    fn milli(self) -> i128 {
+        self.0.div_euclid(1_000_000) + i128::from(self.0.rem_euclid(1_000_000) > 0)
+    }
+
+    /// In ones, rounded up.
+    fn whole(self) -> i128 {
+        self.0.div_euclid(1_000_000_000) + i128::from(self.0.rem_euclid(1_000_000_000) > 0)
+    }
+}
+
+impl std::iter::Sum for Amount {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        Self(all.map(|amount| amount.0).fold(0, i128::saturating_add))
+    }
 }
 
 /// Runs `kubectl top`.
@@ -33,6 +52,7 @@ pub async fn run(session: &mut Session<'_>, top: &Top) -> Outcome {
     }
     let objects = read(session, top, &mapping).await?;
     if objects.is_empty() {
+        why_empty(session, top).await?;
         let namespace = session.namespace().to_owned();
         session.err(if top.all_namespaces {
             "No resources found\n".to_owned()
@@ -45,7 +65,7 @@ pub async fn run(session: &mut Session<'_>, top: &Top) -> Outcome {
     for object in &objects {
         let containers = object.get("containers").and_then(Value::as_array);
         let containers: Vec<&Value> = containers.into_iter().flatten().collect();
-        let sum = |what: &str| containers.iter().map(|one| usage(one, what)).sum();
+        let sum = |what: &str| containers.iter().map(|one| usage(one, what)).sum::<Amount>();
         let (namespace, name) =
             (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
         if top.containers {
@@ -73,30 +93,81 @@ fn table(rows: Vec<Row>, top: &Top) -> String {
         let names = names.into_iter().chain(["CPU(cores)", "MEMORY(bytes)"]).map(str::to_owned);
         lines.push(place("NAMESPACE").into_iter().chain(names).collect());
     }
-    let (cpu, memory) =
-        rows.iter().fold((0, 0), |(cpu, memory), row| (cpu + row.cpu, memory + row.memory));
+    let cpu: Amount = rows.iter().map(|row| row.cpu).sum();
+    let memory: Amount = rows.iter().map(|row| row.memory).sum();
     lines.extend(rows.into_iter().map(|row| {
         let amounts = [cores(row.cpu), mebibytes(row.memory)];
         place(&row.namespace).into_iter().chain(row.names).chain(amounts).collect::<Vec<_>>()
     }));
     if top.sum {
-        let blank =
-            vec![String::new(); usize::from(top.all_namespaces) + usize::from(top.containers)];
-        let rule = ["________".to_owned(), "________".to_owned()];
-        let first = [String::new()];
-        lines.push(blank.iter().chain(&first).chain(&rule).cloned().collect());
-        let sums = [cores(cpu), mebibytes(memory)];
-        lines.push(blank.into_iter().chain([String::new()]).chain(sums).collect());
+        // kubectl counts the further columns where it writes their headers, and only there.
+        let further = usize::from(top.all_namespaces) + usize::from(top.containers);
+        let n_blank = 1 + if top.no_headers { 0 } else { further };
+        let of = |cells: [String; 2]| {
+            vec![String::new(); n_blank].into_iter().chain(cells).collect::<Vec<_>>()
+        };
+        lines.push(of(["________".to_owned(), "________".to_owned()]));
+        lines.push(of([cores(cpu), mebibytes(memory)]));
     }
-    aligned(lines.into_iter())
+    padded(&lines)
 }
 
-fn cores(milli: i64) -> String {
-    format!("{milli}m")
+/// Lays a table out as kubectl's own printer of `top` does: the last column is padded too.
+fn padded(lines: &[Vec<String>]) -> String {
+    let n_columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count() + 3).max().unwrap_or(0).max(6)
+    };
+    let widths: Vec<usize> = (0..n_columns).map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        for (cell, width) in line.iter().zip(&widths) {
+            let blank = width.saturating_sub(cell.chars().count());
+            text.push_str(cell);
+            text.extend(std::iter::repeat_n(' ', blank));
+        }
+        text.push('\n');
+    }
+    text
 }
 
-fn mebibytes(bytes: i64) -> String {
-    format!("{}Mi", bytes / (1 << 20))
+fn cores(amount: Amount) -> String {
+    format!("{}m", amount.milli())
+}
+
+fn mebibytes(amount: Amount) -> String {
+    format!("{}Mi", amount.whole() / (1 << 20))
+}
+
+/// Pods without metrics are no absence of pods: kubectl looks at them, and tells which one has none
+/// though it is old enough.
+async fn why_empty(session: &mut Session<'_>, top: &Top) -> Outcome {
+    const NEW: i64 = 120;
+    let pods = session.by_word("pods")?;
+    let selection = selection(top);
+    let pods = select::list(session, &selection, &pods).await?;
+    let now = jiff::Timestamp::now();
+    for pod in &pods {
+        let created = text(pod, "/metadata/creationTimestamp").parse::<jiff::Timestamp>();
+        let age = created.map_or(0, |created| (now - created).get_seconds());
+        if age > NEW {
+            let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+            let age = lasted(age);
+            let why = format!("Metrics not available for pod {namespace}/{name}, age: {age}");
+            return Err(Trouble::text(why));
+        }
+    }
+    if pods.is_empty() { Ok(()) } else { Err(Trouble::text("metrics not available yet")) }
+}
+
+/// Seconds as Go writes them: `1h2m3s`.
+fn lasted(seconds: i64) -> String {
+    let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
+    let hours = if hours > 0 { format!("{hours}h") } else { String::new() };
+    let minutes =
+        if minutes > 0 || !hours.is_empty() { format!("{minutes}m") } else { String::new() };
+    format!("{hours}{minutes}{}s", seconds % 60)
 }
 
 async fn nodes(session: &mut Session<'_>, top: &Top, mapping: &Mapping) -> Outcome {
@@ -106,7 +177,7 @@ async fn nodes(session: &mut Session<'_>, top: &Top, mapping: &Mapping) -> Outco
         return Ok(());
     }
     let core = session.by_word("nodes")?;
-    let mut rows: Vec<(Row, i64, i64)> = Vec::new();
+    let mut rows: Vec<(Row, Amount, Amount)> = Vec::new();
     for object in &objects {
         let name = text(object, "/metadata/name");
         let target = Target { mapping: &core, namespace: "", name: &name, subresource: "" };
@@ -116,7 +187,7 @@ async fn nodes(session: &mut Session<'_>, top: &Top, mapping: &Mapping) -> Outco
         let row = Row { namespace: String::new(), names: vec![name], cpu, memory };
         let of = |what: &str| {
             let text = allocatable.get(what).and_then(Value::as_str).unwrap_or_default();
-            quantity(text, what == "cpu")
+            quantity(text)
         };
         rows.push((row, of("cpu"), of("memory")));
     }
@@ -126,9 +197,9 @@ async fn nodes(session: &mut Session<'_>, top: &Top, mapping: &Mapping) -> Outco
         let names = ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"];
         lines.push(names.iter().map(|name| (*name).to_owned()).collect());
     }
-    let share = |part: i64, whole: i64| match whole {
+    let share = |part: Amount, whole: Amount| match whole.milli() {
         0 => "<unknown>".to_owned(),
-        whole => format!("{}%", part.saturating_mul(100) / whole),
+        whole => format!("{}%", part.milli().saturating_mul(100) / whole),
     };
     lines.extend(rows.into_iter().map(|(row, cpu, memory)| {
         let mut line = row.names;
@@ -140,7 +211,7 @@ async fn nodes(session: &mut Session<'_>, top: &Top, mapping: &Mapping) -> Outco
         ]);
         line
     }));
-    session.out(aligned(lines.into_iter()));
+    session.out(padded(&lines));
     Ok(())
 }
 
@@ -154,51 +225,67 @@ async fn read(
         let target = Target { mapping, namespace: &namespace, name, subresource: "" };
         return Ok(vec![session.read(&target, Vec::new(), Accept::Json).await?]);
     }
-    let selection = Selection {
+    select::list(session, &selection(top), mapping).await
+}
+
+fn selection(top: &Top) -> Selection {
+    Selection {
         what: What::Types(Vec::new()),
         all_namespaces: top.all_namespaces,
         labels: top.labels.clone(),
         fields: top.fields.clone(),
         enforce_namespace: false,
-    };
-    select::list(session, &selection, mapping).await
+    }
 }
 
 fn text(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn usage(object: &Value, what: &str) -> i64 {
-    quantity(&text(object, &format!("/usage/{what}")), what == "cpu")
+fn usage(object: &Value, what: &str) -> Amount {
+    quantity(&text(object, &format!("/usage/{what}")))
 }
 
-/// A quantity in bytes, or in thousandths rounded up.
-fn quantity(text: &str, milli: bool) -> i64 {
+/// A quantity in any unit that Kubernetes writes; what is none is nothing.
+fn quantity(text: &str) -> Amount {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    let factor = match unit {
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "Ki" => 1024.0,
-        "Mi" => 1024.0 * 1024.0,
-        "Gi" => 1024.0 * 1024.0 * 1024.0,
-        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        _ => 1.0,
+    let binary = |power: u32| 1_000_000_000 * 1024_i128.pow(power);
+    let exponent = unit.strip_prefix(['e', 'E']).and_then(|power| power.parse::<i32>().ok());
+    let factor = match (unit, exponent) {
+        (_, Some(power)) => match u32::try_from(power + 9) {
+            Ok(power) if power <= 27 => 10_i128.pow(power),
+            Ok(_) | Err(_) => 0,
+        },
+        ("n", _) => 1,
+        ("u", _) => 1_000,
+        ("m", _) => 1_000_000,
+        ("", _) => 1_000_000_000,
+        ("k", _) => 10_i128.pow(12),
+        ("M", _) => 10_i128.pow(15),
+        ("G", _) => 10_i128.pow(18),
+        ("T", _) => 10_i128.pow(21),
+        ("P", _) => 10_i128.pow(24),
+        ("E", _) => 10_i128.pow(27),
+        ("Ki", _) => binary(1),
+        ("Mi", _) => binary(2),
+        ("Gi", _) => binary(3),
+        ("Ti", _) => binary(4),
+        ("Pi", _) => binary(5),
+        ("Ei", _) => binary(6),
+        _ => 0,
     };
-    let amount = number.parse::<f64>().unwrap_or(0.0) * factor;
-    let amount = if milli { (amount * 1000.0).ceil() } else { amount.ceil() };
-    crate::unit::whole(amount).and_then(|whole| i64::try_from(whole).ok()).unwrap_or(0)
+    let (ones, parts) = number.split_once('.').unwrap_or((number, ""));
+    let digits: i128 = format!("{ones}{parts}").parse().unwrap_or(0);
+    let below = u32::try_from(parts.len()).ok().and_then(|power| 10_i128.checked_pow(power));
+    let product = digits.saturating_mul(factor);
+    Amount(below.map_or(0, |below| product / below + i128::from(product % below > 0)))
 }
 
 fn order(left: &Row, right: &Row, top: &Top) -> std::cmp::Ordering {
     match top.sort_by.as_str() {
-        "cpu" => right.cpu.cmp(&left.cpu),
-        "memory" => right.memory.cmp(&left.memory),
+        "cpu" => right.cpu.milli().cmp(&left.cpu.milli()),
+        "memory" => right.memory.whole().cmp(&left.memory.whole()),
         _ => (&left.namespace, &left.names).cmp(&(&right.namespace, &right.names)),
     }
 }
@@ -213,15 +300,28 @@ mod tests {
 
     #[test]
     fn quantities_are_read_in_every_unit() {
-        for (text, milli, expected) in [
-            ("250m", true, 250),
-            ("1", true, 1000),
-            ("1234567n", true, 2),
-            ("12Mi", false, 12 << 20),
-            ("1k", false, 1000),
-            ("", false, 0),
+        for (text, milli, whole) in [
+            ("250m", 250, 1),
+            ("1", 1000, 1),
+            ("1234567n", 2, 1),
+            ("1500u", 2, 1),
+            ("0.5", 500, 1),
+            ("12Mi", 12_000 << 20, 12 << 20),
+            ("1k", 1_000_000, 1000),
+            ("1e3", 1_000_000, 1000),
+            ("2E", 2_i128 * 10_i128.pow(21), 2_i128 * 10_i128.pow(18)),
+            ("", 0, 0),
+            ("abc", 0, 0),
         ] {
-            assert_eq!(quantity(text, milli), expected, "{text}");
+            let read = quantity(text);
+            assert_eq!((read.milli(), read.whole()), (milli, whole), "{text}");
+        }
+    }
+
+    #[test]
+    fn ages_are_written_as_go_does() {
+        for (seconds, text) in [(121, "2m1s"), (3600, "1h0m0s"), (59, "59s")] {
+            assert_eq!(lasted(seconds), text);
         }
     }
 }
