@@ -39,6 +39,7 @@ pub(super) async fn perform(
         key: &write.key,
         value: write.value.as_str(),
         scope: write.scope.as_deref(),
+        is_protected_ref: granted.job.is_protected,
     };
     let written = Gitlab::new(&spec.url, spec.ca_file.as_deref())
         .map_err(Error::system)?

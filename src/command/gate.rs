@@ -69,7 +69,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
     let guest = Guest::find(args.policy.as_deref(), vars)?;
     let signals = Signals::listen().map_err(Error::system)?;
     let gate = Gate { guest: &guest, cancel: signals.cancel() };
-    gate.write_project_variable(&plan, VariableValue::Failed, streams).await;
+    let is_clear = gate.write_project_variable(&plan, VariableValue::Failed, streams).await;
     let (outcome, summary) = gate.judge(&plan, streams).await?;
     if let Some(warning) = told::write(&folder, &summary).map_err(Error::job)? {
         say(streams, &format!("WARNING: {warning}"))?;
@@ -80,7 +80,11 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
         write_back(back.as_ref(), Value::Passed)?;
         gate.write_project_variable(&plan, VariableValue::Passed, streams).await;
     }
-    let forgives = args.no_fail && matches!(outcome, Outcome::Failed | Outcome::Inconclusive);
+    let is_bad = matches!(outcome, Outcome::Failed | Outcome::Inconclusive);
+    if args.no_fail && is_bad && !is_clear {
+        say(streams, "WARNING: --no-fail does not hold: later jobs may read an older verdict")?;
+    }
+    let forgives = args.no_fail && is_bad && is_clear;
     Ok(if forgives { Outcome::Passed } else { outcome })
 }
 
@@ -161,16 +165,17 @@ impl Gate<'_> {
     }
 
     /// Later jobs read the project's variable where one is there: it outranks the dotenv report.
-    /// A profile without a token for it has none to write.
+    /// A profile without a token for it has none to write. False where one was to be written and
+    /// was not: then an earlier pipeline's may still stand there.
     async fn write_project_variable(
         &self,
         plan: &Plan,
         value: VariableValue,
         streams: &mut Streams,
-    ) {
-        let Some(variable) = &plan.variable else { return };
+    ) -> bool {
+        let Some(variable) = &plan.variable else { return true };
         if !self.guest.is_in_job() {
-            return;
+            return true;
         }
         let write = VariableWrite {
             key: variable.key.clone(),
@@ -191,19 +196,24 @@ impl Gate<'_> {
                 self.cancel,
             )
             .await;
-        match written {
-            Ok(_) => (),
+        let is_clear = match written {
+            Ok(_) => true,
             Err(error) if error.as_outcome() == Outcome::Refused => {
                 tracing::debug!(%error, "no project variable is written");
+                true
             }
-            Err(error) => lines.push(format!(
-                "WARNING: the project variable {} was not written: {error}",
-                variable.key
-            )),
-        }
+            Err(error) => {
+                lines.push(format!(
+                    "WARNING: the project variable {} was not written: {error}",
+                    variable.key
+                ));
+                false
+            }
+        };
         for line in lines {
             // Trouble with the log is no trouble of the gate.
             drop(say(streams, &line));
         }
+        is_clear
     }
 }

@@ -35,6 +35,7 @@ mod gate;
 mod gate_sources;
 mod baselines;
 mod pod_metrics;
+mod project_variables;
 mod bad_input;
 mod plans;
 mod doctor;

@@ -37,7 +37,9 @@ struct Ran {
 async fn write(acts: Vec<Act>, project: Project, scope: Option<&str>) -> Ran {
     let standin = Standin::start(acts).await;
     let gitlab = Gitlab::new(&standin.url, None).unwrap();
-    let variable = NewVariable { project: &project, key: "abc", value: "passed", scope };
+    let is_protected_ref = false;
+    let variable =
+        NewVariable { project: &project, key: "abc", value: "passed", scope, is_protected_ref };
     let result = gitlab.write_variable(&Secret::new(TOKEN.to_owned()), variable).await;
     let requests = standin.requests();
     let line = |request: &String| {

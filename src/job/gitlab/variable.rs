@@ -44,6 +44,8 @@ pub struct NewVariable<'a> {
     pub value: &'a str,
     /// Its environment scope; `None`: the only one there is, or `*`.
     pub scope: Option<&'a str>,
+    /// True where later jobs get protected variables too.
+    pub is_protected_ref: bool,
 }
 
 /// One request and its answer.
@@ -73,6 +75,10 @@ pub struct Written {
 #[derive(Deserialize)]
 struct VariableFile {
     value: Option<String>,
+    #[serde(default)]
+    hidden: bool,
+    #[serde(default)]
+    protected: bool,
 }
 
 impl Gitlab {
@@ -91,18 +97,34 @@ impl Gitlab {
     ) -> Result<Written, Error> {
         let mut writing = Writing { gitlab: self, token, variable, steps: Vec::new() };
         let (status, scope) = writing.upsert().await?;
-        let found = writing.read_back(scope.as_deref()).await?;
-        if found != variable.value {
-            return Err(Error::Changed { key: variable.key.to_owned(), found });
-        }
-        let warning = match (variable.scope, &scope) {
-            (None, Some(scope)) => Some(format!(
+        let file = writing.read_back(scope.as_deref()).await?;
+        let mut warnings = Vec::new();
+        if let (None, Some(scope)) = (variable.scope, &scope) {
+            warnings.push(format!(
                 "the variable `{}` exists for several environments; the one of scope `{scope}` \
                  was written",
                 variable.key
-            )),
-            (Some(_), _) | (None, None) => None,
-        };
+            ));
+        }
+        if file.protected && !variable.is_protected_ref {
+            warnings.push(format!(
+                "the variable `{}` is protected: jobs of this ref, which is not, do not get it",
+                variable.key
+            ));
+        }
+        // A hidden variable does not show its value; then there is nothing to compare.
+        if file.hidden || file.value.is_none() {
+            warnings.push(format!(
+                "the variable `{}` is hidden: what was written cannot be read back",
+                variable.key
+            ));
+        }
+        let found = file.value.filter(|_| !file.hidden);
+        let found = found.unwrap_or_else(|| variable.value.to_owned());
+        if found != variable.value {
+            return Err(Error::Changed { key: variable.key.to_owned(), found });
+        }
+        let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         Ok(Written {
             url: self.variable_url(variable.project, variable.key),
             value: found,
@@ -173,15 +195,13 @@ impl Writing<'_> {
         self.send(Method::POST, &url, Some(&body)).await
     }
 
-    async fn read_back(&mut self, scope: Option<&str>) -> Result<String, Error> {
+    async fn read_back(&mut self, scope: Option<&str>) -> Result<VariableFile, Error> {
         let url = self.url(scope);
         let reply = self.send(Method::GET, &url, None).await?;
         if !reply.code.is_success() {
             return Err(refusal(Method::GET, &url, &reply));
         }
-        let variable: VariableFile = parse(&url, &reply)?;
-        // A hidden variable does not show its value; then there is nothing to compare.
-        Ok(variable.value.unwrap_or_else(|| self.variable.value.to_owned()))
+        parse(&url, &reply)
     }
 
     async fn send(

@@ -29,7 +29,7 @@ pub use runner::Runner;
 pub use station::{Station, write_plan};
 pub use try_::Try;
 
-pub use crate::standins::gitlab::{GitLab, Seat, Upload, Variable};
+pub use crate::standins::gitlab::{GitLab, Race, Seat, Upload, Variable};
 pub use crate::standins::runner::{Ending, Exit, Job, Stop};
 pub use crate::standins::server::Server;
 pub use crate::standins::shop::{Dial, Shop};

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::server::{Request, Response, Server, Site};
 pub use artifacts::Upload;
 pub use tells::{Note, Status};
-pub use variables::Variable;
+pub use variables::{Race, Variable};
 
 /// What GitLab knows of a running job.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ struct State {
     /// Who may read and write variables.
     maintainer_token: String,
     variables: BTreeMap<u64, Vec<Variable>>,
+    race: Option<Race>,
     uploads: Vec<Upload>,
     notes: Vec<Note>,
     statuses: Vec<Status>,
@@ -111,6 +112,11 @@ impl GitLab {
         let state = self.state();
         let variables = state.variables.get(&project_id)?;
         variables.iter().find(|variable| variable.key == key).map(|found| found.value.clone())
+    }
+
+    /// Returns all project variables.
+    pub fn variables_of(&self, project_id: u64) -> Vec<Variable> {
+        self.state().variables.get(&project_id).cloned().unwrap_or_default()
     }
 
     /// Artifacts so far.

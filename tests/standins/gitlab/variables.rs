@@ -1,5 +1,5 @@
 //! Project variables: 404 for an unknown one, 400 for a second of the same name, 409 where several
-//! scopes match, 400 for a masked value that is too short to mask.
+//! scopes match, 400 for a masked value that cannot be masked, no value of a hidden one.
 
 use serde_json::{Value, json};
 
@@ -15,21 +15,38 @@ pub struct Variable {
     pub value: String,
     /// `*` for every environment.
     pub scope: String,
-    /// Masked in logs; needs eight characters.
+    /// Masked in logs; needs eight characters that a log can be searched for.
     pub masked: bool,
+    /// Never shown again.
+    pub hidden: bool,
+    /// Only for jobs of protected refs.
+    pub protected: bool,
+}
+
+/// What another pipeline does at a moment that nobody can choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Race {
+    /// It makes the variable just after it was not there.
+    Creates,
+    /// It writes the variable just after it was written.
+    Writes,
+    /// It deletes the variable just after it was written.
+    Deletes,
 }
 
 impl Variable {
     /// A variable for every environment, not masked.
     pub fn new(key: &str, value: &str) -> Self {
         let (key, value) = (key.to_owned(), value.to_owned());
-        Self { key, value, scope: "*".to_owned(), masked: false }
+        let scope = "*".to_owned();
+        Self { key, value, scope, masked: false, hidden: false, protected: false }
     }
 
     fn json(&self) -> Value {
         json!({
-            "variable_type": "env_var", "key": self.key, "value": self.value, "hidden": false,
-            "protected": false, "masked": self.masked, "raw": false,
+            "variable_type": "env_var", "key": self.key, "hidden": self.hidden,
+            "value": (!self.hidden).then_some(&self.value),
+            "protected": self.protected, "masked": self.masked, "raw": false,
             "environment_scope": self.scope, "description": null,
         })
     }
@@ -49,30 +66,35 @@ impl GitLab {
             return Response::json(404, &json!({ "message": "404 Project Not Found" }));
         };
         let mut state = self.state();
+        let race = state.race;
         let variables = state.variables.entry(project).or_default();
-        match (request.method.as_str(), key) {
-            ("GET", None) => Response::json(200, &variables.iter().map(Variable::json).collect()),
-            ("POST", None) => create(variables, &sent(request)),
-            (method, Some(key)) => {
-                let scope = request.parameter("filter[environment_scope]");
-                let mut matching = variables.iter_mut().filter(|variable| {
-                    variable.key == key && scope.is_none_or(|scope| variable.scope == scope)
-                });
-                match (matching.next(), matching.next()) {
-                    (Some(variable), None) => one(method, variable, request),
-                    (Some(_), Some(_)) => Response::json(
-                        409,
-                        &json!({ "message":
-                        "There are multiple variables with provided parameters. \
-                         Please use 'filter[environment_scope]'" }),
-                    ),
-                    (None, _) => {
-                        Response::json(404, &json!({ "message": "404 Variable Not Found" }))
-                    }
-                }
+        let answer = answered(variables, request, key);
+        // Of another pipeline, once.
+        let happens = match (race, request.method.as_str(), answer.status) {
+            (Some(Race::Creates), "PUT", 404) => {
+                variables.push(Variable::new(key.unwrap_or_default(), "passed"));
+                true
             }
-            (_, None) => Response::json(405, &json!({ "error": "405 Not Allowed" })),
+            (Some(Race::Writes), "PUT", 200) => {
+                variables.retain(|variable| Some(variable.key.as_str()) != key);
+                variables.push(Variable::new(key.unwrap_or_default(), "of another pipeline"));
+                true
+            }
+            (Some(Race::Deletes), "PUT", 200) => {
+                variables.retain(|variable| Some(variable.key.as_str()) != key);
+                true
+            }
+            _ => false,
+        };
+        if happens {
+            state.race = None;
         }
+        answer
+    }
+
+    /// Lets another pipeline be there at the wrong moment, once.
+    pub fn race(&self, race: Race) {
+        self.state().race = Some(race);
     }
 
     pub(super) fn is_maintainer(&self, request: &Request) -> bool {
@@ -89,6 +111,31 @@ impl GitLab {
             let state = self.state();
             state.seats.iter().find(|seat| seat.project_path == path).map(|seat| seat.project_id)
         })
+    }
+}
+
+/// Answers about the variables of one project.
+fn answered(variables: &mut Vec<Variable>, request: &Request, key: Option<&str>) -> Response {
+    match (request.method.as_str(), key) {
+        ("GET", None) => Response::json(200, &variables.iter().map(Variable::json).collect()),
+        ("POST", None) => create(variables, &sent(request)),
+        (method, Some(key)) => {
+            let scope = request.parameter("filter[environment_scope]");
+            let mut matching = variables.iter_mut().filter(|variable| {
+                variable.key == key && scope.is_none_or(|scope| variable.scope == scope)
+            });
+            match (matching.next(), matching.next()) {
+                (Some(variable), None) => one(method, variable, request),
+                (Some(_), Some(_)) => Response::json(
+                    409,
+                    &json!({ "message":
+                    "There are multiple variables with provided parameters. \
+                     Please use 'filter[environment_scope]'" }),
+                ),
+                (None, _) => Response::json(404, &json!({ "message": "404 Variable Not Found" })),
+            }
+        }
+        (_, None) => Response::json(405, &json!({ "error": "405 Not Allowed" })),
     }
 }
 
@@ -117,7 +164,9 @@ fn create(variables: &mut Vec<Variable>, sent: &Value) -> Response {
     }
     let variable = Variable {
         scope: scope.to_owned(),
-        masked: is_true(&sent["masked"]),
+        masked: is_true(&sent["masked"]) || is_true(&sent["masked_and_hidden"]),
+        hidden: is_true(&sent["masked_and_hidden"]),
+        protected: is_true(&sent["protected"]),
         ..Variable::new(key, value)
     };
     if let Some(refusal) = cannot_be_masked(&variable) {
@@ -151,7 +200,11 @@ fn update(variable: &mut Variable, sent: &Value) -> Response {
     Response::json(200, &variable.json())
 }
 
+/// GitLab's rule for values that are masked: one line of eight or more characters, of an alphabet
+/// that logs can be searched for.
 fn cannot_be_masked(variable: &Variable) -> Option<Response> {
-    let is_short = variable.masked && variable.value.len() < 8;
-    is_short.then(|| Response::json(400, &json!({ "message": { "value": ["is invalid"] } })))
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_+=/@:.~-".contains(c);
+    let can_be = variable.value.len() >= 8 && variable.value.chars().all(is_plain);
+    let refusal = || Response::json(400, &json!({ "message": { "value": ["is invalid"] } }));
+    (variable.masked && !can_be).then(refusal)
 }
