@@ -318,7 +318,7 @@ def listed(kind, flaw, wrong, asked):
     return "; ".join(name if n == 1 else f"{name} ({n} of them)" for name, n in told.items())
 
 
-MADE = """Made by `{command}` with Argo Rollouts {argo}, Flagger {flagger} and {k6}.
+MADE = """Made by `scripts/bench gate --write` with Argo Rollouts {argo}, Flagger {flagger} and {k6}.
 
 The tests hold the gate to a list of hostile answers ([`tests/hostile`](../tests/hostile)); here the same list is asked
 of the programs themselves: `dyno gate`, Argo Rollouts' analysis controller and Flagger's canary controller, both built
@@ -390,6 +390,5 @@ def run(options):
         pathlib.Path(options.answers).write_text("".join(heard))
     if options.write:
         k6 = load.GO["k6"].replace("go.k6.io/k6@", "k6 ")
-        command = " ".join(["scripts/bench", *sys.argv[1:]])
-        write(table, MADE.format(command=command, argo=argo_version, flagger=flagger_version, k6=k6))
+        write(table, MADE.format(argo=argo_version, flagger=flagger_version, k6=k6))
     return 0 if is_fine else 1

@@ -1,4 +1,4 @@
-"""Runs that measured nothing: k6's thresholds and dyno's limits over the same targets.
+"""Runs in which nothing good was measured: k6's thresholds and dyno's limits over the same targets.
 
 k6 judges its own samples only, so what can be hostile is the target, or that nothing was ever measured.
 """
@@ -95,7 +95,7 @@ def run(table, folder, dyno, heard):
     """Adds the rows; true when dyno passed none."""
     targets = {"good": answering(Answering), "broken": answering(Broken), "silent": listening(b""),
                "other": listening(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "refusing": f"http://127.0.0.1:{load.free_port()}"}
-    table.head("Runs that measured nothing: k6's thresholds", "the run", "threshold", "k6", "dyno's limit", "dyno")
+    table.head("Runs in which nothing good was measured: k6's thresholds", "the run", "threshold", "k6", "dyno's limit", "dyno")
     (folder / "k6").mkdir()
     wrong = {"k6": 0, "dyno": 0}
 
