@@ -3,6 +3,7 @@
 
 pub mod manifest;
 pub mod jsonpath;
+pub mod gotemplate;
 pub mod merge;
 pub mod security;
 pub mod cluster;

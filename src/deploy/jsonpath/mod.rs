@@ -7,7 +7,7 @@ mod compare;
 use serde_json::Value;
 
 pub use eval::go_print;
-pub use parse::{Template, relaxed};
+pub use parse::{Template, relaxed, unquoted as go_unquoted};
 
 /// Renders a template over a value. Missing keys are nothing, or an error.
 pub fn render(template: &str, value: &Value, allow_missing: bool) -> Result<String, String> {

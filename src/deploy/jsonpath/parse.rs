@@ -360,7 +360,7 @@ fn slice(text: &str) -> Result<[Param; 3], String> {
 }
 
 /// Go's unquoting, for single quotes too.
-fn unquoted(text: &str, quote: char) -> Option<String> {
+pub fn unquoted(text: &str, quote: char) -> Option<String> {
     let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
     let mut unquoted = String::new();
     let mut chars = inner.chars();
