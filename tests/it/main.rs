@@ -40,6 +40,7 @@ mod bad_input;
 mod plans;
 mod doctor;
 mod kubectl;
+mod kubectl_asked;
 mod deploy;
 mod deploy_pods;
 mod deploy_hardships;
