@@ -13,7 +13,7 @@ use crate::support::{Cluster, setting};
 /// The cases by the first word of their names; every case belongs to one.
 const GROUPS: &[&str] = &[
     "create", "apply", "yaml", "get", "jsonpath", "pods", "rollout", "change", "config", "mark",
-    "patch", "env", "diff", "look", "exec", "many", "prune",
+    "patch", "env", "diff", "look", "exec", "many", "prune", "explain", "describe", "template",
 ];
 
 #[test]
@@ -107,6 +107,21 @@ fn manifests_of_every_kind_are_the_same() {
 #[test]
 fn what_is_pruned_is_the_same() {
     compare("prune");
+}
+
+#[test]
+fn what_is_explained_is_the_same() {
+    compare("explain");
+}
+
+#[test]
+fn what_is_described_is_the_same() {
+    compare("describe");
+}
+
+#[test]
+fn what_templates_print_is_the_same() {
+    compare("template");
 }
 
 fn data() -> PathBuf {
@@ -339,9 +354,16 @@ fn still(text: &str) -> String {
         (r"applyset-[\w-]{43}-v1", "APPLYSET"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
-        (r#"(resourceVersion"?: "?)\d+"#, "${1}VERSION"),
+        (r#"(resourceVersion"?: ?"?)\d+"#, "${1}VERSION"),
         (r"\b(web|rich|agent|db)-[0-9a-f]{8,10}(-[a-z0-9]{5})?\b", "${1}-HASH"),
         (r"\b(agent|db)-[a-z0-9]{5}\b", "${1}-HASH"),
+        (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000", "MOMENT"),
+        (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000 UTC", "MOMENT"),
+        (r"\b10\.(96|244)\.\d+\.\d+\b", "ADDRESS"),
+        (r"\bfake-\d\b", "fake-N"),
+        (r"(kube-api-access|-token)-[a-z0-9]{5}\b", "${1}-HASH"),
+        (r"(Resource Version: +)\d+", "${1}VERSION"),
+        (r"(?m)^(NodePort: +\S+ +)\d+", "${1}PORT"),
         (r"(?m) +\d+(s|m|ms) *$", " AGE"),
         (r" +\d+[smd](\d+s)? +", "  AGE  "),
     ] {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::host::pruned_kinds;
 use super::request::{
-    Apply, CanI, Create, Delete, DryRun, Exec, Get, Item, Logs, Mark, Named, Prune, Rollout,
-    RolloutAction, Selection, SetEnv, Top, Wait, Watch, What,
+    Apply, CanI, Create, Delete, Describe, DryRun, Exec, Get, Item, Logs, Mark, Named, Prune,
+    Rollout, RolloutAction, Selection, SetEnv, Top, Wait, Watch, What,
 };
 use super::touches::{ALL_NAMESPACES, INTO_PODS, Touch};
 use crate::deploy::cluster::{builtin_by_kind, builtin_by_word};
@@ -178,6 +178,47 @@ impl List<'_> {
                         name: None,
                     });
                 }
+            }
+        }
+    }
+
+    /// What is described, and what is told beside it.
+    pub(super) fn described(&mut self, describe: &Describe) {
+        let named: &[&str] = if describe.prefix.is_some() { &["get", "list"] } else { &["get"] };
+        self.selection(&describe.selection, named, &["list"]);
+        let mut around: Vec<(&str, &str, &str, Option<String>)> = Vec::new();
+        for touch in &self.touches {
+            if touch.kind == "Namespace" && touch.group.is_empty() {
+                let inside = touch.name.clone();
+                around.push(("list", "", "ResourceQuota", inside.clone()));
+                around.push(("list", "", "LimitRange", inside));
+                continue;
+            }
+            let Some(namespace) = &touch.namespace else { continue };
+            let of = |group, kind| ("list", group, kind, Some(namespace.clone()));
+            around.push(of("", "Event"));
+            match touch.kind.as_str() {
+                "ReplicaSet"
+                | "StatefulSet"
+                | "DaemonSet"
+                | "ReplicationController"
+                | "PersistentVolumeClaim" => {
+                    around.push(of("", "Pod"));
+                }
+                "Deployment" => around.push(of("apps", "ReplicaSet")),
+                "Service" => around.push(of("discovery.k8s.io", "EndpointSlice")),
+                "Ingress" => {
+                    around.push(of("discovery.k8s.io", "EndpointSlice"));
+                    around.push(("get", "", "Service", Some(namespace.clone())));
+                }
+                _ => {}
+            }
+        }
+        for (verb, group, kind, namespace) in around {
+            let (group, kind) = (group.to_owned(), kind.to_owned());
+            let touch = Touch { verb, group, kind, namespace, name: None };
+            if touch.namespace.is_some() && !self.touches.contains(&touch) {
+                self.touches.push(touch);
             }
         }
     }

@@ -15,9 +15,10 @@ mod host;
 use std::path::{Path, PathBuf};
 
 pub use request::{
-    Apply, CanI, ClusterChoice, Create, Delete, Diff, DryRun, Event, Exec, Get, Item, Kinds, Logs,
-    Manifest, Mark, Marks, Named, Operation, Output, Pair, PatchKind, PatchWith, Prune, Request,
-    Rollout, RolloutAction, Scale, Selection, SetEnv, SetImage, Top, Validate, Wait, Watch, What,
+    Apply, CanI, ClusterChoice, Create, Delete, Describe, Diff, DryRun, Event, Exec, Explain, Get,
+    Item, Kinds, Logs, Manifest, Mark, Marks, Named, Operation, Output, Pair, PatchKind, PatchWith,
+    Prune, Request, Rollout, RolloutAction, Scale, Selection, SetEnv, SetImage, Top, Validate,
+    Wait, Watch, What,
 };
 pub use touches::{ALL_NAMESPACES, INTO_PODS, Touch};
 

@@ -31,6 +31,10 @@ impl Request {
             | Operation::CanI(_)
             | Operation::WhoAmI { .. }
             | Operation::Kinds(_)
+            | Operation::Explain(_)
+            | Operation::Describe(_)
+            | Operation::Raw(_)
+            | Operation::CanIList { .. }
             | Operation::Versions
             | Operation::Top(_)
             | Operation::Version { .. }

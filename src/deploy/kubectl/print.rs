@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Output;
-use crate::deploy::{jsonpath, manifest};
+use crate::deploy::gotemplate::Missing;
+use crate::deploy::{gotemplate, jsonpath, manifest};
 
 /// The annotation that `apply` keeps its memory in.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -33,6 +34,10 @@ pub fn print_object(
         Output::Yaml => Ok(manifest::yaml(object)),
         Output::JsonPath(template) => jsonpath::render(template, object, true),
         Output::JsonPathAsJson(template) => jsonpath::render_json(template, object, true),
+        Output::GoTemplate(template) => {
+            let (text, ended) = gotemplate::render(template, object, Missing::Allowed);
+            ended.map(|()| text)
+        }
         Output::CustomColumns(_) => Err("custom-columns are for `kubectl get`".to_owned()),
     }
 }
@@ -84,7 +89,11 @@ const ORDER: &[&str] = &[
     "binaryData",
     "spec",
     "status",
+    "ingressClassName",
+    "defaultBackend",
+    "tls",
     "rules",
+    "aggregationRule",
     "subjects",
     "roleRef",
     "verbs",
@@ -107,7 +116,10 @@ const ORDER: &[&str] = &[
     "env",
     "resources",
     "resourceNames",
+    "nonResourceURLs",
+    "minAvailable",
     "selector",
+    "maxUnavailable",
     "template",
     "strategy",
     "clusterIP",
@@ -152,6 +164,22 @@ const ORDER: &[&str] = &[
     "users",
     "contexts",
     "current-context",
+    "value",
+    "globalDefault",
+    "description",
+    "preemptionPolicy",
+    "host",
+    "http",
+    "hosts",
+    "secretName",
+    "path",
+    "pathType",
+    "backend",
+    "number",
+    "disruptionsAllowed",
+    "currentHealthy",
+    "desiredHealthy",
+    "expectedPods",
 ];
 
 /// JSON with its keys in the order of Go's structs where kubectl has structs.
@@ -265,6 +293,47 @@ pub fn aligned_on(rows: impl Iterator<Item = Vec<String>>, widths: &mut Vec<usiz
     text
 }
 
+/// A text with no line longer than `width` where a blank allows it.
+pub fn wrapped(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let (mut word, mut blanks) = (String::new(), String::new());
+    let (mut n_word, mut n_blanks, mut column) = (0, 0, 0);
+    for c in text.chars() {
+        if c == '\n' || (c.is_whitespace() && c != '\u{a0}') {
+            let is_end = c == '\n';
+            if !word.is_empty() || (is_end && column + n_blanks <= width) {
+                out.push_str(&blanks);
+                out.push_str(&word);
+                column += n_blanks + n_word;
+                (n_word, n_blanks) = (0, 0);
+                word.clear();
+                blanks.clear();
+            }
+            if is_end {
+                (column, n_blanks) = (0, 0);
+                blanks.clear();
+                out.push(c);
+            } else {
+                blanks.push(c);
+                n_blanks += 1;
+            }
+        } else {
+            word.push(c);
+            n_word += 1;
+            if column + n_blanks + n_word > width && n_word < width {
+                out.push('\n');
+                (column, n_blanks) = (0, 0);
+                blanks.clear();
+            }
+        }
+    }
+    if !word.is_empty() || column + n_blanks <= width {
+        out.push_str(&blanks);
+        out.push_str(&word);
+    }
+    out
+}
+
 /// A line as kubectl's logger writes it: kubectl tells deprecations this way.
 pub fn logged(level: char, place: &str, text: &str) -> String {
     let now = jiff::Zoned::now();
@@ -311,6 +380,7 @@ pub fn version_text(client: &Value, server: Option<&Value>, output: &Output) -> 
         | Output::Name
         | Output::JsonPath(_)
         | Output::JsonPathAsJson(_)
+        | Output::GoTemplate(_)
         | Output::CustomColumns(_) => {
             let server = server.map(|server| format!("Server Version: {}\n", of(server)));
             format!("Client Version: {}\nKustomize Version: {kustomize}\n", of(client))

@@ -53,12 +53,16 @@ impl Request {
             // The server is asked to do all but store.
             Operation::Diff(diff) => list.items(&diff.items, &["get", "create", "patch"]),
             Operation::CanI(ask) => list.can_i(ask),
+            Operation::Describe(describe) => list.described(describe),
             Operation::Top(top) => list.top(top),
             Operation::Scale(scale) => list.change(&scale.selection, scale.dry_run),
             Operation::Wait(wait) => list.wait(wait),
             Operation::Logs(logs) => list.logs(logs),
             Operation::WhoAmI { .. }
             | Operation::Kinds(_)
+            | Operation::Explain(_)
+            | Operation::Raw(_)
+            | Operation::CanIList { .. }
             | Operation::Versions
             | Operation::Version { .. }
             | Operation::ClusterInfo => {}
@@ -157,6 +161,15 @@ mod tests {
             ("auth can-i patch deploy/x -n a", "patch Deployment.apps [a] x"),
             ("auth can-i use foo -n a", "another verb foo. [a] *"),
             ("auth can-i get /logs", ""),
+            (
+                "describe deploy/x -n a",
+                "get Deployment.apps [a] x, list Event. [a] *, list ReplicaSet.apps [a] *",
+            ),
+            (
+                "describe ns x",
+                "get Namespace. - x, list Namespace. - x, list ResourceQuota. [x] *, \
+                 list LimitRange. [x] *",
+            ),
             ("top pods -n a", "list pods.metrics.k8s.io [a] *, list Pod. [a] *"),
             ("top node x", "get Node. - x"),
             ("api-resources", ""),

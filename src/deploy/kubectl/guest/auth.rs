@@ -2,7 +2,7 @@
 //! command line to the request.
 
 use super::{Context, mistake, misuse, options};
-use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
+use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{CanI, Kinds, Operation, Output, Parsed, Top, Usage};
 
 /// Reads `kubectl auth …`.
@@ -30,40 +30,58 @@ pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
             let output = options::output(&flags, false)?;
             context.request(&flags, Vec::new(), Operation::WhoAmI { output })
         }
-        "can-i" if flags.is("list", false) => {
-            Err(mistake("dyno's kubectl auth can-i does not know --list"))
-        }
-        "can-i" => {
-            let [verb, what] = flags.args.as_slice() else {
-                return Err(mistake(
-                    "you must specify two arguments: verb resource or verb \
-                     resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.",
-                ));
-            };
-            if flags.is("no-headers", false) {
-                return Err(mistake("--no-headers cannot be set without --list specified"));
-            }
-            let subresource = flags.filled("subresource").unwrap_or_default();
-            let is_url = what.starts_with('/');
-            if is_url && !subresource.is_empty() {
-                return Err(mistake("--subresource can not be used with NonResourceURL"));
-            }
-            let (what, name) = match what.split_once('/') {
-                Some((what, name)) if !is_url => (what, name),
-                _ => (what.as_str(), ""),
-            };
-            let ask = CanI {
-                verb: verb.clone(),
-                what: what.to_owned(),
-                name: name.to_owned(),
-                subresource,
-                all_namespaces: flags.is("all-namespaces", false),
-                quiet: flags.is("quiet", false),
-            };
-            context.request(&flags, Vec::new(), Operation::CanI(ask))
-        }
+        "can-i" if flags.is("list", false) => list(context, &flags),
+        "can-i" => can_i(context, &flags),
         other => Err(mistake(format!("dyno's kubectl does not know \"auth {other}\""))),
     }
+}
+
+/// Reads `kubectl auth can-i --list`.
+fn list(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
+    if !flags.args.is_empty() {
+        return Err(mistake("list option must be specified with no arguments"));
+    }
+    if ["quiet", "all-namespaces"].iter().any(|name| flags.is(name, false))
+        || flags.filled("subresource").is_some()
+    {
+        return Err(mistake(
+            "list option can't be specified with neither quiet, all-namespaces nor \
+             subresource options",
+        ));
+    }
+    let no_headers = flags.is("no-headers", false);
+    context.request(flags, Vec::new(), Operation::CanIList { no_headers })
+}
+
+/// Reads `kubectl auth can-i VERB TYPE[/NAME]`.
+fn can_i(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
+    let [verb, what] = flags.args.as_slice() else {
+        return Err(mistake(
+            "you must specify two arguments: verb resource or verb \
+             resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.",
+        ));
+    };
+    if flags.is("no-headers", false) {
+        return Err(mistake("--no-headers cannot be set without --list specified"));
+    }
+    let subresource = flags.filled("subresource").unwrap_or_default();
+    let is_url = what.starts_with('/');
+    if is_url && !subresource.is_empty() {
+        return Err(mistake("--subresource can not be used with NonResourceURL"));
+    }
+    let (what, name) = match what.split_once('/') {
+        Some((what, name)) if !is_url => (what, name),
+        _ => (what.as_str(), ""),
+    };
+    let ask = CanI {
+        verb: verb.clone(),
+        what: what.to_owned(),
+        name: name.to_owned(),
+        subresource,
+        all_namespaces: flags.is("all-namespaces", false),
+        quiet: flags.is("quiet", false),
+    };
+    context.request(flags, Vec::new(), Operation::CanI(ask))
 }
 
 /// Reads `kubectl api-resources …`.

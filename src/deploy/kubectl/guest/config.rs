@@ -194,11 +194,15 @@ fn view(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
         crate::deploy::kubectl::Output::JsonPath(template) => {
             crate::deploy::jsonpath::render(template, &config, true).map_err(mistake)?
         }
+        output @ crate::deploy::kubectl::Output::GoTemplate(_) => {
+            crate::deploy::kubectl::print::print_object(&config, output, "", true)
+                .map_err(mistake)?
+        }
         crate::deploy::kubectl::Output::Wide
         | crate::deploy::kubectl::Output::Name
         | crate::deploy::kubectl::Output::JsonPathAsJson(_)
         | crate::deploy::kubectl::Output::CustomColumns(_) => {
-            return Err(mistake("config view prints yaml, json or jsonpath"));
+            return Err(mistake("config view prints yaml, json, jsonpath or go-template"));
         }
     };
     Ok(told(stdout))

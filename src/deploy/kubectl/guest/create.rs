@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, generators, input, mistake, misuse, options, secret, workloads};
+use super::{
+    Context, generators, generators_more, input, mistake, misuse, options, secret, workloads,
+};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::print::{annotate, print_object};
 use crate::deploy::kubectl::{
@@ -38,6 +40,11 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
         "role" => Some("role"),
         "rolebinding" => Some("rolebinding"),
         "quota" | "resourcequota" => Some("quota"),
+        "clusterrole" => Some("clusterrole"),
+        "clusterrolebinding" => Some("clusterrolebinding"),
+        "ingress" | "ing" => Some("ingress"),
+        "poddisruptionbudget" | "pdb" => Some("poddisruptionbudget"),
+        "priorityclass" | "pc" => Some("priorityclass"),
         _ => None,
     });
     let from_files = own()
@@ -54,6 +61,13 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
         Some("role") if !from_files => generators::role(&context),
         Some("rolebinding") if !from_files => generators::role_binding(&context),
         Some("quota") if !from_files => generators::quota(&context),
+        Some("clusterrole") if !from_files => generators_more::cluster_role(&context),
+        Some("clusterrolebinding") if !from_files => {
+            generators_more::cluster_role_binding(&context)
+        }
+        Some("ingress") if !from_files => generators_more::ingress(&context),
+        Some("poddisruptionbudget") if !from_files => generators_more::disruption_budget(&context),
+        Some("priorityclass") if !from_files => generators_more::priority_class(&context),
         Some(_) | None => files(context, "create"),
     }
 }
@@ -113,15 +127,7 @@ fn files(mut context: Context<'_>, verb: &str) -> Result<Parsed, Usage> {
     context.request(&flags, common.notes, operation)
 }
 
-const GENERATORS: &[&str] = &[
-    "clusterrole",
-    "clusterrolebinding",
-    "ingress",
-    "pdb",
-    "poddisruptionbudget",
-    "priorityclass",
-    "token",
-];
+const GENERATORS: &[&str] = &["token"];
 
 /// What every `create` shares.
 pub struct Common {

@@ -9,7 +9,8 @@ use crate::deploy::cluster::builtin_by_word;
 use crate::deploy::kubectl::flags::{self, Kind, flag};
 use crate::deploy::kubectl::{Parsed, Usage};
 
-const RBAC: &str = "rbac.authorization.k8s.io";
+/// The group of roles and what binds them.
+pub const RBAC: &str = "rbac.authorization.k8s.io";
 
 const VERBS: [&str; 14] = [
     "*",
@@ -29,7 +30,6 @@ const VERBS: [&str; 14] = [
 ];
 
 /// Reads `kubectl create role …`.
-#[expect(clippy::too_many_lines, reason = "one flat list of flags and what becomes of them")]
 pub fn role(context: &Context<'_>) -> Result<Parsed, Usage> {
     const COMMAND: &str = "kubectl create role";
     let own = [
@@ -40,6 +40,23 @@ pub fn role(context: &Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(&with_shared(&own), COMMAND)?;
     let name = name(&flags, 1, COMMAND)?;
     let mut common = Common::read(&flags)?;
+    let verbs = verbs(&flags)?;
+    let resources = flags.list("resource");
+    warn(&mut common, &verbs);
+    if resources.is_empty() {
+        return Err(mistake("at least one resource must be specified"));
+    }
+    let object = json!({
+        "apiVersion": format!("{RBAC}/v1"),
+        "kind": "Role",
+        "metadata": metadata(&flags, &name, true),
+        "rules": rules(&flags, &verbs)?,
+    });
+    finish(context, &flags, common, object)
+}
+
+/// The verbs, each once; `*` stands for all.
+pub fn verbs(flags: &flags::Parsed) -> Result<Vec<&String>, Usage> {
     let mut verbs: Vec<&String> = Vec::new();
     for verb in flags.list("verb") {
         if !verbs.contains(&verb) {
@@ -52,15 +69,21 @@ pub fn role(context: &Context<'_>) -> Result<Parsed, Usage> {
     if verbs.is_empty() {
         return Err(mistake("at least one verb must be specified"));
     }
-    for verb in &verbs {
+    Ok(verbs)
+}
+
+/// Warns of verbs that Kubernetes itself does not know.
+pub fn warn(common: &mut Common, verbs: &[&String]) {
+    for verb in verbs {
         if !VERBS.contains(&verb.as_str()) {
             common.note(format!("Warning: '{verb}' is not a standard resource verb\n"));
         }
     }
+}
+
+/// The rules about resources: one for each group.
+pub fn rules(flags: &flags::Parsed, verbs: &[&String]) -> Result<Vec<Value>, Usage> {
     let resources = flags.list("resource");
-    if resources.is_empty() {
-        return Err(mistake("at least one resource must be specified"));
-    }
     let mut groups: Map<String, Value> = Map::new();
     for resource in resources {
         let (group, resource) = resource_of(resource)?;
@@ -75,7 +98,7 @@ pub fn role(context: &Context<'_>) -> Result<Parsed, Usage> {
             names.push(one);
         }
     }
-    let rules: Vec<Value> = groups
+    Ok(groups
         .into_iter()
         .map(|(group, resources)| {
             let mut rule = json!({"verbs": verbs, "apiGroups": [group], "resources": resources});
@@ -84,14 +107,7 @@ pub fn role(context: &Context<'_>) -> Result<Parsed, Usage> {
             }
             rule
         })
-        .collect();
-    let object = json!({
-        "apiVersion": format!("{RBAC}/v1"),
-        "kind": "Role",
-        "metadata": metadata(&flags, &name, true),
-        "rules": rules,
-    });
-    finish(context, &flags, common, object)
+        .collect())
 }
 
 /// Group and resource of a word; of a kind that is not built in the group must be written.
@@ -135,6 +151,21 @@ pub fn role_binding(context: &Context<'_>) -> Result<Parsed, Usage> {
             return Err(mistake("exactly one of clusterrole or role must be specified"));
         }
     };
+    let subjects = subjects(&flags)?;
+    let mut object = json!({
+        "apiVersion": format!("{RBAC}/v1"),
+        "kind": "RoleBinding",
+        "metadata": metadata(&flags, &name, true),
+        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role},
+    });
+    if !subjects.is_empty() {
+        put(&mut object, "subjects", Value::Array(subjects));
+    }
+    finish(context, &flags.without("user"), common, object)
+}
+
+/// Whom a role is bound to.
+pub fn subjects(flags: &flags::Parsed) -> Result<Vec<Value>, Usage> {
     let mut subjects = Vec::new();
     for (key, kind) in [("user", "User"), ("group", "Group")] {
         let all = flags.list(key).iter();
@@ -150,16 +181,7 @@ pub fn role_binding(context: &Context<'_>) -> Result<Parsed, Usage> {
         }
         subjects.push(json!({"kind": "ServiceAccount", "name": name, "namespace": namespace}));
     }
-    let mut object = json!({
-        "apiVersion": format!("{RBAC}/v1"),
-        "kind": "RoleBinding",
-        "metadata": metadata(&flags, &name, true),
-        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role},
-    });
-    if !subjects.is_empty() {
-        put(&mut object, "subjects", Value::Array(subjects));
-    }
-    finish(context, &flags.without("user"), common, object)
+    Ok(subjects)
 }
 
 /// Reads `kubectl create cronjob …`.

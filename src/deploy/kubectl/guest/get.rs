@@ -33,10 +33,8 @@ const FLAGS: &[Flag] = &[
 /// Reads `kubectl get …`.
 pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     let flags = context.flags(FLAGS, "kubectl get")?;
-    for name in ["raw"] {
-        if flags.has(name) && flags.text(name) != Some("false") {
-            return Err(mistake(format!("dyno's kubectl get does not know --{name}")));
-        }
+    if let Some(path) = flags.filled("raw") {
+        return raw(&context, &flags, path);
     }
     if flags.args.is_empty() && !input::is_given(&flags) {
         return Err(Usage(
@@ -74,6 +72,28 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         allow_missing: flags.is("allow-missing-template-keys", true),
     };
     context.request(&flags, Vec::new(), Operation::Get(get))
+}
+
+fn raw(context: &Context<'_>, flags: &flags::Parsed, path: String) -> Result<Parsed, Usage> {
+    if !flags.args.is_empty() {
+        return Err(mistake("arguments may not be passed when --raw is specified"));
+    }
+    let others = ["watch", "watch-only", "selector", "label-columns", "filename", "kustomize"];
+    if others.iter().any(|name| flags.has(name)) {
+        return Err(mistake(
+            "--raw may not be specified with other flags that filter the server request or alter \
+             the output",
+        ));
+    }
+    if flags.filled("output").is_some() {
+        return Err(mistake("--raw and --output are mutually exclusive"));
+    }
+    if !path.starts_with('/') {
+        return Err(mistake(format!(
+            "--raw must be a valid URL path: parse \"{path}\": invalid URI for request"
+        )));
+    }
+    context.request(flags, Vec::new(), Operation::Raw(path))
 }
 
 /// True when a command line names exactly one object.

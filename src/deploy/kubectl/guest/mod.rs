@@ -10,6 +10,7 @@ mod create;
 mod secret;
 mod workloads;
 mod generators;
+mod generators_more;
 mod get;
 mod delete;
 mod rollout;
@@ -20,6 +21,8 @@ mod patch;
 mod exec;
 mod diff;
 mod auth;
+mod explain;
+mod describe;
 mod wait;
 mod logs;
 mod config;
@@ -101,8 +104,8 @@ pub fn nothing_named() -> Usage {
 
 const HELP: &str = "\
 dyno answers kubectl here: apply, create, replace, patch, delete, diff, get, label, annotate,
-rollout, set image|env, scale, wait, logs, exec, cp, top, auth can-i|whoami, api-resources,
-api-versions, version, cluster-info, config. What each takes is what kubectl takes:
+rollout, set image|env, scale, wait, logs, exec, cp, top, auth can-i|whoami, explain, describe,
+api-resources, api-versions, version, cluster-info, config. What each takes is what kubectl takes:
 https://kubernetes.io/docs/reference/kubectl/
 For the rest a kubectl in the environment is asked, where a kubeconfig of your own is used.
 ";
@@ -116,11 +119,9 @@ const BEYOND: &[&str] = &[
     "completion",
     "cordon",
     "debug",
-    "describe",
     "drain",
     "edit",
     "events",
-    "explain",
     "expose",
     "kuberc",
     "options",
@@ -176,6 +177,8 @@ pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result
         "auth" => auth::parse(&context),
         "top" => auth::parse_top(&context),
         "api-resources" => auth::parse_kinds(&context),
+        "explain" => explain::parse(&context),
+        "describe" => describe::parse(context),
         "api-versions" => auth::parse_versions(&context),
         "scale" => workload::parse_scale(context),
         "wait" => wait::parse(context),

@@ -1,6 +1,7 @@
 //! Options that many commands share: dry-run, output, validation, timeouts.
 
 use super::mistake;
+use crate::deploy::gotemplate;
 use crate::deploy::kubectl::flags::{Parsed, go_bool, go_duration};
 use crate::deploy::kubectl::print::logged;
 use crate::deploy::kubectl::{DryRun, Files, Output, Usage, Validate};
@@ -65,21 +66,28 @@ pub fn output_of(flags: &Parsed, table: bool, files: Option<&dyn Files>) -> Resu
     let (format, argument) = written
         .split_once('=')
         .map_or((written, None), |(format, argument)| (format, Some(argument)));
-    let template = argument.or_else(|| flags.text("template")).unwrap_or_default();
+    let flag = flags.text("template").filter(|template| !template.is_empty());
+    let template = argument.or(flag).unwrap_or_default();
     match format {
+        "" if flag.is_some() => go_template(template.to_owned()),
         "" => Ok(Output::Default),
         "wide" if table => Ok(Output::Wide),
         "name" => Ok(Output::Name),
         "json" => Ok(Output::Json),
         "yaml" => Ok(Output::Yaml),
-        "jsonpath" | "jsonpath-as-json" if template.is_empty() => {
+        "jsonpath" | "jsonpath-as-json" | "go-template" | "template" | "go-template-file"
+        | "templatefile"
+            if template.is_empty() =>
+        {
             Err(mistake("template format specified but no template given"))
         }
         "jsonpath" => Ok(Output::JsonPath(template.to_owned())),
         "jsonpath-as-json" => Ok(Output::JsonPathAsJson(template.to_owned())),
-        "jsonpath-file" if files.is_some() => Ok(Output::JsonPath(template_file(files, template)?)),
+        "jsonpath-file" if files.is_some() => {
+            Ok(Output::JsonPath(template_file(files, template, "\n")?))
+        }
         "custom-columns-file" if files.is_some() => {
-            let text = template_file(files, template)?;
+            let text = template_file(files, template, "\n")?;
             let mut lines = text.lines().map(str::split_whitespace);
             let (Some(names), Some(paths)) = (lines.next(), lines.next()) else {
                 return Err(mistake("a template of columns has two lines: names and paths"));
@@ -92,16 +100,16 @@ pub fn output_of(flags: &Parsed, table: bool, files: Option<&dyn Files>) -> Resu
             Err(mistake("custom-columns format specified but no custom columns given"))
         }
         "custom-columns" if table => Ok(Output::CustomColumns(template.to_owned())),
-        "go-template"
-        | "template"
-        | "go-template-file"
-        | "templatefile"
-        | "jsonpath-file"
-        | "custom-columns-file"
-        | "kyaml" => Err(mistake(format!(
-            "dyno's kubectl does not print \"{format}\"; use json, yaml, name, wide, jsonpath or \
-             custom-columns"
-        ))),
+        "go-template" | "template" => go_template(template.to_owned()),
+        "go-template-file" | "templatefile" if files.is_some() => {
+            go_template(template_file(files, template, "")?)
+        }
+        "go-template-file" | "templatefile" | "jsonpath-file" | "custom-columns-file" | "kyaml" => {
+            Err(mistake(format!(
+                "dyno's kubectl does not print \"{format}\"; use json, yaml, name, wide, jsonpath, \
+             go-template or custom-columns"
+            )))
+        }
         other => {
             let columns = if table { "custom-columns,custom-columns-file," } else { "" };
             let wide = if table { ",wide" } else { "" };
@@ -114,12 +122,18 @@ pub fn output_of(flags: &Parsed, table: bool, files: Option<&dyn Files>) -> Resu
     }
 }
 
-fn template_file(files: Option<&dyn Files>, path: &str) -> Result<String, Usage> {
+/// A mistake in a template is told before any server is asked.
+fn go_template(template: String) -> Result<Output, Usage> {
+    gotemplate::check(&template).map_err(mistake)?;
+    Ok(Output::GoTemplate(template))
+}
+
+fn template_file(files: Option<&dyn Files>, path: &str, end: &str) -> Result<String, Usage> {
     let read = files.map(|files| files.read(std::path::Path::new(path)));
     match read {
         Some(Ok(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Some(Err(error)) => Err(mistake(format!(
-            "error reading --template {path}, open {path}: {}\n",
+            "error reading --template {path}, open {path}: {}{end}",
             super::go_error(&error)
         ))),
         None => Err(mistake("no file is read here")),

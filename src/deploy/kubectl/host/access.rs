@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Outcome;
+use super::describe::rights;
 use super::session::Session;
 use super::trouble::Trouble;
-use crate::deploy::cluster::{Call, Mapping, Method};
+use crate::deploy::cluster::{Accept, Call, Mapping, Method};
 use crate::deploy::kubectl::print::{aligned, print_object};
 use crate::deploy::kubectl::request::{CanI, Output};
 use crate::deploy::manifest;
@@ -34,6 +35,7 @@ const URL_VERBS: [&str; 8] = ["get", "put", "post", "head", "options", "delete",
 async fn review(session: &mut Session<'_>, kind: &str, spec: Value) -> Result<Value, Trouble> {
     let (group, plural) = match kind {
         "SelfSubjectReview" => ("authentication.k8s.io", "selfsubjectreviews"),
+        "SelfSubjectRulesReview" => ("authorization.k8s.io", "selfsubjectrulesreviews"),
         _ => ("authorization.k8s.io", "selfsubjectaccessreviews"),
     };
     let mut body = json!({"kind": kind, "apiVersion": format!("{group}/v1"), "metadata": {}});
@@ -139,5 +141,60 @@ pub async fn who_am_i(session: &mut Session<'_>, output: &Output) -> Outcome {
             .map(|(key, values)| vec![format!("Extra: {key}"), list(values)]),
     );
     session.out(aligned(rows.into_iter()));
+    Ok(())
+}
+
+/// Runs `kubectl auth can-i --list`. Of a platform's cluster it would tell what the driver may do,
+/// and not what a job gets of that.
+pub async fn list(session: &mut Session<'_>, no_headers: bool) -> Outcome {
+    if session.is_platforms() {
+        return Err(Trouble::text(
+            "refused: a list of rights is not told of a cluster of the platform; ask for one right \
+             at a time",
+        ));
+    }
+    let namespace = session.namespace().to_owned();
+    let found = review(session, "SelfSubjectRulesReview", json!({"namespace": namespace})).await?;
+    let status = found.get("status").cloned().unwrap_or_default();
+    if status.get("incomplete") == Some(&Value::Bool(true)) {
+        let why = status.get("evaluationError").and_then(Value::as_str).unwrap_or_default();
+        session.err(format!("warning: the list may be incomplete: {why}\n"));
+    }
+    let part = |key: &str| status.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let rules = [part("resourceRules"), part("nonResourceRules")].concat();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    if !no_headers {
+        let titles = ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"];
+        rows.push(titles.map(str::to_owned).to_vec());
+    }
+    rows.extend(rights::rows(&rules));
+    session.out(aligned(rows.into_iter()));
+    Ok(())
+}
+
+/// What of a platform's cluster may be asked by its path: nothing that is an object.
+const OPEN: [&str; 6] = ["/version", "/healthz", "/livez", "/readyz", "/openapi", "/apis"];
+
+/// Runs `kubectl get --raw`.
+pub async fn raw(session: &mut Session<'_>, path: &str) -> Outcome {
+    let place = path.split('?').next().unwrap_or_default();
+    let is_group = |rest: &str| rest.trim_matches('/').split('/').count() < 3;
+    let is_open = OPEN.iter().any(|open| match place.strip_prefix(open) {
+        Some(rest) if *open == "/apis" => is_group(rest),
+        Some(rest) => rest.is_empty() || rest.starts_with('/'),
+        None => ["/api", "/api/", "/api/v1"].contains(&place),
+    });
+    let is_plain = !place.contains("..") && !place.contains('%') && !place.contains("//");
+    if session.is_platforms() && !(is_open && is_plain) {
+        let text = format!(
+            "refused: on a cluster of the platform --raw asks for no objects; {path} is not among \
+             {}, /api",
+            OPEN.join(", ")
+        );
+        return Err(Trouble::text(text));
+    }
+    let call = Call { accept: Accept::Text, ..Call::get(path) };
+    let body = session.plain(call).await?;
+    session.out(body.as_str().unwrap_or_default());
     Ok(())
 }

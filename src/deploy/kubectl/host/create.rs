@@ -143,6 +143,16 @@ fn worded(trouble: Trouble, create: &Create, info: &Info) -> Trouble {
         "Deployment" => {
             Trouble::text(format!("failed to create deployment: {}", trouble.message()))
         }
+        "ClusterRoleBinding" => {
+            Trouble::text(format!("failed to create clusterrolebinding: {}", trouble.message()))
+        }
+        "Ingress" => Trouble::text(format!("failed to create ingress: {}", trouble.message())),
+        "PodDisruptionBudget" => {
+            Trouble::text(format!("failed to create poddisruptionbudgets: {}", trouble.message()))
+        }
+        "PriorityClass" => {
+            Trouble::text(format!("failed to create priorityclass: {}", trouble.message()))
+        }
         "Job" => Trouble::text(format!("failed to create job: {}", trouble.message())),
         "CronJob" => Trouble::text(format!("failed to create cronjob: {}", trouble.message())),
         "ResourceQuota" => Trouble::text(format!("failed to create quota: {}", trouble.message())),

@@ -10,9 +10,10 @@ use super::table::{self, Columns};
 use super::trouble::Trouble;
 use super::watching;
 use crate::deploy::cluster::{Accept, Failure, Mapping, Target};
+use crate::deploy::gotemplate::Missing;
 use crate::deploy::kubectl::print::type_and_name;
 use crate::deploy::kubectl::request::{Get, Output, Watch, What};
-use crate::deploy::{jsonpath, manifest};
+use crate::deploy::{gotemplate, jsonpath, manifest};
 
 /// Runs `kubectl get`.
 pub async fn run(session: &mut Session<'_>, get: &Get) -> Outcome {
@@ -26,6 +27,7 @@ pub async fn run(session: &mut Session<'_>, get: &Get) -> Outcome {
         | Output::Yaml
         | Output::JsonPath(_)
         | Output::JsonPathAsJson(_)
+        | Output::GoTemplate(_)
         | Output::CustomColumns(_) => objects(session, get).await,
     }
 }
@@ -50,6 +52,10 @@ async fn objects(session: &mut Session<'_>, get: &Get) -> Outcome {
             jsonpath::check(template).map_err(Trouble::text)?;
             None
         }
+        Output::GoTemplate(template) => {
+            gotemplate::check(template).map_err(Trouble::text)?;
+            None
+        }
         Output::Default | Output::Wide | Output::Name | Output::Json | Output::Yaml => None,
     };
     let (infos, mut troubles) = if get.subresource.is_empty() {
@@ -65,7 +71,8 @@ async fn objects(session: &mut Session<'_>, get: &Get) -> Outcome {
         return Trouble::all(troubles);
     }
     let mut objects: Vec<Value> = infos.into_iter().map(|info| info.object).collect();
-    if !get.managed_fields {
+    // What is picked out of an object may be picked out of these too.
+    if !get.managed_fields && matches!(get.output, Output::Json | Output::Yaml) {
         objects.iter_mut().for_each(hide_managed_fields);
     }
     if let Some(path) = &get.sort_by {
@@ -81,25 +88,40 @@ async fn objects(session: &mut Session<'_>, get: &Get) -> Outcome {
         let metadata = json!({"resourceVersion": ""});
         json!({"apiVersion": "v1", "items": objects, "kind": "List", "metadata": metadata})
     };
-    let printed = match (&get.output, &columns) {
-        (_, Some(columns)) => columns.print(&object, get.no_headers),
-        (Output::Json, None) => Ok(manifest::indented(&object) + "\n"),
-        (Output::JsonPath(template), None) => {
-            jsonpath::render(template, &object, get.allow_missing)
-        }
-        (Output::JsonPathAsJson(template), None) => {
-            jsonpath::render_json(template, &object, get.allow_missing)
-        }
-        (
-            Output::Default | Output::Wide | Output::Name | Output::Yaml | Output::CustomColumns(_),
-            None,
-        ) => Ok(manifest::yaml(&object)),
-    };
+    let printed = printed(session, get, columns.as_ref(), &object);
     match printed {
         Ok(text) => session.out(text),
         Err(error) => troubles.push(Trouble::text(error)),
     }
     Trouble::all(troubles)
+}
+
+/// An object, or a list of them, in the form that was asked for. What a template printed before it
+/// failed is told.
+fn printed(
+    session: &mut Session<'_>,
+    get: &Get,
+    columns: Option<&Columns>,
+    object: &Value,
+) -> Result<String, String> {
+    match (&get.output, columns) {
+        (_, Some(columns)) => columns.print(object, get.no_headers),
+        (Output::Json, None) => Ok(manifest::indented(object) + "\n"),
+        (Output::JsonPath(template), None) => jsonpath::render(template, object, get.allow_missing),
+        (Output::JsonPathAsJson(template), None) => {
+            jsonpath::render_json(template, object, get.allow_missing)
+        }
+        (Output::GoTemplate(template), None) => {
+            let missing = if get.allow_missing { Missing::Allowed } else { Missing::Refused };
+            let (text, ended) = gotemplate::render(template, object, missing);
+            session.out(text);
+            ended.map(|()| String::new())
+        }
+        (
+            Output::Default | Output::Wide | Output::Name | Output::Yaml | Output::CustomColumns(_),
+            None,
+        ) => Ok(manifest::yaml(object)),
+    }
 }
 
 /// The parts of the objects that `--subresource` names.

@@ -24,12 +24,15 @@ mod exec;
 mod diff;
 mod access;
 mod kinds;
+mod explain;
+mod describe;
 mod top;
 mod wait;
 mod logs;
 
 use tokio_util::sync::CancellationToken;
 
+pub use describe::NOT_TOLD;
 pub use prune::kinds as pruned_kinds;
 
 use super::print::{client_version, version_text};
@@ -70,6 +73,10 @@ pub async fn perform(
         Operation::CanI(ask) => access::can_i(&mut session, ask).await,
         Operation::WhoAmI { output } => access::who_am_i(&mut session, output).await,
         Operation::Kinds(kinds) => kinds::run(&mut session, kinds).await,
+        Operation::Explain(explain) => explain::run(&mut session, explain).await,
+        Operation::Describe(describe) => describe::run(&mut session, describe).await,
+        Operation::Raw(path) => access::raw(&mut session, path).await,
+        Operation::CanIList { no_headers } => access::list(&mut session, *no_headers).await,
         Operation::Versions => kinds::versions(&mut session).await,
         Operation::Top(top) => top::run(&mut session, top).await,
         Operation::Scale(scale) => workload::scale(&mut session, scale).await,

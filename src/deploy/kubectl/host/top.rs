@@ -19,7 +19,7 @@ struct Row {
 
 /// A quantity as it is, in billionths: sums are of what was measured, not of what is shown.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Amount(i128);
+pub struct Amount(pub i128);
 
 impl Amount {
     /// In thousandths, rounded up.
@@ -247,7 +247,7 @@ fn usage(object: &Value, what: &str) -> Amount {
 }
 
 /// A quantity in any unit that Kubernetes writes; what is none is nothing.
-fn quantity(text: &str) -> Amount {
+pub fn quantity(text: &str) -> Amount {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let binary = |power: u32| 1_000_000_000 * 1024_i128.pow(power);

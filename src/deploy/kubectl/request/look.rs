@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Item, Output};
+use super::{Item, Output, Selection};
 
 /// `kubectl diff`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,4 +84,29 @@ pub struct Top {
     pub no_headers: bool,
     /// `--sum`.
     pub sum: bool,
+}
+
+/// `kubectl explain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Explain {
+    /// `TYPE[.FIELD…]` as written.
+    pub what: String,
+    /// `--api-version`.
+    pub api_version: Option<String>,
+    /// `--recursive`.
+    pub recursive: bool,
+}
+
+/// `kubectl describe`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Describe {
+    /// Which objects.
+    pub selection: Selection,
+    /// The name, when the command line names one of a type: where there is no such object, those
+    /// whose names begin so are meant.
+    pub prefix: Option<String>,
+    /// `--show-events`, when it was given: else those of a single object are told.
+    pub events: Option<bool>,
 }

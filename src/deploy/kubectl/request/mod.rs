@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub use change::{Mark, Marks, PatchKind, PatchWith, SetEnv};
 pub use inside::Exec;
-pub use look::{CanI, Diff, Kinds, Top};
+pub use look::{CanI, Describe, Diff, Explain, Kinds, Top};
 
 use crate::deploy::cluster::OwnCluster;
 
@@ -82,6 +82,17 @@ pub enum Operation {
     },
     /// `kubectl api-resources`.
     Kinds(Kinds),
+    /// `kubectl describe`.
+    Describe(Describe),
+    /// `kubectl get --raw`: a path of the server, with its query.
+    Raw(String),
+    /// `kubectl auth can-i --list`.
+    CanIList {
+        /// `--no-headers`.
+        no_headers: bool,
+    },
+    /// `kubectl explain`.
+    Explain(Explain),
     /// `kubectl api-versions`.
     Versions,
     /// `kubectl top`.
@@ -155,6 +166,8 @@ pub enum Output {
     JsonPath(String),
     /// The same, printed as a JSON list of what it finds.
     JsonPathAsJson(String),
+    /// A template of Go's.
+    GoTemplate(String),
     /// `HEADER:.path,…`.
     CustomColumns(String),
 }
