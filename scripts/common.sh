@@ -31,18 +31,6 @@ need_toolchains() {
     fail "Go is missing: install Go 1.26 or newer (https://go.dev/doc/install), it builds the control plane once"
 }
 
-# An S3-compatible server that verifies signatures, built once from its module; prints its path.
-need_object_store() {
-  local version=v1.8.0 cache=${DYNO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dyno}
-  local program=$cache/objects-$version/versitygw
-  if [ ! -x "$program" ]; then
-    command -v go >/dev/null || { say "Go is missing: baselines are not tested in an object store"; return 0; }
-    say "building versitygw $version, about 2 minutes, kept in $cache"
-    CGO_ENABLED=0 GOBIN=${program%/*} go install -ldflags "-s -w" "github.com/versity/versitygw/cmd/versitygw@$version"
-  fi
-  echo "$program"
-}
-
 # Folder of what cargo builds in a profile: `debug` or `release`.
 built() { echo "${CARGO_TARGET_DIR:-$root/target}/$(uname -m)-unknown-linux-gnu/$1"; }
 

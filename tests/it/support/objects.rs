@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use super::{eventually, setting, skip};
+use super::{eventually, skip};
 
 /// Its key's public half.
 pub const ACCESS_KEY: &str = "AKIDOFTHELAB";
@@ -26,22 +26,24 @@ pub struct Objects {
 impl Objects {
     /// Starts it; `None`, said by name, where it is not there.
     pub fn start(test: &str) -> Option<Self> {
-        let Some(program) = setting("DYNO_TEST_OBJECTS") else {
-            skip(test, "DYNO_TEST_OBJECTS is not set: no S3-compatible server, run scripts/test");
-            return None;
-        };
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("data").join(BUCKET)).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = port.local_addr().unwrap().port();
-        let process = Command::new(program)
+        let process = Command::new("versitygw")
             .args(["--access", ACCESS_KEY, "--secret", SECRET_KEY, "--region", REGION])
             .args(["--port", &format!("127.0.0.1:{port}"), "--quiet", "posix"])
             .arg(folder.path().join("data"))
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
-            .spawn()
-            .unwrap();
+            .spawn();
+        let process = match process {
+            Ok(process) => process,
+            Err(error) => {
+                skip(test, &format!("versitygw cannot be started ({error}): run scripts/test"));
+                return None;
+            }
+        };
         let process = RefCell::new(process);
         let has_ended = || process.borrow_mut().try_wait().unwrap().is_some();
         eventually("the object store listens", || {
