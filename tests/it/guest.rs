@@ -155,6 +155,55 @@ fn a_job_without_network_deploys() {
 }
 
 #[test]
+fn a_job_looks_closely_at_what_is_its_own_on_a_platforms_cluster_and_at_nothing_else() {
+    let cluster = Cluster::new("looks");
+    let station = Station::new(0.5).with_cluster(&cluster, "acme", "{{ user.login }}");
+    let job = station
+        .deploy_runner()
+        .seat(|seat| cluster.namespace.clone_into(&mut seat.login))
+        .image("bitnami/kubectl")
+        .variable("NS", &cluster.namespace)
+        .script([
+            "kubectl create namespace $NS",
+            "kubectl create configmap made --from-literal=by=dyno -n $NS",
+            "kubectl create deployment web --image=nginx:1 -n $NS",
+            "kubectl create ingress way --rule=/=web:80 -n $NS",
+            "kubectl describe cm,deploy,ing -n $NS --show-events",
+            "kubectl describe cm mad -n $NS | tail -4",
+            "kubectl describe ns $NS",
+            "kubectl get cm -n $NS -o go-template='{{range .items}}[{{.metadata.name}}]{{end}}{{println}}'",
+            "kubectl explain cm.data | head -4",
+            "kubectl get --raw /version | grep -c gitVersion",
+            "kubectl get --raw /api/v1/secrets || echo no objects by their path",
+            "kubectl get --raw /apis/../api/v1/secrets || echo no way around",
+            "kubectl auth can-i --list || echo no list",
+            "kubectl describe cm -n kube-system || echo no system",
+            "kubectl describe clusterrole view || echo no cluster role",
+            "kubectl port-forward pod/x 80 || echo no forwarding",
+        ])
+        .run();
+    assert_eq!(job.ending, Ending::Success, "{}", job.log);
+    let namespace = format!("\nNamespace:    {}\n", cluster.namespace);
+    for told in [
+        namespace.as_str(),
+        "\nBinaryData\n====\n",
+        "\nStrategyType:           RollingUpdate\n",
+        "web:80 (<error: services \"web\" not found>)",
+        "\nNo resource quota.\n",
+        "[made]",
+        "\nFIELD: data <map[string]string>\n",
+        "\nno objects by their path\n",
+        "\nno way around\n",
+        "\nno list\n",
+        "\nno system\n",
+        "\nno cluster role\n",
+        "\nno forwarding\n",
+    ] {
+        assert!(job.log.contains(told), "{told}\n{}", job.log);
+    }
+}
+
+#[test]
 fn no_secret_of_the_platform_is_in_the_job() {
     let station = Station::new(0.5);
     let job = station
