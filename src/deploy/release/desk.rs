@@ -178,7 +178,7 @@ impl<'a> Desk<'a> {
         &self,
         target: &Target<'_>,
         query: Vec<(&'static str, String)>,
-    ) -> Result<http::Response<kube::client::Body>, Failure> {
+    ) -> Result<http::Response<crate::deploy::cluster::Content>, Failure> {
         let call = Call { timeout: Duration::ZERO, ..self.call(Method::Get, target, query, None)? };
         self.cluster.stream(&call, self.cancel).await
     }
@@ -237,9 +237,9 @@ pub fn known(group: &str, version: &str, kind: &str, plural: &str) -> Mapping {
         kind: kind.to_owned(),
         plural: plural.to_owned(),
         singular: kind.to_lowercase(),
-        short: Vec::new(),
-        categories: Vec::new(),
+        short: [].into(),
+        categories: [].into(),
         namespaced: kind != "Namespace",
-        verbs: Vec::new(),
+        verbs: [].into(),
     }
 }

@@ -17,6 +17,7 @@ mod owners;
 mod refusal;
 mod apply;
 mod diff;
+mod listed;
 mod survey;
 mod progress;
 mod containers;

@@ -169,10 +169,10 @@ fn definitions(objects: &[Value]) -> Vec<Mapping> {
                 kind: text(object, "/spec/names/kind").to_owned(),
                 plural: text(object, "/spec/names/plural").to_owned(),
                 singular: text(object, "/spec/names/singular").to_owned(),
-                short: Vec::new(),
-                categories: Vec::new(),
+                short: [].into(),
+                categories: [].into(),
                 namespaced: text(object, "/spec/scope") == "Namespaced",
-                verbs: Vec::new(),
+                verbs: [].into(),
             });
         }
     }

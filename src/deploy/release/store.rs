@@ -210,7 +210,7 @@ async fn follow(
 
 /// The events of a watch, one JSON line each.
 struct Lines {
-    body: kube::client::Body,
+    body: crate::deploy::cluster::Content,
     buffer: Vec<u8>,
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::apply::{self, Applied, Refused};
 use super::desk::{Desk, known};
 use super::event::{Finding, Severity, Topic};
+use super::listed::{Known, Listed};
 use super::owners;
 use super::plan::{list, text};
 use super::quota::{self, Demand};
@@ -131,11 +132,19 @@ pub async fn look(
     let may_be_sent =
         |thing: &&&Thing| !barred.contains(&(thing.mapping.resource(), thing.namespace.clone()));
     let sent: Vec<&Thing> = there.iter().filter(may_be_sent).copied().collect();
+    let mut listed = Listed::read(desk, &sent).await?;
     let mut looked = stream::iter(sent)
-        .map(|thing| async move {
-            let live = desk.get(&thing.target()).await;
-            let dry = apply::dry_run(desk, thing).await;
-            (thing, live, dry)
+        .map(|thing| {
+            let known = listed.take(thing);
+            async move {
+                let live = match known {
+                    Known::Is(object) => Ok(Some(object)),
+                    Known::IsNot => Ok(None),
+                    Known::Nothing => desk.get(&thing.target()).await,
+                };
+                let dry = apply::dry_run(desk, thing).await;
+                (thing, live, dry)
+            }
         })
         .buffer_unordered(WIDTH);
     while let Some((thing, live, dry)) = looked.next().await {
