@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::Event;
 use crate::command::Streams;
 use crate::command::guest::Guest;
-use crate::command::kubectl::{STDERR, decoded, put};
+use crate::command::kubectl::{STDERR, STDOUT, decoded, put};
 use crate::deploy::kubectl::{self, Copy, Operation, Place, Request};
 use crate::error::{Error, Result};
 use crate::job::Vars;
@@ -129,16 +129,12 @@ fn packed(path: &Path, name: &Path) -> std::io::Result<Vec<u8>> {
 
 async fn out_of(pod: &Pod<'_>, path: &str, here: &Path, streams: &mut Streams) -> Result<Outcome> {
     let ran = pod.run(&["tar", "cf", "-", path], None).await?;
-    put((&mut streams.err, STDERR), &ran.stderr)?;
+    // kubectl tells what tar has to say on standard output here.
+    put((&mut streams.out, STDOUT), &ran.stderr)?;
     if ran.outcome.code() != 0 {
         return Ok(ran.outcome);
     }
-    let inside = plain(Path::new(path));
-    let mut target = here.to_owned();
-    if here.is_dir() {
-        target = here.join(inside.file_name().map(PathBuf::from).unwrap_or_default());
-    }
-    unpack(&ran.stdout, &inside, &target, streams)?;
+    unpack(&ran.stdout, &plain(Path::new(path)), here, streams)?;
     Ok(Outcome::Code(0))
 }
 
@@ -164,7 +160,11 @@ fn unpack(archive: &[u8], inside: &Path, target: &Path, streams: &mut Streams) -
             if let Some(folder) = place.parent() {
                 std::fs::create_dir_all(folder).map_err(Error::job)?;
             }
-            let mut file = std::fs::File::create(&place).map_err(Error::job)?;
+            let mut file = std::fs::File::create(&place).map_err(|error| {
+                let is_folder = error.kind() == std::io::ErrorKind::IsADirectory;
+                let why = if is_folder { "is a directory".to_owned() } else { error.to_string() };
+                Error::job(format!("open {}: {why}", place.display()))
+            })?;
             std::io::copy(&mut entry, &mut file).map_err(Error::job)?;
             file.flush().map_err(Error::job)?;
         } else if kind.is_symlink() {

@@ -1,15 +1,16 @@
 //! One request to the API server and its answer.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
-use super::connect::Cluster;
+use super::connect::{Cluster, Content};
 use super::failure::{Failure, Status};
 
 /// No answer of an API server is larger; one of a job's own server might be.
@@ -49,6 +50,8 @@ pub enum Patch {
 pub enum Accept {
     /// JSON.
     Json,
+    /// JSON, of which no more is read than what the object is called.
+    Identity,
     /// The server's table, else JSON.
     Table,
     /// Aggregated discovery, else the old one.
@@ -127,7 +130,7 @@ impl Call {
             Method::Get | Method::Post | Method::Put | Method::Delete => "application/json",
         };
         let accept = match self.accept {
-            Accept::Json => "application/json",
+            Accept::Json | Accept::Identity => "application/json",
             Accept::Table => concat!(
                 "application/json;as=Table;v=v1;g=meta.k8s.io,",
                 "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
@@ -212,7 +215,7 @@ impl Cluster {
         &self,
         call: &Call,
         cancel: &CancellationToken,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Content>, Failure> {
         let response = tokio::select! {
             () = cancel.cancelled() => return Err(Failure::Cancelled),
             response = self.send(call) => response.map_err(|(failure, _)| failure)?,
@@ -226,13 +229,18 @@ impl Cluster {
         }
     }
 
-    async fn send(&self, call: &Call) -> Result<Response<Body>, (Failure, Option<Duration>)> {
+    async fn send(&self, call: &Call) -> Result<Response<Content>, (Failure, Option<Duration>)> {
         let request =
             call.request().map_err(|error| (Failure::Malformed(error.to_string()), None))?;
-        self.client.send(request).await.map_err(|error| (self.network(&error), None))
+        let mut service = self.service.clone();
+        let sent = match std::future::poll_fn(|context| service.poll_ready(context)).await {
+            Ok(()) => service.call(request).await,
+            Err(error) => Err(error),
+        };
+        sent.map_err(|error| (self.network(error.as_ref()), None))
     }
 
-    async fn read(&self, call: &Call, response: Response<Body>) -> Result<Answer, Failure> {
+    async fn read(&self, call: &Call, response: Response<Content>) -> Result<Answer, Failure> {
         let status = response.status();
         let warnings = warnings(response.headers());
         let body = Limited::new(response.into_body(), MAX_ANSWER)
@@ -244,19 +252,20 @@ impl Cluster {
             let status = Status::read(status.as_u16(), &body, call.verb(), &call.what);
             return Err(Failure::Status(Box::new(status)));
         }
-        let body = if call.accept == Accept::Text {
-            Value::String(String::from_utf8_lossy(&body).into_owned())
-        } else {
-            serde_json::from_slice(&body)
-                .map_err(|error| Failure::Malformed(format!("cannot read the answer: {error}")))?
+        let body = match call.accept {
+            Accept::Text => Ok(Value::String(String::from_utf8_lossy(&body).into_owned())),
+            Accept::Identity => identity(&body),
+            Accept::Json | Accept::Table | Accept::Discovery => serde_json::from_slice(&body),
         };
+        let body =
+            body.map_err(|error| Failure::Malformed(format!("cannot read the answer: {error}")))?;
         Ok(Answer { body, warnings, created: status == StatusCode::CREATED })
     }
 
     /// What Go's client would say.
-    pub(super) fn network(&self, error: &kube::Error) -> Failure {
+    pub(super) fn network(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
         let mut text = error.to_string();
-        let mut cause = error.source();
+        let mut cause = Some(error);
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<std::io::Error>() {
                 if error.kind() == std::io::ErrorKind::ConnectionRefused {
@@ -281,6 +290,43 @@ impl Cluster {
         }
         Failure::Network(text)
     }
+}
+
+/// What an object is called, out of the whole of it: most of an answer is what was sent.
+fn identity(body: &[u8]) -> serde_json::Result<Value> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Object {
+        api_version: Option<String>,
+        kind: Option<String>,
+        metadata: Option<Metadata>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        name: Option<String>,
+        namespace: Option<String>,
+        uid: Option<String>,
+        deletion_timestamp: Option<String>,
+    }
+    let map = |fields: Vec<(&str, Option<Value>)>| {
+        let fields = fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        Value::Object(fields.collect())
+    };
+    let Object { api_version, kind, metadata } = serde_json::from_slice(body)?;
+    let metadata = metadata.map(|metadata| {
+        map(vec![
+            ("name", metadata.name.map(Value::String)),
+            ("namespace", metadata.namespace.map(Value::String)),
+            ("uid", metadata.uid.map(Value::String)),
+            ("deletionTimestamp", metadata.deletion_timestamp.map(Value::String)),
+        ])
+    });
+    Ok(map(vec![
+        ("apiVersion", api_version.map(Value::String)),
+        ("kind", kind.map(Value::String)),
+        ("metadata", metadata),
+    ]))
 }
 
 fn tls(error: &rustls::Error) -> String {
@@ -309,7 +355,7 @@ async fn within(timeout: Duration, work: impl Future<Output = Tried>) -> Tried {
 }
 
 /// client-go waits only where the server says for how long.
-fn retry_after(response: &Response<Body>) -> Option<Duration> {
+fn retry_after(response: &Response<Content>) -> Option<Duration> {
     let status = response.status();
     if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
         return None;
@@ -355,6 +401,16 @@ mod tests {
         headers.append("warning", "299 - \"a \\\"b\\\" c\"".parse().unwrap());
         headers.append("warning", "299 - \"d\", 299 k8s \"e\"".parse().unwrap());
         assert_eq!(warnings(&headers), ["a \"b\" c", "d", "e"]);
+    }
+
+    #[test]
+    fn of_an_answer_that_is_not_shown_only_the_name_is_read() {
+        let object = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "b"},
+            "metadata": {"name": "s", "uid": "u", "managedFields": [{"manager": "m"}]}});
+        let expected = serde_json::json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "s", "uid": "u"}});
+        assert_eq!(identity(object.to_string().as_bytes()).unwrap(), expected);
+        assert!(identity(b"no").is_err());
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{AuthError, Body, ConfigExt};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tower::util::BoxCloneSyncService;
 
 use super::Error;
 use super::resolve::Resolver;
@@ -16,10 +20,24 @@ use super::trouble::{Called, unconnected, unloaded};
 
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// Sends one request, as somebody.
+pub(super) type Service =
+    BoxCloneSyncService<http::Request<Body>, http::Response<Content>, tower::BoxError>;
+
+/// An answer's body, read piece by piece.
+pub type Content = UnsyncBoxBody<Bytes, Broken>;
+
+/// Why an answer ends before its end.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Broken(tower::BoxError);
+
 /// A live connection to a cluster's API server, as somebody.
 #[derive(Clone)]
 pub struct Cluster {
+    /// For what kube does itself: commands in pods.
     pub(super) client: kube::Client,
+    pub(super) service: Service,
     /// `127.0.0.1:6443`, as kubectl's errors name it.
     pub(super) host: String,
     /// `https://127.0.0.1:6443`.
@@ -79,8 +97,11 @@ pub async fn connect(spec: &ClusterSpec) -> Result<Cluster, Error> {
     }
     let namespace = spec.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let (host, server) = told(&config.cluster_url);
-    let client = client(config).map_err(|error| unusable(unconnected(&error)))?;
-    Ok(Cluster { client, host, server, namespace, fenced: spec.fenced, guarded: spec.guarded })
+    let default = config.default_namespace.clone();
+    let service = service(&config).map_err(|error| unusable(unconnected(&error)))?;
+    let client = kube::Client::new(service.clone(), default);
+    let (fenced, guarded) = (spec.fenced, spec.guarded);
+    Ok(Cluster { client, service, host, server, namespace, fenced, guarded })
 }
 
 /// An address as it is told, `HOST:PORT` and whole: without a user and a password in it.
@@ -180,7 +201,9 @@ fn own_kubeconfig(own: &OwnCluster, file: &str) -> Result<Kubeconfig, Error> {
     .map_err(|_| Error::Malformed { file: file.to_owned(), what: "kubeconfig", at: None })
 }
 
-fn client(config: Config) -> Result<kube::Client, kube::Error> {
+/// The way to the server, without kube's queue before it: that would cost a task and two wake-ups a
+/// request.
+fn service(config: &Config) -> Result<Service, kube::Error> {
     // The first to install one wins; all of dyno installs the same.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let mut http = HttpConnector::new_with_resolver(Resolver);
@@ -201,8 +224,16 @@ fn client(config: Config) -> Result<kube::Client, kube::Error> {
         .option_layer(auth)
         .layer(config.extra_headers_layer()?)
         .map_err(tower::BoxError::from)
+        .map_response(boxed)
         .service(client);
-    Ok(kube::Client::new(service, config.default_namespace))
+    Ok(BoxCloneSyncService::new(service))
+}
+
+fn boxed<B>(response: http::Response<B>) -> http::Response<Content>
+where
+    B: BodyExt<Data = Bytes, Error: Into<tower::BoxError>> + Send + 'static,
+{
+    response.map(|body| body.map_err(|error| Broken(error.into())).boxed_unsync())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Which kinds a cluster serves, and where: two requests, kept for the length of a command.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,13 +22,13 @@ pub struct Mapping {
     /// `deployment`.
     pub singular: String,
     /// `deploy`.
-    pub short: Vec<String>,
+    pub short: Arc<[String]>,
     /// `all`.
-    pub categories: Vec<String>,
+    pub categories: Arc<[String]>,
     /// True when its objects lie in namespaces.
     pub namespaced: bool,
     /// `get`, `list`, …
-    pub verbs: Vec<String>,
+    pub verbs: Arc<[String]>,
 }
 
 impl Mapping {
@@ -106,10 +107,10 @@ impl Discovery {
                 singular: if singular.is_empty() { kind.to_lowercase() } else { singular },
                 kind,
                 plural,
-                short: texts(resource.get("shortNames")),
-                categories: texts(resource.get("categories")),
+                short: texts(resource.get("shortNames")).into(),
+                categories: texts(resource.get("categories")).into(),
                 namespaced: resource.get("namespaced") == Some(&Value::Bool(true)),
-                verbs: texts(resource.get("verbs")),
+                verbs: texts(resource.get("verbs")).into(),
             });
         }
         Self { mappings }
@@ -147,7 +148,7 @@ impl Discovery {
         self.mappings
             .iter()
             .filter(|mapping| mapping.group == group && mapping.version == version)
-            .find(|mapping| mapping.kind == kind || mapping.kind.to_lowercase() == kind)
+            .find(|mapping| mapping.kind == kind || is_lower(&mapping.kind, kind))
     }
 
     /// The mapping for what a person writes: `deploy`, `deployments.apps`, `Deployment.v1.apps`.
@@ -176,8 +177,7 @@ impl Discovery {
     fn kind_named(&self, word: &str) -> Option<&Mapping> {
         let (kind, rest) = word.split_once('.').unwrap_or((word, ""));
         let (version, group) = rest.split_once('.').unwrap_or(("", ""));
-        let of_kind =
-            |mapping: &&Mapping| mapping.kind == kind || mapping.kind.to_lowercase() == kind;
+        let of_kind = |mapping: &&Mapping| mapping.kind == kind || is_lower(&mapping.kind, kind);
         self.mappings
             .iter()
             .filter(of_kind)
@@ -282,11 +282,16 @@ fn mapping(group: &str, version: &str, resource: &Value) -> Option<Mapping> {
         singular: if singular.is_empty() { kind.to_lowercase() } else { singular },
         kind,
         plural,
-        short: texts(resource.get("shortNames")),
-        categories: texts(resource.get("categories")),
+        short: texts(resource.get("shortNames")).into(),
+        categories: texts(resource.get("categories")).into(),
         namespaced: text(resource.get("scope")) == "Namespaced",
-        verbs: texts(resource.get("verbs")),
+        verbs: texts(resource.get("verbs")).into(),
     })
+}
+
+/// True when a word is a kind in lower case.
+fn is_lower(kind: &str, word: &str) -> bool {
+    kind.chars().flat_map(char::to_lowercase).eq(word.chars())
 }
 
 fn text(value: Option<&Value>) -> String {

@@ -129,10 +129,10 @@ mod tests {
             kind: kind.to_owned(),
             plural: format!("{}s", kind.to_lowercase()),
             singular: kind.to_lowercase(),
-            short: Vec::new(),
-            categories: Vec::new(),
+            short: [].into(),
+            categories: [].into(),
             namespaced,
-            verbs: Vec::new(),
+            verbs: [].into(),
         }
     }
 

@@ -13,7 +13,7 @@ mod fence;
 
 pub use builtin::{builtin_by_kind, builtin_by_word, is_builtin_group};
 pub use call::{Accept, Answer, Call, Method, Patch};
-pub use connect::{Cluster, connect};
+pub use connect::{Cluster, Content, connect};
 pub use discovery::{Discovered, Discovery, Mapping};
 pub use exec::Command;
 pub use failure::{Cause, Failure, Status};

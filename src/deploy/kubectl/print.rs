@@ -11,10 +11,13 @@ pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration
 
 /// `deployment.apps/x`.
 pub fn type_and_name(object: &Value) -> String {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let kind = text("/kind").to_lowercase();
-    let group = text("/apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
-    let name = text("/metadata/name");
+    let text = |value: Option<&Value>, key: &str| {
+        value.and_then(|value| value.get(key)?.as_str()).unwrap_or_default().to_owned()
+    };
+    let kind = text(Some(object), "kind").to_lowercase();
+    let version = text(Some(object), "apiVersion");
+    let group = version.rsplit_once('/').map_or("", |(group, _)| group);
+    let name = text(object.get("metadata"), "name");
     if group.is_empty() { format!("{kind}/{name}") } else { format!("{kind}.{group}/{name}") }
 }
 
@@ -75,6 +78,13 @@ pub fn annotate(object: &mut Value, typed: bool) {
             annotations.insert(LAST_APPLIED.to_owned(), Value::String(text));
         }
     }
+}
+
+/// An object as it is created: compact, with its memory in the annotation, Written at once, and not by way
+/// of a tree of its own.
+pub fn annotated(object: &Value) -> String {
+    let memory = manifest::compact_marked(object, LAST_APPLIED, None) + "\n";
+    manifest::compact_marked(object, LAST_APPLIED, Some(&memory))
 }
 
 /// The keys of what kubectl makes itself, in the order of Go's structs; others follow.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::print;
 
@@ -11,6 +11,59 @@ pub fn compact(value: &Value) -> String {
     let mut text = String::new();
     write(value, None, &mut text);
     text
+}
+
+/// An object without any space, an annotation in it replaced by `mark`, or left out; there is a map of
+/// annotations then, if perhaps an empty one. Written at once: no tree is copied for it.
+pub fn compact_marked(object: &Value, key: &str, mark: Option<&str>) -> String {
+    let Value::Object(map) = object else { return compact(object) };
+    let none = Map::new();
+    let metadata = match map.get("metadata") {
+        Some(Value::Object(metadata)) => metadata,
+        None if mark.is_some() => &none,
+        _ => return compact(object),
+    };
+    let annotations = match metadata.get("annotations") {
+        Some(Value::Object(annotations)) => annotations,
+        _ => &none,
+    };
+    let marked = |text: &mut String| match mark {
+        Some(mark) => with(annotations, key, Some(&|text| quoted(mark, text)), text),
+        None => with(annotations, key, None, text),
+    };
+    let mut text = String::new();
+    let inner = |text: &mut String| with(metadata, "annotations", Some(&marked), text);
+    with(map, "metadata", Some(&inner), &mut text);
+    text
+}
+
+type Put<'a> = &'a dyn Fn(&mut String);
+
+/// Writes a map with one entry put by somebody else, or left out.
+fn with(map: &Map<String, Value>, key: &str, mut put: Option<Put<'_>>, text: &mut String) {
+    let mut n_written = 0;
+    let mut begin = |name: &str, text: &mut String| {
+        if n_written > 0 {
+            text.push(',');
+        }
+        n_written += 1;
+        quoted(name, text);
+        text.push(':');
+    };
+    text.push('{');
+    for (name, value) in map.iter().filter(|(name, _)| *name != key) {
+        if let Some(put) = put.take_if(|_| name.as_str() > key) {
+            begin(key, text);
+            put(text);
+        }
+        begin(name, text);
+        write(value, None, text);
+    }
+    if let Some(put) = put {
+        begin(key, text);
+        put(text);
+    }
+    text.push('}');
 }
 
 /// Indented by four, as `kubectl -o json`; no newline at the end.
@@ -76,7 +129,14 @@ fn new_line(depth: Option<usize>, text: &mut String) {
 
 fn quoted(string: &str, text: &mut String) {
     text.push('"');
-    for c in string.chars() {
+    let mut plain = 0;
+    for (at, c) in string.char_indices() {
+        if !matches!(c, '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{0}'..='\u{1f}')
+        {
+            continue;
+        }
+        text.push_str(string.get(plain..at).unwrap_or_default());
+        plain = at + c.len_utf8();
         match c {
             '"' => text.push_str("\\\""),
             '\\' => text.push_str("\\\\"),
@@ -85,13 +145,13 @@ fn quoted(string: &str, text: &mut String) {
             '\t' => text.push_str("\\t"),
             '\u{8}' => text.push_str("\\b"),
             '\u{c}' => text.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{0}'..='\u{1f}' => {
+            _ => {
                 // Writing to a string cannot fail.
                 let _written = write!(text, "\\u{:04x}", u32::from(c));
             }
-            _ => text.push(c),
         }
     }
+    text.push_str(string.get(plain..).unwrap_or_default());
     text.push('"');
 }
 

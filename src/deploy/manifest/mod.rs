@@ -8,7 +8,7 @@ mod object;
 mod json;
 mod print;
 
-pub use json::{compact, indented};
+pub use json::{compact, compact_marked, indented};
 pub use object::{Objects, objects};
 pub use print::{float, go_syntax as go_syntax_plain, yaml};
 pub use stream::documents;

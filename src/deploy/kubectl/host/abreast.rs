@@ -1,16 +1,18 @@
 //! Objects worked on side by side, told in their order. kubectl goes one by one; what a server
 //! needs in order (a namespace before what lies in it) still comes in order.
 
+use std::collections::HashSet;
+
 use futures_util::stream::{self, StreamExt};
+use serde_json::Value;
 
 use super::apply::Info;
+use super::pace::{MOST, Pace};
 use super::session::Session;
 use super::trouble::Trouble;
+use super::workload::pod_spec;
 use crate::deploy::cluster::Failure;
 use crate::deploy::kubectl::request::Event;
-
-/// Requests in flight: enough to hide a round trip, few enough for the server's own limits.
-const ABREAST: usize = 16;
 
 /// Kinds that others need to be there, or that change what is allowed: all before them is done
 /// first, and all behind them waits.
@@ -18,7 +20,6 @@ const ALONE: &[&str] = &[
     "Namespace",
     "CustomResourceDefinition",
     "APIService",
-    "ServiceAccount",
     "ResourceQuota",
     "LimitRange",
     "PriorityClass",
@@ -47,13 +48,15 @@ where
     W: Fn(Part<'a>, Info) -> F,
     F: Future<Output = (Part<'a>, Result<T, Trouble>)>,
 {
+    let pace = Pace::default();
     for row in rows(infos) {
         let ground = session.ground();
         let mut results = stream::iter(row)
             .map(|info| {
-                work(Part { ground: ground.clone(), told: Vec::new(), unreachable: false }, info)
+                let part = Part { ground: ground.clone(), told: Vec::new(), unreachable: false };
+                pace.at_its_turn(work(part, info))
             })
-            .buffered(ABREAST);
+            .buffered(MOST);
         while let Some((part, result)) = results.next().await {
             session.tell(part.told);
             session.note(part.unreachable);
@@ -93,7 +96,8 @@ impl Part<'_> {
 /// Objects in rows, each to be done before the next. In a row no object stands twice.
 fn rows(infos: Vec<Info>) -> Vec<Vec<Info>> {
     let mut rows: Vec<Vec<Info>> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
+    let mut accounts = HashSet::new();
     let mut is_open = false;
     for info in infos {
         let id = (
@@ -103,22 +107,37 @@ fn rows(infos: Vec<Info>) -> Vec<Vec<Info>> {
             info.name.clone(),
         );
         let alone = ALONE.contains(&info.mapping.kind.as_str());
+        let waits = account_of(&info).is_some_and(|name| accounts.contains(name));
+        let account = (info.mapping.kind == "ServiceAccount").then(|| info.name.clone());
         match rows.last_mut() {
-            Some(row) if is_open && !alone && seen.insert(id.clone()) => row.push(info),
+            Some(row) if is_open && !alone && !waits && seen.insert(id.clone()) => row.push(info),
             _ => {
                 seen.clear();
+                accounts.clear();
                 seen.insert(id);
                 rows.push(vec![info]);
                 is_open = !alone;
             }
         }
+        accounts.extend(account);
     }
     rows
 }
 
+/// The service account that must be there before an object is: its pods are refused without it, and
+/// its token would be removed.
+fn account_of(info: &Info) -> Option<&str> {
+    let kind = info.mapping.kind.as_str();
+    if kind == "Secret" {
+        let annotations = info.object.get("metadata")?.get("annotations")?;
+        return annotations.get("kubernetes.io/service-account.name")?.as_str();
+    }
+    let pod = info.object.pointer(pod_spec(kind)?)?;
+    Some(pod.get("serviceAccountName").and_then(Value::as_str).unwrap_or("default"))
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
 
     use super::*;
     use crate::deploy::cluster::Mapping;
@@ -130,10 +149,10 @@ mod tests {
             kind: kind.to_owned(),
             plural: String::new(),
             singular: String::new(),
-            short: Vec::new(),
-            categories: Vec::new(),
+            short: [].into(),
+            categories: [].into(),
             namespaced: true,
-            verbs: Vec::new(),
+            verbs: [].into(),
         };
         Info {
             mapping,

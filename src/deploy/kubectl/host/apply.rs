@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::present::{Known, Present};
 use super::prune::{self, ApplySet, Visited};
-use super::session::Session;
+use super::session::{Change, Session};
 use super::trouble::Trouble;
 use super::{Outcome, abreast, server_side};
-use crate::deploy::cluster::{Mapping, Method, Patch, Target, is_builtin_group};
-use crate::deploy::kubectl::print::{LAST_APPLIED, annotate, last_applied, print_object};
+use crate::deploy::cluster::{Accept, Mapping, Method, Patch, Target, is_builtin_group};
+use crate::deploy::kubectl::print::{
+    LAST_APPLIED, annotate, annotated, last_applied, print_object,
+};
 use crate::deploy::kubectl::request::{Apply, DryRun, Item, Output, Validate};
 use crate::deploy::{manifest, merge};
 
@@ -74,15 +76,16 @@ pub fn infos(
             }
             Item::Object(manifest) => manifest,
         };
-        let text = |pointer: &str| {
-            manifest.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
+        let text = |key: &str| manifest.object.get(key).and_then(Value::as_str).unwrap_or_default();
+        let metadata = manifest.object.get("metadata");
+        let named = |key: &str| metadata.and_then(|metadata| metadata.get(key)?.as_str());
+        let name = named("name").unwrap_or_default().to_owned();
+        let namespace = named("namespace").unwrap_or_default().to_owned();
         let Some(mapping) = session.by_object(&manifest.object) else {
             let no_match = format!(
                 "no matches for kind \"{}\" in version \"{}\"",
-                text("/kind"),
-                text("/apiVersion")
+                text("kind"),
+                text("apiVersion")
             );
             troubles.push(if manifest.listed {
                 Trouble::Many(vec![Trouble::text(format!("unable to recognize {no_match}"))])
@@ -207,7 +210,7 @@ pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
         if apply.server_side { Present::default() } else { Present::read(session, &infos).await };
     let present = std::sync::Mutex::new(present);
     let mut applied = Vec::new();
-    let keeps = prints_objects(&apply.output);
+    let (keeps, prunes) = (prints_objects(&apply.output), apply.prune.is_some());
     abreast::each(
         session,
         infos,
@@ -217,7 +220,9 @@ pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
         },
         |_, result| match result {
             Ok(object) => {
-                visited.add(&object);
+                if prunes {
+                    visited.add(&object);
+                }
                 if keeps {
                     applied.push(object);
                 }
@@ -259,16 +264,21 @@ async fn one(
     info: Info,
     known: Known,
 ) -> Result<Value, Trouble> {
-    let generate = info.object.pointer("/metadata/generateName").and_then(Value::as_str);
-    if let (true, Some(prefix)) = (info.name.is_empty(), generate.filter(|name| !name.is_empty())) {
-        return Err(Trouble::text(format!("from {prefix}: cannot use generate name with apply")));
+    if info.name.is_empty() {
+        let generate = info.object.pointer("/metadata/generateName").and_then(Value::as_str);
+        if let Some(prefix) = generate.filter(|name| !name.is_empty()) {
+            let what = format!("from {prefix}: cannot use generate name with apply");
+            return Err(Trouble::text(what));
+        }
     }
     let (object, done) = if apply.server_side {
         (server_side::apply(session, apply, &info).await?, "serverside-applied")
     } else {
         client_side(session, apply, &info, known).await?
     };
-    if object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null()) {
+    let metadata = object.get("metadata");
+    let going = metadata.and_then(|metadata| metadata.get("deletionTimestamp"));
+    if going.is_some_and(|time| !time.is_null()) {
         session.err(format!(
             "Warning: Detected changes to resource {} which is currently being deleted.\n",
             info.name
@@ -329,19 +339,47 @@ fn last_applied_of(object: &Value) -> Option<&str> {
 }
 
 async fn create(session: &mut Session<'_>, apply: &Apply, info: &Info) -> Result<Value, Trouble> {
-    let mut object = info.object.clone();
-    annotate(&mut object, false);
-    prune_nulls(&mut object);
     if apply.dry_run == DryRun::Client {
+        let mut object = info.object.clone();
+        annotate(&mut object, false);
+        prune_nulls(&mut object);
         return Ok(object);
     }
-    let query = options(&apply.field_manager, apply.dry_run, apply.validate);
-    let body = manifest::compact(&object);
+    let change = Change {
+        method: Method::Post,
+        accept: wanted(apply),
+        query: options(&apply.field_manager, apply.dry_run, apply.validate),
+        body: Some(created(&info.object)),
+    };
     session
-        .send(Method::Post, &info.home(), query, Some(body))
+        .change(change, &info.home())
         .await
         .map(|answer| answer.body)
         .map_err(|failure| Trouble::from(failure).when("creating", &info.source))
+}
+
+/// The body that makes an object: its memory in it, and no nulls.
+fn created(object: &Value) -> String {
+    if !has_nulls(object) {
+        return annotated(object);
+    }
+    let mut object = object.clone();
+    annotate(&mut object, false);
+    prune_nulls(&mut object);
+    manifest::compact(&object)
+}
+
+fn has_nulls(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.values().any(|value| value.is_null() || has_nulls(value)),
+        Value::Array(items) => items.iter().any(has_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// How much of the answers is needed: what is not printed is not read.
+fn wanted(apply: &Apply) -> Accept {
+    if prints_objects(&apply.output) { Accept::Json } else { Accept::Identity }
 }
 
 /// What a later patch would do to them too.
@@ -407,8 +445,14 @@ async fn patch(
             ));
         }
         let query = options(&apply.field_manager, apply.dry_run, apply.validate);
-        match session.patch(kind, &info.target(), query, body.clone()).await {
-            Ok(object) => return Ok((object, "configured")),
+        let change = Change {
+            method: Method::Patch(kind),
+            accept: wanted(apply),
+            query,
+            body: Some(body.clone()),
+        };
+        match session.change(change, &info.target()).await {
+            Ok(answer) => return Ok((answer.body, "configured")),
             Err(failure) if failure.is_conflict() && tries < MAX_RETRIES => {
                 tries += 1;
                 if tries > 1 {
@@ -478,5 +522,32 @@ async fn recreate(
             trouble.message(),
             Trouble::from(again).message()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_at_once_is_what_a_tree_would_give() {
+        let marked = json!({LAST_APPLIED: "old", "zz": "1", "aa": "<2>"});
+        for metadata in [
+            json!({"name": "x", "annotations": marked, "zone": "z"}),
+            json!({"name": "x"}),
+            json!({"annotations": "none"}),
+            json!({}),
+            json!("none"),
+            json!({"name": "x", "labels": {"a": null}}),
+        ] {
+            for object in
+                [json!({"kind": "A", "z": [null, 1.5], "metadata": metadata}), json!({"kind": "A"})]
+            {
+                let mut tree = object.clone();
+                annotate(&mut tree, false);
+                prune_nulls(&mut tree);
+                assert_eq!(created(&object), manifest::compact(&tree), "{object}");
+            }
+        }
     }
 }

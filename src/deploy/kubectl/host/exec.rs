@@ -4,6 +4,7 @@ use base64::Engine;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+use super::apply::Info;
 use super::logs::{Asking, pod_of};
 use super::session::Session;
 use super::trouble::Trouble;
@@ -25,7 +26,8 @@ pub async fn run(session: &mut Session<'_>, exec: &Exec) -> Outcome {
             "cannot exec into a container in a completed pod; current phase is {phase}"
         )));
     }
-    let container = container(session, exec, &pod.object, &pod.name)?;
+    let wanted = exec.container.as_deref();
+    let container = container(session, wanted, exec.quiet, &pod)?;
     session.check(&select::inside(&pod))?;
     let stdin = match &exec.stdin {
         Some(text) => Some(
@@ -93,12 +95,12 @@ async fn told(
     Ok(())
 }
 
-/// The container that is asked for, or the pod's default one.
-fn container(
+/// The container that is asked for, or the pod's default one, which is told unless that is not wanted.
+pub fn container(
     session: &mut Session<'_>,
-    exec: &Exec,
-    pod: &Value,
-    name: &str,
+    wanted: Option<&str>,
+    is_quiet: bool,
+    Info { object: pod, name, .. }: &Info,
 ) -> Result<String, Trouble> {
     let names = |list: &str| -> Vec<String> {
         let containers = pod.pointer(list).and_then(Value::as_array);
@@ -118,7 +120,7 @@ fn container(
         .pointer("/metadata/annotations/kubectl.kubernetes.io~1default-container")
         .and_then(Value::as_str)
         .filter(|name| !name.is_empty());
-    if let Some(wanted) = exec.container.as_deref().or(default) {
+    if let Some(wanted) = wanted.or(default) {
         let is_there =
             [&plain, &ephemeral, &init].iter().any(|names| names.iter().any(|one| one == wanted));
         return if is_there {
@@ -132,7 +134,7 @@ fn container(
     let Some(first) = plain.first() else {
         return Err(Trouble::text(format!("pod {name} does not have any containers")));
     };
-    if !exec.quiet && (plain.len() > 1 || !ephemeral.is_empty() || !init.is_empty()) {
+    if !is_quiet && (plain.len() > 1 || !ephemeral.is_empty() || !init.is_empty()) {
         session.err(format!("Defaulted container \"{first}\" out of: {all}\n"));
     }
     Ok(first.clone())

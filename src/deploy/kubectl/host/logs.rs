@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::apply::Info;
+use super::exec::container;
 use super::select::{self, Read, find};
 use super::session::Session;
 use super::trouble::Trouble;
@@ -23,26 +24,22 @@ pub async fn run(session: &mut Session<'_>, logs: &Logs) -> Outcome {
 
 /// The pods and containers whose logs are asked for.
 async fn sources(session: &mut Session<'_>, logs: &Logs) -> Result<Vec<(Info, String)>, Trouble> {
-    let pods = match &logs.target {
-        Some(named) => vec![pod_of(session, named, Asking::Logs).await?],
-        None => pods(session, logs.labels.clone()).await?,
+    let pods = if let Some(named) = &logs.target {
+        vec![pod_of(session, named, Asking::Logs).await?]
+    } else {
+        let pods = pods(session, logs.labels.clone()).await?;
+        if pods.is_empty() {
+            let namespace = session.namespace().to_owned();
+            session.err(format!("No resources found in {namespace} namespace.\n"));
+        }
+        pods
     };
     let mut sources = Vec::new();
     for pod in pods {
-        let names = container_names(&pod.object);
-        let chosen = match (&logs.container, logs.all_containers) {
-            (Some(container), _) => vec![container.clone()],
-            (None, true) => names,
-            (None, false) => {
-                let default = default_container(&pod.object, &names);
-                if let (Some(default), true, None) = (&default, names.len() > 1, &logs.labels) {
-                    session.err(format!(
-                        "Defaulted container \"{default}\" out of: {}\n",
-                        names.join(", ")
-                    ));
-                }
-                default.into_iter().collect()
-            }
+        let chosen = if logs.all_containers {
+            container_names(&pod.object)
+        } else {
+            vec![container(session, logs.container.as_deref(), false, &pod)?]
         };
         for container in chosen {
             sources.push((copy(&pod), container));
@@ -63,22 +60,13 @@ fn copy(info: &Info) -> Info {
 
 fn container_names(pod: &Value) -> Vec<String> {
     let mut names = Vec::new();
-    for list in ["/spec/containers", "/spec/initContainers"] {
+    for list in ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"] {
         let containers = pod.pointer(list).and_then(Value::as_array);
         names.extend(containers.into_iter().flatten().filter_map(|container| {
             container.get("name").and_then(Value::as_str).map(str::to_owned)
         }));
     }
     names
-}
-
-fn default_container(pod: &Value, names: &[String]) -> Option<String> {
-    pod.pointer("/metadata/annotations")
-        .and_then(|annotations| annotations.get("kubectl.kubernetes.io/default-container"))
-        .and_then(Value::as_str)
-        .map(str::to_owned)
-        .filter(|name| names.contains(name))
-        .or_else(|| names.first().cloned())
 }
 
 async fn pods(session: &mut Session<'_>, labels: Option<String>) -> Result<Vec<Info>, Trouble> {

@@ -3,6 +3,7 @@
 mod trouble;
 mod session;
 mod select;
+mod pace;
 mod abreast;
 mod present;
 mod apply;

@@ -40,6 +40,18 @@ impl<'a> Ground<'a> {
     }
 }
 
+/// What is asked of a target.
+pub struct Change {
+    /// How.
+    pub method: Method,
+    /// How much of the answer is wanted.
+    pub accept: Accept,
+    /// Query parameters.
+    pub query: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Option<String>,
+}
+
 /// A running request.
 pub struct Session<'a> {
     ground: Ground<'a>,
@@ -249,11 +261,18 @@ impl<'a> Session<'a> {
         query: Vec<(&'static str, String)>,
         body: Option<String>,
     ) -> Result<Answer, Failure> {
+        self.change(Change { method, accept: Accept::Json, query, body }, target).await
+    }
+
+    /// Sends a request to a target, and reads as much of the answer as is asked for.
+    pub async fn change(&mut self, change: Change, target: &Target<'_>) -> Result<Answer, Failure> {
+        let Change { method, accept, query, body } = change;
         if let (Some(fence), true) = (&self.ground.fence, method == Method::Post) {
             let name = made_name(body.as_deref());
             fence.check(&Target { name: &name, ..*target }, true).map_err(Failure::Fenced)?;
         }
-        let call = Call { query, body: body.map(String::into_bytes), ..self.call(method, target)? };
+        let body = body.map(String::into_bytes);
+        let call = Call { query, body, accept, ..self.call(method, target)? };
         let answer = self.ground.cluster.call(&call, self.ground.cancel).await;
         self.noted(answer)
     }
@@ -312,7 +331,7 @@ impl<'a> Session<'a> {
         target: &Target<'_>,
         query: Vec<(&'static str, String)>,
         accept: Accept,
-    ) -> Result<http::Response<kube::client::Body>, Failure> {
+    ) -> Result<http::Response<crate::deploy::cluster::Content>, Failure> {
         let call = Call { query, accept, ..self.call(Method::Get, target)? };
         let answer = self.ground.cluster.stream(&call, self.ground.cancel).await;
         if let Err(failure) = &answer {
@@ -383,10 +402,10 @@ fn namespace_mapping() -> Mapping {
         kind: "Namespace".to_owned(),
         plural: "namespaces".to_owned(),
         singular: "namespace".to_owned(),
-        short: Vec::new(),
-        categories: Vec::new(),
+        short: [].into(),
+        categories: [].into(),
         namespaced: false,
-        verbs: Vec::new(),
+        verbs: [].into(),
     }
 }
 

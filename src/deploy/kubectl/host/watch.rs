@@ -114,7 +114,7 @@ async fn open(
 
 /// The events of a watch, one JSON line each.
 pub struct Events {
-    body: kube::client::Body,
+    body: crate::deploy::cluster::Content,
     buffer: Vec<u8>,
 }
 
@@ -123,7 +123,7 @@ const MAX_EVENT: usize = 16 << 20;
 
 impl Events {
     /// The events of an answer.
-    pub fn of(body: kube::client::Body) -> Self {
+    pub fn of(body: crate::deploy::cluster::Content) -> Self {
         Self { body, buffer: Vec::new() }
     }
 
