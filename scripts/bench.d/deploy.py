@@ -113,6 +113,22 @@ def mixed(version):
     return objects
 
 
+def yaml(value, indent=""):
+    """As people write manifests; every text is quoted where it could be something else."""
+    if isinstance(value, dict):
+        lines = []
+        for key, inner in value.items():
+            between = "\n" + indent + "  " if isinstance(inner, dict) else "\n" + indent if isinstance(inner, list) else " "
+            deeper = indent + ("  " if isinstance(inner, dict) else "")
+            lines.append(f"{key}:{between}{yaml(inner, deeper)}")
+        return f"\n{indent}".join(lines)
+    if isinstance(value, list):
+        return f"\n{indent}".join(f"- {yaml(inner, indent + '  ')}" for inner in value)
+    if isinstance(value, str) and value.replace("-", "").isalpha() and value[0].isupper():
+        return value
+    return json.dumps(value)
+
+
 SETS = {"1,000 ConfigMaps": config_maps, "300 mixed objects": mixed}
 
 
@@ -123,7 +139,7 @@ class Bench:
         self.made, self.number = [], 0
         for name, objects in SETS.items():
             for version in ("1", "2"):
-                text = "".join(f"---\n{json.dumps(one)}\n" for one in objects(version))
+                text = "".join(f"---\n{yaml(one)}\n" for one in objects(version))
                 self.file(name, version).write_text(text)
 
     def file(self, name, version):
