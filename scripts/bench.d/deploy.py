@@ -170,8 +170,7 @@ class Bench:
             if child.returncode != 0 and wall < LONGEST:
                 errors.seek(0)
                 sys.exit(f"bench: {' '.join(argv)}: {errors.read(2000).decode()}")
-        return {"wall": wall, "user": used.ru_utime, "server": self.server_cpu() - before, "cut": child.returncode != 0,
-                "peak": used.ru_maxrss / 1024}
+        return {"wall": wall, "user": used.ru_utime, "server": self.server_cpu() - before, "cut": child.returncode != 0}
 
     def server_cpu(self):
         """User and system seconds of the API server and etcd."""
@@ -250,18 +249,18 @@ def near(bench, table, name, dyno, rounds):
     """On loopback, held to kubectl's default and to its cheapest."""
     theirs = {mode: bench.lives([bench.kubectl], bench.kubeconfig, flags, name, 1) for mode, flags in MODES.items()}
     ours = {mode: bench.lives([dyno, "kubectl"], bench.kubeconfig, flags, name, rounds) for mode, flags in MODES.items()}
-    table.head(name, "what", "tool", "wall s", "user CPU s", "peak MB", "control plane's CPU s", "dyno's / kubectl's", "limit")
+    table.head(name, "what", "tool", "wall s", "user CPU s", "control plane's CPU s", "dyno's / kubectl's", "limit")
     for what in PHASES:
         default, cheapest = theirs["client-side"][what], theirs["server-side"][what]
         for mode in MODES:
             for tool, one in ((f"kubectl {mode}", theirs[mode][what]), (f"dyno {mode}", ours[mode][what])):
-                table.row(what, tool, told(one, "wall"), told(one, "user"), f"{one['peak']:.0f}", f"{one['server']:.2f}", "")
+                table.row(what, tool, told(one, "wall"), told(one, "user"), f"{one['server']:.2f}", "")
         mine = ours["client-side"][what]
         for key, what_of, value, limit in (
                 ("wall", "kubectl's default", ratio(mine, default, "wall"), 0.15),
                 ("user CPU", "kubectl's default", ratio(mine, default, "user"), 0.05),
                 ("user CPU", "kubectl's cheapest, both server-side", ratio(ours["server-side"][what], cheapest, "user"), 1.0)):
-            table.row(what, f"{key} of {what_of}", "", "", "", "", f"{value:.4f}", limit=limit, value=value)
+            table.row(what, f"{key} of {what_of}", "", "", "", f"{value:.4f}", limit=limit, value=value)
 
 
 def far(bench, table, name, dyno, rounds):
