@@ -16,7 +16,7 @@ use crate::load::push::{Kind, Spec};
 pub enum SinkFile {
     /// Prometheus' remote write, version 1, and everything that takes it.
     RemoteWrite(SinkServerFile),
-    /// OpenTelemetry's protocol over HTTP, in JSON.
+    /// OpenTelemetry's protocol over HTTP, in protobuf.
     Otlp(SinkServerFile),
 }
 

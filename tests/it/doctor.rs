@@ -1,8 +1,10 @@
 //! `dyno doctor`: a host in order, and what stands in the way of one that is not.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 
@@ -97,6 +99,49 @@ fn every_part_that_is_broken_is_told_with_the_way_to_mend_it() {
     has(&findings, "fail", "source `wavefront`", "401", "token");
     has(&findings, "fail", "cluster `lab`", "", "kubeconfig");
     has(&findings, "fail", "variables", "", "chmod 600");
+}
+
+/// Answers one request with a status; its address, and what was asked.
+fn answers_once(status: &'static str) -> (String, JoinHandle<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let asked = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut asked = vec![0; 4096];
+        let n = connection.read(&mut asked).unwrap();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        connection.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8_lossy(&asked[..n]).into_owned()
+    });
+    (at, asked)
+}
+
+#[test]
+fn a_sink_that_takes_figures_is_told_apart_from_one_that_does_not() {
+    let lab = Lab::new();
+    let token = lab.secret("sink.token", "t0ken-of-the-sink");
+    let ((takes, asked), (refuses, _)) =
+        (answers_once("204 No Content"), answers_once("403 Forbidden"));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let sinks = format!(
+        "sinks:\n  \
+         store: {{ remote-write: {{ url: \"http://{takes}/write\", token-file: {} }} }}\n  \
+         strict: {{ otlp: {{ url: \"http://{refuses}/v1/metrics\" }} }}\n  \
+         gone: {{ otlp: {{ url: \"http://{closed}/v1/metrics\" }} }}\n",
+        token.display()
+    );
+    let file = lab.policy(&(policy("") + &sinks));
+    let (is_content, findings) = doctor(&mut Command::new(dyno()), &lab, &file);
+    assert!(!is_content, "{findings:#?}");
+    has(&findings, "ok", "sink `store`", "takes figures", "");
+    has(&findings, "fail", "sink `strict`", "403", "token");
+    has(&findings, "fail", "sink `gone`", "not reachable", "network");
+    let asked = asked.join().unwrap().to_lowercase();
+    assert!(
+        asked.starts_with("post /write") && asked.contains("bearer t0ken-of-the-sink"),
+        "{asked}"
+    );
+    assert!(!format!("{findings:?}").contains("t0ken-of-the-sink"), "{findings:#?}");
 }
 
 #[test]

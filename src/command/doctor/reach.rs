@@ -1,4 +1,4 @@
-//! What a policy leads to: sources, clusters, GitLab. Each is asked something harmless.
+//! What a policy leads to: sources, sinks, clusters, GitLab. Each is asked something harmless.
 
 use std::fmt::Write;
 use std::future::Future;
@@ -11,6 +11,7 @@ use crate::deploy::cluster::{self, Access, ClusterSpec, Whose};
 use crate::deploy::kubectl::{self, ClusterChoice, Operation, Output, Request};
 use crate::gate::source;
 use crate::job::gitlab::Gitlab;
+use crate::load::push;
 use crate::policy::{ClusterEntry, GitlabSpec, Policy, SourceEntry, secrets};
 use crate::secret::Secret;
 
@@ -27,6 +28,12 @@ pub(super) async fn look(policy: &Policy) -> Vec<Finding> {
         // A secret that cannot be read has been told with the files.
         if let Ok(spec) = entry.spec() {
             findings.push(bounded(&part, probe(&part, entry, &spec)).await);
+        }
+    }
+    for (name, entry) in &policy.sinks {
+        let part = format!("sink `{name}`");
+        if let Ok(spec) = entry.spec(name) {
+            findings.push(bounded(&part, takes(&part, &spec)).await);
         }
     }
     for (name, entry) in &policy.clusters {
@@ -99,6 +106,17 @@ async fn probe(part: &str, entry: &SourceEntry, spec: &source::Spec) -> Finding 
         Err(error) => {
             Finding::fail(part, chain(&error), "check its URL, its token and the network")
         }
+    }
+}
+
+async fn takes(part: &str, spec: &push::Spec) -> Finding {
+    match push::probe(spec).await {
+        Ok(()) => Finding::ok(part, "takes figures"),
+        Err(why) => Finding::fail(
+            part,
+            format!("does not take figures: {why}"),
+            "check its URL, its token and the network",
+        ),
     }
 }
 

@@ -30,7 +30,7 @@ use series::{Batch, batch};
 pub enum Kind {
     /// Prometheus' remote write, version 1.
     RemoteWrite,
-    /// OpenTelemetry's protocol over HTTP, in JSON.
+    /// OpenTelemetry's protocol over HTTP, in protobuf.
     Otlp,
 }
 
@@ -174,6 +174,16 @@ async fn serve(spec: Spec, mut batches: mpsc::Receiver<Arc<Batch>>) -> Ended {
         }
     }
     ended
+}
+
+/// Asks whether a sink takes figures, by a batch that holds none.
+///
+/// # Errors
+/// Why not, in words that name no URL.
+pub async fn probe(spec: &Spec) -> Result<(), String> {
+    let client = http::client(&spec.url, spec.ca_file.as_deref());
+    let client = client.map_err(|error| error.to_string())?;
+    send(&client, spec, &Batch { started: 0, at: 0, samples: Vec::new() }).await
 }
 
 async fn send(client: &reqwest::Client, spec: &Spec, batch: &Batch) -> Result<(), String> {

@@ -354,15 +354,37 @@ mod tests {
         assert_eq!(check(1, None, 301), over("duration"));
     }
 
+    /// A plan at an allowed target, with more keys below `load:` and beside it.
+    fn planned(load: &str, more: &str) -> Plan {
+        let text =
+            format!("target: http://10.20.0.1\nload: {{ users: 1, duration: 1s, {load} }}\n{more}");
+        let sheet =
+            crate::policy::plan::read_by("plan.yaml".as_ref(), &|_| Ok(text.clone().into()))
+                .unwrap();
+        let vars = std::collections::BTreeMap::<String, String>::new();
+        Plan::build(&sheet.written("p".to_owned()), &crate::load::Overrides::default(), &vars)
+            .unwrap()
+    }
+
+    #[test]
+    fn a_proxy_must_not_look_names_up_itself() {
+        let policy = profile(&["10.20.0.0/16"]);
+        let asks = |http: &str| {
+            policy.profiles[0].allow_lookup(&planned("", http)).map_err(|denied| denied.to_string())
+        };
+        assert_eq!(asks("http: { proxy: \"http://10.20.0.9:3128\" }"), Ok(()));
+        assert_eq!(
+            asks("http: { proxy: \"http://10.20.0.9:3128\", forward: true }").unwrap_err(),
+            "refused by policy: profile `one` does not allow a proxy that looks names up itself \
+             (`http.forward`) (profiles[0].load.targets: proxies are asked for tunnels to the \
+             addresses that it allows)"
+        );
+    }
+
     #[test]
     fn figures_are_pushed_only_to_sinks_that_the_profile_grants() {
-        let text = "target: http://10.20.0.1\nload: { users: 1, duration: 1s, push: [own] }";
-        let sheet =
-            crate::policy::plan::read_by("plan.yaml".as_ref(), &|_| Ok(text.into())).unwrap();
-        let vars = std::collections::BTreeMap::<String, String>::new();
-        let plan =
-            Plan::build(&sheet.written("p".to_owned()), &crate::load::Overrides::default(), &vars);
-        let denied = profile(&["10.20.0.0/16"]).profiles[0].allow_sinks(&plan.unwrap());
+        let plan = planned("push: [own]", "");
+        let denied = profile(&["10.20.0.0/16"]).profiles[0].allow_sinks(&plan);
         assert_eq!(
             denied.unwrap_err().to_string(),
             "refused by policy: profile `one` does not allow pushing to sink `own` \
