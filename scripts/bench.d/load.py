@@ -80,6 +80,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def until_ports_are_free():
+    """Waits for the ports that a run in overload left in TIME_WAIT, a minute at most."""
+    for _ in range(120):
+        waiting = re.search(r"\btw (\d+)", pathlib.Path("/proc/net/sockstat").read_text())
+        if int(waiting[1]) < 2000:
+            return
+        time.sleep(0.5)
+
+
 def pinned(core, argv):
     return ["taskset", "-c", str(core), *map(str, argv)]
 
@@ -360,9 +369,10 @@ def row_lag(bench, servers, table, options):
                "max ms", "limit")
 
     def vegeta(rate, seconds):
-        # Ports that the last run left in TIME_WAIT belong to another server.
+        # A server of its own, since ports in TIME_WAIT belong to the last one's.
         attack = f"vegeta attack -rate={rate} -duration={seconds}s -output=hits"
         Ran(["sh", "-c", f"echo 'GET http://{servers.nginx()[1]}/' | {attack}"], bench.folder, GOMAXPROCS="1")
+        until_ports_are_free()
         ran = Ran(["sh", "-c", "vegeta encode --to csv < hits | cut -d, -f1"], bench.folder)
         starts = sorted(int(line) for line in ran.text.split() if line.isdigit())
         # Its first hit may be late itself: the schedule is laid so that none is early.
