@@ -102,10 +102,10 @@ const COPIES: &[&str] = &[
     "kubectl cp here/nope pair:/tmp/$WHO/x -c app",
     "kubectl cp here/one pair:/nope/folder/x -c app",
     "kubectl exec pair -c app -- sh -c 'cd /tmp/'$WHO'; find . | sort; cat one renamed new/deep/three'",
-    "kubectl cp pair:/tmp/$WHO/one back -c app",
-    "kubectl cp pair:/tmp/$WHO/new folder -c app",
     // Whether tar's own word comes before kubectl has ended is chance.
-    "mkdir there; kubectl cp pair:/tmp/$WHO/one there -c app 2>&1 | grep -v ^tar:",
+    "kubectl cp pair:/tmp/$WHO/one back -c app 2>&1 | sed /^tar:/d",
+    "kubectl cp pair:/tmp/$WHO/new folder -c app 2>&1 | sed /^tar:/d",
+    "mkdir there; kubectl cp pair:/tmp/$WHO/one there -c app 2>&1 | sed /^tar:/d",
     "find . -not -path './bin*' -not -path './.kube*' | sort; cat back folder/two folder/deep/three",
 ];
 
