@@ -1,7 +1,7 @@
 //! Whose life a job's is: the runner's process, written down so that no later one is taken for it.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -38,11 +38,24 @@ pub fn remove_runners_folder(written: &str) -> std::io::Result<()> {
     if !is_the_runners {
         return Ok(());
     }
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+    // A driver that is about to notice the death may still write there: what came meanwhile goes, too.
+    let mut removed = fs::remove_dir_all(folder);
+    for _ in 0..MOST_WRITES {
+        match &removed {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
+                removed = fs::remove_dir_all(folder);
+            }
+            Ok(()) | Err(_) => break,
+        }
+    }
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
 }
+
+/// A dying driver writes fewer files than these.
+const MOST_WRITES: u8 = 16;
 
 /// Where it is noted which runner's folder belongs to a job that has no folder here yet.
 const NOTES: &str = "runners";
