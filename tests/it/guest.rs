@@ -1,7 +1,7 @@
 //! Inside a job: the commands on its PATH, what they reach without a network, and the verdict's
 //! variable, right in the next line of the same script.
 
-use crate::support::{Cluster, Ending, Station, Upload, Variable, write_plan};
+use crate::support::{Cluster, Ending, Runner, Station, Upload, Variable, write_plan};
 
 #[test]
 fn the_verdicts_variable_is_right_in_the_next_line_and_in_later_scripts() {
@@ -128,15 +128,17 @@ fn a_job_without_network_drives_load_and_reaches_the_target_through_the_driver_o
     assert!(job.log.contains("load.json") && job.log.contains("junit.xml"), "{}", job.log);
 }
 
+/// A deploy job whose user has a namespace of their own name.
+fn deploys_as_its_user(station: &Station, cluster: &Cluster) -> Runner {
+    let runner = station.deploy_runner().seat(|seat| cluster.namespace.clone_into(&mut seat.login));
+    runner.image("bitnami/kubectl").variable("NS", &cluster.namespace)
+}
+
 #[test]
 fn a_job_without_network_deploys() {
     let cluster = Cluster::new("deploy");
     let station = Station::new(0.5).with_cluster(&cluster, "acme", "{{ user.login }}");
-    let job = station
-        .deploy_runner()
-        .seat(|seat| cluster.namespace.clone_into(&mut seat.login))
-        .image("bitnami/kubectl")
-        .variable("NS", &cluster.namespace)
+    let job = deploys_as_its_user(&station, &cluster)
         .script([
             "kubectl create namespace $NS -o yaml --dry-run | kubectl apply -f -",
             "printf 'apiVersion: v1\\nkind: ConfigMap\\nmetadata: {name: made}\\ndata: {by: dyno}\\n' > made.yaml",
@@ -158,11 +160,7 @@ fn a_job_without_network_deploys() {
 fn a_job_looks_closely_at_what_is_its_own_on_a_platforms_cluster_and_at_nothing_else() {
     let cluster = Cluster::new("looks");
     let station = Station::new(0.5).with_cluster(&cluster, "acme", "{{ user.login }}");
-    let job = station
-        .deploy_runner()
-        .seat(|seat| cluster.namespace.clone_into(&mut seat.login))
-        .image("bitnami/kubectl")
-        .variable("NS", &cluster.namespace)
+    let job = deploys_as_its_user(&station, &cluster)
         .script([
             "kubectl create namespace $NS",
             "kubectl create configmap made --from-literal=by=dyno -n $NS",

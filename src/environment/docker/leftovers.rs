@@ -111,7 +111,9 @@ fn is_gone(answer: Result<(), Answer>) -> Result<bool, Answer> {
 }
 
 fn remove_folder(folder: &Path) -> Result<(), Error> {
+    // Before the folder that says where it is: what could not be removed is found again.
     let owner = fs::read_to_string(folder.join("driver")).unwrap_or_default();
+    owner::remove_runners_folder(&owner).map_err(Error::process("remove the runner's folder"))?;
     while let Err(error) = fs::remove_dir_all(folder) {
         // Somebody else may be removing it, too.
         if !folder.exists() {
@@ -121,7 +123,7 @@ fn remove_folder(folder: &Path) -> Result<(), Error> {
             return Err(Error::file("remove", folder)(error));
         }
     }
-    owner::remove_runners_folder(&owner).map_err(Error::process("remove the runner's folder"))
+    Ok(())
 }
 
 /// A job whose owner is gone, and the daemon that has what is left of it.

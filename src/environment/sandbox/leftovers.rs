@@ -92,7 +92,8 @@ pub async fn remove_folder(folder: &Path) -> Result<(), Error> {
     if let Ok(groups) = fs::read_to_string(&file) {
         Groups::parse(&groups).remove().map_err(Error::file("remove the groups of", file))?;
     }
+    // Before the folder that says where it is: what could not be removed is found again.
     let owner = fs::read_to_string(folder.join("driver")).unwrap_or_default();
-    remove_tree(folder).map_err(Error::file("remove", folder))?;
-    owner::remove_runners_folder(&owner).map_err(Error::process("remove the runner's folder"))
+    owner::remove_runners_folder(&owner).map_err(Error::process("remove the runner's folder"))?;
+    remove_tree(folder).map_err(Error::file("remove", folder))
 }
