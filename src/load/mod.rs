@@ -63,6 +63,8 @@ pub use file::{CriterionFile, JourneyFile, ModelFile, StepFile};
 pub use limit::{LimitResult, millis};
 pub use model::{ONCE, Preset};
 pub use plan::{Overrides, Pins, Plan, Written};
-pub use summary::{CheckCount, Endpoint, Latency, Point, Requests, StageSummary, Summary};
+pub use summary::{
+    CheckCount, Endpoint, Latency, Links, Middle, Point, Requests, StageSummary, Summary,
+};
 pub use trace::{Exchange, Traced};
 pub use worker::worker;

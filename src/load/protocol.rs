@@ -111,6 +111,8 @@ pub struct Delta {
     pub count: u64,
     /// Failed ones.
     pub failed: u64,
+    /// Those sent without making a connection.
+    pub reused: u64,
     /// Bytes of bodies sent.
     pub sent: u64,
     /// Bytes of bodies received.
@@ -222,6 +224,7 @@ impl Delta {
             name: name.to_owned(),
             count: cell.count,
             failed: cell.failed,
+            reused: cell.reused,
             sent: cell.sent,
             received: cell.received,
             response: Packed::new(&cell.response),

@@ -38,6 +38,8 @@ pub struct Cell {
     pub count: u64,
     /// Failed ones.
     pub failed: u64,
+    /// Those sent without making a connection.
+    pub reused: u64,
     /// Bytes of bodies sent.
     pub sent: u64,
     /// Bytes of bodies received.
@@ -62,7 +64,8 @@ const FAILURES: usize = 50;
 impl Cell {
     /// Forgets the counts and keeps the memory.
     fn clear(&mut self) {
-        (self.count, self.failed, self.sent, self.received) = (0, 0, 0, 0);
+        (self.count, self.failed, self.reused) = (0, 0, 0);
+        (self.sent, self.received) = (0, 0);
         let Self { response, service, first_byte, connect, tls, failures, .. } = self;
         for histogram in [response, service, first_byte, connect, tls] {
             histogram.clear();
@@ -82,6 +85,7 @@ impl Cell {
             note(&mut self.tls, span);
         }
         if let Some(written) = sample.written {
+            self.reused += u64::from(sample.connect.is_none());
             note(&mut self.service, sample.ended.saturating_duration_since(written));
             if let Some(first) = sample.first_byte {
                 note(&mut self.first_byte, first.saturating_duration_since(written));
@@ -229,6 +233,7 @@ mod tests {
                 n_cells += 1;
                 assert_eq!(name, "GET /");
                 assert_eq!((cell.count, cell.failed, cell.sent, cell.received), (2, 1, 2, 4));
+                assert_eq!(cell.reused, 2);
                 assert_eq!((cell.response.len(), cell.first_byte.len()), (2, 0));
                 assert_eq!(cell.failures.len(), 1);
             });

@@ -292,7 +292,9 @@ fn found(plan: &Plan, books: &Books) -> Found {
         }
         Some(Preset::Soak) => {
             let points = steady_points(books);
-            let p95: Vec<f64> = points.iter().map(|point| point.p95).collect();
+            // A point without a request has no response time, not one of zero.
+            let counted = points.iter().filter(|point| point.rate > 0.0);
+            let p95: Vec<f64> = counted.map(|point| point.p95).collect();
             found.drift = drift(&p95).map(|drift| (drift * 10_000.0).round() / 10_000.0);
         }
         Some(Preset::Smoke | Preset::Load | Preset::Regression | Preset::Acceptance) | None => {}

@@ -334,4 +334,36 @@ pub struct Point {
     pub p50: f64,
     /// 95 % of the response times are below.
     pub p95: f64,
+    /// From the write to the answer's head; none where no answer came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<Middle>,
+    /// How its requests came to their connections.
+    #[serde(default)]
+    pub connections: Links,
+}
+
+/// The middle and the upper end of some spans, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Middle {
+    /// Half are below.
+    pub p50: f64,
+    /// 95 % are below.
+    pub p95: f64,
+}
+
+/// How the requests of a point came to their connections.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Links {
+    /// Connections made.
+    pub opened: u64,
+    /// Requests sent without making one.
+    pub reused: u64,
+    /// Requests that got none.
+    pub failed: u64,
+    /// From the first packet to the connection; none where none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Middle>,
+    /// From the connection to the end of TLS's handshake; none where none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Middle>,
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Books, Open, SECOND, StageTally, Told, millis, percent, rate};
+use super::{Books, LinkTally, Open, SECOND, StageTally, Told, millis, percent, rate};
 use crate::load::event::Progress;
 use crate::load::findings::{ACHIEVED, Second};
 use crate::load::gauge::Stretch;
@@ -17,7 +17,7 @@ impl Books {
     pub(super) fn close(
         &mut self,
         snapshot: &Snapshot,
-        stretch: &Stretch,
+        (stretch, links): (&Stretch, &LinkTally),
         gauges: &[Stretch],
     ) -> Told {
         let n_threads = self.threads.len();
@@ -27,6 +27,7 @@ impl Books {
             dropped: 0,
             rounds: 0,
             all: Stretch::new(snapshot.from),
+            links: LinkTally::default(),
             gauges: vec![Stretch::new(snapshot.from); gauges.len()],
         };
         let open = self.open.entry(snapshot.number).or_insert_with(new);
@@ -35,6 +36,7 @@ impl Books {
         open.dropped += snapshot.dropped;
         open.rounds += snapshot.rounds;
         open.all.add(stretch);
+        open.links.add(links);
         for (sum, own) in open.gauges.iter_mut().zip(gauges) {
             sum.add(own);
         }
@@ -52,6 +54,7 @@ impl Books {
         let from = open.all.from;
         self.interval.add(&open.all);
         self.point.add(&open.all);
+        self.links.add(&open.links);
         for (gauge, seen) in self.gauges.iter_mut().zip(&open.gauges) {
             gauge.close(open.to, seen);
         }
@@ -158,6 +161,7 @@ impl Books {
 
     fn push_point(&mut self, to: u64, point: &Stretch) {
         let span = to.saturating_sub(point.from);
+        let links = std::mem::take(&mut self.links);
         self.points.push(Point {
             start: self.at(point.from),
             span: span / 1000,
@@ -166,6 +170,8 @@ impl Books {
             failed: point.failed,
             p50: millis(point.response.value_at_percentile(50.0)),
             p95: millis(point.response.value_at_percentile(95.0)),
+            first_byte: links.first_byte(),
+            connections: links.links(),
         });
     }
 

@@ -3,6 +3,7 @@
 
 mod tally;
 mod course;
+mod links;
 mod recent;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::load::regression::Side;
 use crate::load::stages::{Part, Stage, parts};
 use crate::load::summary::Point;
 use crate::unit::float;
+use links::LinkTally;
 pub use tally::{EndpointTally, Tally, latency, millis, percent, rate, round};
 
 /// A thread's own figures.
@@ -81,6 +83,8 @@ pub struct Books {
     recent_from: Option<u64>,
     interval: Stretch,
     point: Stretch,
+    /// How the requests of the point came to their connections.
+    links: LinkTally,
     point_seconds: u64,
     total: u64,
     total_failed: u64,
@@ -109,6 +113,7 @@ struct Open {
     dropped: u64,
     rounds: u64,
     all: Stretch,
+    links: LinkTally,
     gauges: Vec<Stretch>,
 }
 
@@ -183,6 +188,7 @@ impl Books {
             recent_from: (!plan.push.is_empty()).then_some(0),
             interval: Stretch::new(0),
             point: Stretch::new(0),
+            links: LinkTally::default(),
             point_seconds: (duration.as_secs() / 300).max(1),
             total: 0,
             total_failed: 0,
@@ -243,6 +249,7 @@ impl Books {
             blocks.add(Side::Target, snapshot.from, &snapshot.endpoints)?;
             blocks.add(Side::Baseline, snapshot.from, &snapshot.baseline)?;
         }
+        let mut links = LinkTally::default();
         let mut stretch = Stretch::new(snapshot.from);
         let mut gauges = vec![Stretch::new(snapshot.from); self.gauges.len()];
         let is_steady = self.is_steady(snapshot.from);
@@ -251,6 +258,7 @@ impl Books {
                 Stretch { count: delta.count, failed: delta.failed, ..Stretch::new(snapshot.from) };
             delta.response.add_to(&mut seen.response)?;
             stretch.add(&seen);
+            links.add_delta(delta)?;
             for (gauge, sum) in self.gauges.iter().zip(&mut gauges) {
                 if gauge.looks_at(snapshot.from)
                     && is_of(&gauge.limit, &delta.name, &self.plan_tags)
@@ -271,7 +279,7 @@ impl Books {
         }
         self.total += stretch.count;
         self.total_failed += stretch.failed;
-        Ok(self.close(snapshot, &stretch, &gauges))
+        Ok(self.close(snapshot, (&stretch, &links), &gauges))
     }
 
     fn note_thread(&mut self, snapshot: &Snapshot) {

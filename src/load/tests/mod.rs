@@ -9,6 +9,7 @@ mod presets;
 mod http2;
 mod tls;
 mod calls;
+mod course;
 mod grpc_server;
 mod bodies;
 mod proxies;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::load::{Point, Summary, millis};
+use crate::load::{Links, Middle, Point, Summary, millis};
 
 const WIDTH: usize = 60;
 const HEIGHT: usize = 8;
@@ -50,14 +50,35 @@ fn columns(points: &[Point]) -> Vec<f64> {
     points.chunks(group).map(worst).collect()
 }
 
-/// The course as CSV: one line a point, times in milliseconds since 1970.
+/// The columns of the course: what is not here may come behind, what is stays where it is.
+const COLUMNS: &str = "time_ms,span_ms,users,requests_per_second,failed,p50_ms,p95_ms,\
+    first_byte_p50_ms,first_byte_p95_ms,connections_opened,connections_reused,connections_failed,\
+    connect_p50_ms,connect_p95_ms,tls_p50_ms,tls_p95_ms,dns_ms";
+
+/// The course as CSV: one line a point, times in milliseconds since 1970. What was not measured is
+/// an empty cell, never a zero.
 pub fn csv(summary: &Summary) -> String {
-    let mut text = "time_ms,span_ms,users,requests_per_second,failed,p50_ms,p95_ms\n".to_owned();
-    for point in &summary.series {
-        let Point { start, span, users, rate, failed, p50, p95 } = point;
-        let _ = writeln!(text, "{start},{span},{users},{rate},{failed},{p50},{p95}");
+    let mut text = format!("{COLUMNS}\n");
+    // Names are looked up once, before the first point.
+    let lookups = Some(summary.connections.dns.max).filter(|slowest| *slowest > 0.0);
+    for (n, point) in summary.series.iter().enumerate() {
+        let Point { start, span, users, rate, failed, p50, p95, first_byte, connections } = point;
+        let Links { opened, reused, failed: unconnected, connect, tls } = connections;
+        let [first_byte, connect, tls] = [first_byte, connect, tls].map(cells);
+        let dns =
+            lookups.filter(|_| n == 0).map_or_else(String::new, |slowest| slowest.to_string());
+        let _ = writeln!(
+            text,
+            "{start},{span},{users},{rate},{failed},{p50},{p95},{first_byte},\
+             {opened},{reused},{unconnected},{connect},{tls},{dns}"
+        );
     }
     text
+}
+
+/// Two cells.
+fn cells(of: &Option<Middle>) -> String {
+    of.map_or_else(|| ",".to_owned(), |Middle { p50, p95 }| format!("{p50},{p95}"))
 }
 
 #[cfg(test)]
@@ -103,7 +124,41 @@ mod tests {
     fn the_course_is_a_table() {
         let text = csv(&with([10.0, 20.5]));
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[2], "1001000,1000,25,16,0,10,20.5");
-        assert_eq!(lines[0].split(',').count(), lines[1].split(',').count());
+        assert_eq!(lines[2], "1001000,1000,25,16,0,10,20.5,,,0,0,0,,,,,");
+        for line in &lines {
+            assert_eq!(line.split(',').count(), 17, "{line}");
+        }
+    }
+
+    #[test]
+    fn connections_have_columns_of_their_own() {
+        let mut summary = with([10.0, 20.0]);
+        let middle = |p50, p95| Some(Middle { p50, p95 });
+        for point in &mut summary.series {
+            point.first_byte = middle(2.0, 3.5);
+        }
+        summary.series[0].connections = Links {
+            opened: 4,
+            reused: 12,
+            failed: 1,
+            connect: middle(0.1, 0.2),
+            tls: middle(7.0, 9.0),
+        };
+        summary.series[1].connections.reused = 16;
+        summary.connections.dns.max = 12.5;
+        let text = csv(&summary);
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        let row = |n: usize| rows[0].iter().zip(&rows[n]).skip(7).map(|(a, b)| format!("{a}={b}"));
+        assert_eq!(
+            row(1).collect::<Vec<_>>().join(" "),
+            "first_byte_p50_ms=2 first_byte_p95_ms=3.5 connections_opened=4 connections_reused=12 \
+             connections_failed=1 connect_p50_ms=0.1 connect_p95_ms=0.2 tls_p50_ms=7 tls_p95_ms=9 \
+             dns_ms=12.5"
+        );
+        assert_eq!(
+            row(2).collect::<Vec<_>>().join(" "),
+            "first_byte_p50_ms=2 first_byte_p95_ms=3.5 connections_opened=0 connections_reused=16 \
+             connections_failed=0 connect_p50_ms= connect_p95_ms= tls_p50_ms= tls_p95_ms= dns_ms="
+        );
     }
 }

@@ -231,7 +231,7 @@ pub mod tests {
     use super::*;
     use crate::load::Endpoint;
     use crate::load::summary::{
-        Bytes, Connections, ErrorCount, Found, Generator, Point, Steady, Window,
+        Bytes, Connections, ErrorCount, Found, Generator, Links, Point, Steady, Window,
     };
 
     /// A run of a minute with one endpoint, one limit and three failed requests.
@@ -310,6 +310,8 @@ pub mod tests {
                 failed: 0,
                 p50: 10.0,
                 p95: 123.0,
+                first_byte: None,
+                connections: Links::default(),
             }],
         }
     }
