@@ -24,6 +24,13 @@ pub(super) async fn perform(
     cancel: &CancellationToken,
 ) -> Result<Outcome> {
     if let Rights::Granted(granted) = &desk.rights {
+        let most = granted.profile.load.users;
+        if plan.model.fit(most) {
+            emit(Event::Said(format!(
+                "at most {most} users run at a time, as the policy says; arrivals that find none free \
+                 are dropped and counted"
+            )));
+        }
         granted.profile.allow_sinks(&plan)?;
         granted.profile.allow_lookup(&plan)?;
     }

@@ -214,7 +214,7 @@ fn cluster(args: &Args, vars: &dyn Vars) -> Result<ClusterChoice> {
 
 /// The load and the checks of a plan file; a plan may have one of them only.
 fn verification(path: &Path, vars: &dyn Vars) -> Result<(Option<load::Plan>, Option<gate::Plan>)> {
-    let sheet = policy::plan::read(path).map_err(Error::job)?;
+    let sheet = policy::plan::read(path, vars).map_err(Error::job)?;
     let name = path.file_stem().map_or_else(|| "verify".into(), |name| name.to_string_lossy());
     let mend = || format!("mend {}", path.display());
     let load = if sheet.file.target.is_some() || sheet.file.load.is_some() {

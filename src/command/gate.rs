@@ -89,7 +89,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
 }
 
 fn plan(args: &Args, folder: &Folder, vars: &dyn Vars) -> Result<Plan> {
-    let file = policy::plan::read_checks(&args.plan).map_err(Error::job)?.file;
+    let file = policy::plan::read_checks(&args.plan, vars).map_err(Error::job)?.file;
     let name = args.plan.file_stem().map(|name| name.to_string_lossy().into_owned());
     let overrides = Overrides {
         name: name.unwrap_or_default(),

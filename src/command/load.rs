@@ -127,7 +127,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
 
 fn plan(args: Args, vars: &dyn Vars) -> Result<Plan> {
     let sheet = match &args.plan {
-        Some(path) => Some(policy::plan::read(path).map_err(Error::job)?),
+        Some(path) => Some(policy::plan::read(path, vars).map_err(Error::job)?),
         None if args.target.is_some() => None,
         None => {
             return Err(Error::job("there is neither a plan nor a target")

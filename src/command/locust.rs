@@ -88,7 +88,7 @@ pub fn plan(
     let named = args.file.clone().or_else(|| of("LOCUST_LOCUSTFILE"));
     let file = PathBuf::from(named.unwrap_or_else(|| "locustfile.py".to_owned()));
     let path = plan_of(&file, read_file)?;
-    let sheet = policy::plan::read_by(&path, &|path| read_file(path).map(String::into_bytes))
+    let sheet = policy::plan::read_by(&path, &|path| read_file(path).map(String::into_bytes), vars)
         .map_err(|error| match error {
             policy::plan::Error::Read { source, .. } => missing(&path, &source),
             other @ policy::plan::Error::Malformed(_) => Error::job(other),

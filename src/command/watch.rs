@@ -15,7 +15,7 @@ use crate::policy::{self, Task};
 /// Returns what the plan's checks ask; nothing where there are none, or none that can be read: that
 /// is for the gate to tell.
 pub(super) fn watches(plan: Option<&Path>, vars: &dyn Vars) -> Vec<Watch> {
-    let Some(file) = plan.and_then(|path| policy::plan::read_checks(path).ok()) else {
+    let Some(file) = plan.and_then(|path| policy::plan::read_checks(path, vars).ok()) else {
         return Vec::new();
     };
     let written = Written { checks: file.file.checks, gate: file.file.gate };

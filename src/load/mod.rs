@@ -67,4 +67,5 @@ pub use summary::{
     CheckCount, Endpoint, Latency, Links, Middle, Point, Requests, StageSummary, Summary,
 };
 pub use trace::{Exchange, Traced};
+pub use url::expand;
 pub use worker::worker;

@@ -31,6 +31,8 @@ pub enum Kind {
     Arrivals {
         /// How many at the same time at most.
         max_users: u32,
+        /// True when the plan says so; what nobody asked for may be lowered.
+        is_asked: bool,
         /// How they follow each other.
         spacing: Spacing,
     },
@@ -111,6 +113,18 @@ impl Model {
             Kind::Users => whole(stages::peak(&self.stages).ceil())
                 .map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX)),
             Kind::Arrivals { max_users, .. } => max_users,
+        }
+    }
+
+    /// Lowers a bound on users that nobody asked for to what may run; true when it did. Arrivals that
+    /// then find no free user are counted and told as dropped.
+    pub fn fit(&mut self, most: u32) -> bool {
+        match &mut self.kind {
+            Kind::Arrivals { max_users, is_asked: false, .. } if *max_users > most => {
+                *max_users = most.max(1);
+                true
+            }
+            Kind::Users | Kind::Arrivals { .. } => false,
         }
     }
 

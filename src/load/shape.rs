@@ -135,7 +135,11 @@ impl Shape<'_> {
         if max_users == 0 || max_users > MAX_USERS {
             self.wrong("max-users", format!("use 1 to {MAX_USERS}"));
         }
-        Kind::Arrivals { max_users, spacing: self.file.spacing.unwrap_or_default() }
+        Kind::Arrivals {
+            max_users,
+            is_asked: self.file.max_users.is_some(),
+            spacing: self.file.spacing.unwrap_or_default(),
+        }
     }
 
     /// The level that the plan names, and what it counts.
@@ -354,7 +358,8 @@ impl Shape<'_> {
     }
 }
 
-const OPEN: Kind = Kind::Arrivals { max_users: 0, spacing: crate::load::model::Spacing::Even };
+const OPEN: Kind =
+    Kind::Arrivals { max_users: 0, is_asked: false, spacing: crate::load::model::Spacing::Even };
 
 fn judged(stage: Stage) -> Stage {
     Stage { is_judged: true, ..stage }
@@ -415,6 +420,7 @@ pub fn own_limits(preset: Preset, model: &Model, own: &[(String, Limit)]) -> Vec
             };
             let plain = own.iter().map(|(_, limit)| limit).filter(|limit| is_plain(limit));
             limits.extend(plain.map(|limit| format!("{} during end", limit.condition())));
+            limits.retain(|text| !own.iter().any(|(_, limit)| limit.text == *text));
             limits
         }
     }
@@ -438,6 +444,16 @@ mod tests {
             format!("{}{mark}:{}>{}/{}", stage.name, stage.from, stage.to, stage.duration)
         };
         model.stages.iter().map(stage).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_soak_asks_for_nothing_twice() {
+        let (model, _) = shape("{ preset: soak, users: 2, duration: 1h }");
+        let own = ["p95 < 1s", "p95 < 1s during end", "errors < 1%"];
+        let own: Vec<(String, Limit)> =
+            own.iter().map(|text| (String::new(), text.parse().unwrap())).collect();
+        let added = own_limits(Preset::Soak, &model, &own);
+        assert_eq!(added, ["drift < 20%", "errors < 1% during end"]);
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Profile {
     fn allow_amount(&self, asked: &LoadAsked) -> Result<(), Denied> {
         let rule = &self.load;
         if asked.users > rule.users {
-            return Err(self.too_much("users", &format!("{} users", asked.users), rule.users));
+            let why = if asked.rate.is_some() { " at a time (`max-users`)" } else { "" };
+            return Err(self.too_much("users", &format!("{} users{why}", asked.users), rule.users));
         }
         if let Some(rate) = asked.rate
             && rate > rule.rate
@@ -207,12 +208,10 @@ mod tests {
                 "target: {url}\nload: {{ users: 1, duration: 1s }}\n\
                  journeys: [{{ steps: [{{ get: / }}] }}]"
             );
-            let sheet = crate::policy::plan::read_by("plan.yaml".as_ref(), &|_| {
-                Ok(plan.clone().into_bytes())
-            })
-            .unwrap();
-            let written = sheet.written("plan".to_owned());
             let vars = std::collections::BTreeMap::<String, String>::new();
+            let text = |_: &std::path::Path| Ok(plan.clone().into_bytes());
+            let sheet = crate::policy::plan::read_by("plan.yaml".as_ref(), &text, &vars).unwrap();
+            let written = sheet.written("plan".to_owned());
             let plan = Plan::build(&written, &crate::load::Overrides::default(), &vars).unwrap();
             profile(targets).profiles[0].allow_lookup(&plan).is_ok()
         };
@@ -352,16 +351,30 @@ mod tests {
         assert_eq!(check(101, None, 1), over("users"));
         assert_eq!(check(1, Some(50.1), 1), over("rate"));
         assert_eq!(check(1, None, 301), over("duration"));
+        // What nobody asked for is lowered to what is allowed; what a plan says is refused.
+        let open = |more: &str| {
+            let mut plan = planned(more, "");
+            let is_lowered = plan.model.fit(100);
+            let denied =
+                policy.profiles[0].allow_lookup(&plan).map_err(|denied| denied.to_string());
+            (is_lowered, plan.n_users(), denied)
+        };
+        assert_eq!(open("arrivals: 50/s, duration: 1s"), (true, 100, Ok(())));
+        assert_eq!(open("arrivals: 5/s, duration: 1s"), (false, 100, Ok(())));
+        let (is_lowered, n_users, denied) = open("arrivals: 50/s, duration: 1s, max-users: 101");
+        assert_eq!((is_lowered, n_users), (false, 101));
+        let says = "does not allow 101 users at a time (`max-users`) (profiles[0].load.users: at most 100)";
+        assert!(denied.unwrap_err().contains(says));
     }
 
-    /// A plan at an allowed target, with more keys below `load:` and beside it.
+    const ONE: &str = "users: 1, duration: 1s";
+
+    /// A plan at an allowed target, with keys below `load:` and beside it.
     fn planned(load: &str, more: &str) -> Plan {
-        let text =
-            format!("target: http://10.20.0.1\nload: {{ users: 1, duration: 1s, {load} }}\n{more}");
-        let sheet =
-            crate::policy::plan::read_by("plan.yaml".as_ref(), &|_| Ok(text.clone().into()))
-                .unwrap();
+        let text = format!("target: http://10.20.0.1\nload: {{ {load} }}\n{more}");
         let vars = std::collections::BTreeMap::<String, String>::new();
+        let read = |_: &std::path::Path| Ok(text.clone().into());
+        let sheet = crate::policy::plan::read_by("plan.yaml".as_ref(), &read, &vars).unwrap();
         Plan::build(&sheet.written("p".to_owned()), &crate::load::Overrides::default(), &vars)
             .unwrap()
     }
@@ -370,7 +383,9 @@ mod tests {
     fn a_proxy_must_not_look_names_up_itself() {
         let policy = profile(&["10.20.0.0/16"]);
         let asks = |http: &str| {
-            policy.profiles[0].allow_lookup(&planned("", http)).map_err(|denied| denied.to_string())
+            policy.profiles[0]
+                .allow_lookup(&planned(ONE, http))
+                .map_err(|denied| denied.to_string())
         };
         assert_eq!(asks("http: { proxy: \"http://10.20.0.9:3128\" }"), Ok(()));
         assert_eq!(
@@ -383,7 +398,7 @@ mod tests {
 
     #[test]
     fn figures_are_pushed_only_to_sinks_that_the_profile_grants() {
-        let plan = planned("push: [own]", "");
+        let plan = planned(&format!("{ONE}, push: [own]"), "");
         let denied = profile(&["10.20.0.0/16"]).profiles[0].allow_sinks(&plan);
         assert_eq!(
             denied.unwrap_err().to_string(),

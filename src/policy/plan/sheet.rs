@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::{Error, PlanFile};
+use crate::job::Vars;
 use crate::load;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::yaml::{self, Document};
@@ -39,20 +40,21 @@ struct Part {
 /// The lists that included files add to, as a mistake's key names them.
 const LISTS: [&str; 5] = ["journeys[", "limits[", "setup[", "teardown[", "criteria["];
 
-/// Reads a plan file and what it includes; what it says is checked where it is used.
+/// Reads a plan file and what it includes; what it says is checked where it is used. Names of files
+/// may hold variables of the job, as those of type file have a path for a value.
 ///
 /// # Errors
 /// When one cannot be read or has another shape; every mistake is told with its line and key.
-pub fn read(path: &Path) -> Result<Sheet, Error> {
-    read_by(path, &|path| std::fs::read(path))
+pub fn read(path: &Path, vars: &dyn Vars) -> Result<Sheet, Error> {
+    read_by(path, &|path| std::fs::read(path), vars)
 }
 
 /// As [`read`], without the files of feeds: what a gate wants to know is not in them.
 ///
 /// # Errors
 /// As there.
-pub fn read_checks(path: &Path) -> Result<Sheet, Error> {
-    gather(path, &|path| std::fs::read(path), Feeds::Left)
+pub fn read_checks(path: &Path, vars: &dyn Vars) -> Result<Sheet, Error> {
+    gather(path, &|path| std::fs::read(path), Feeds::Left, vars)
 }
 
 /// As [`read`], by another way to read a file.
@@ -62,8 +64,9 @@ pub fn read_checks(path: &Path) -> Result<Sheet, Error> {
 pub fn read_by(
     path: &Path,
     read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    vars: &dyn Vars,
 ) -> Result<Sheet, Error> {
-    gather(path, read_file, Feeds::Read)
+    gather(path, read_file, Feeds::Read, vars)
 }
 
 /// What becomes of the files that feeds name.
@@ -77,6 +80,7 @@ fn gather(
     path: &Path,
     read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     feeds: Feeds,
+    vars: &dyn Vars,
 ) -> Result<Sheet, Error> {
     let text = read_file(path)
         .and_then(text)
@@ -84,6 +88,7 @@ fn gather(
     let mut reader = Reader {
         read_file,
         feeds,
+        vars,
         sheet: Sheet::default(),
         problems: Vec::new(),
         done: Vec::new(),
@@ -100,6 +105,7 @@ fn gather(
 struct Reader<'a> {
     read_file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     feeds: Feeds,
+    vars: &'a dyn Vars,
     sheet: Sheet,
     problems: Vec<Problem>,
     /// Files that are there already: included twice they count once.
@@ -132,7 +138,9 @@ impl Reader<'_> {
         self.sheet.parts.push(Part { document: document.clone(), begins });
         self.open.push(plain(path));
         for (n, name) in included.iter().enumerate() {
-            if let Err(message) = self.include(&path.with_file_name("").join(name)) {
+            let name = load::expand(name, self.vars).map_err(|error| error.to_string());
+            let included = name.and_then(|name| self.include(&path.with_file_name("").join(name)));
+            if let Err(message) = included {
                 self.problems.push(document.problem(&format!("include[{n}]"), message));
             }
         }
@@ -141,14 +149,23 @@ impl Reader<'_> {
 
     /// Reads a file that the plan names from its folder.
     fn attach(&mut self, plan: &Path, file: &mut String, kind: Kind) -> Result<(), String> {
-        let path = plan.with_file_name("").join(&*file);
+        if self.feeds == Feeds::Left {
+            return Ok(());
+        }
+        let named = load::expand(file, self.vars).map_err(|error| error.to_string())?;
+        // A variable may hold the certificate itself.
+        if load::is_inline(&named) {
+            *file = named;
+            return Ok(());
+        }
+        let path = plan.with_file_name("").join(named);
         *file = path.display().to_string();
         let Sheet { files, blobs, .. } = &mut self.sheet;
         let is_known = match kind {
             Kind::Text => files.contains_key(file),
             Kind::Bytes => blobs.contains_key(file),
         };
-        if self.feeds == Feeds::Left || is_known {
+        if is_known {
             return Ok(());
         }
         let unread = |error: io::Error| format!("cannot read `{}`: {error}", path.display());

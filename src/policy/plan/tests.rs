@@ -9,10 +9,14 @@ use super::*;
 /// Reads the first of some files.
 pub fn sheet(files: &[(&str, &str)]) -> Result<Sheet, Error> {
     let known: BTreeMap<&str, &str> = files.iter().copied().collect();
-    read_by(Path::new(files[0].0), &|path| {
+    let read = |path: &Path| {
         let text = known.get(path.to_str().unwrap()).copied();
         text.map(|text| text.as_bytes().to_vec()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
-    })
+    };
+    let vars = [("ACCOUNTS", "/builds/p.tmp/ACCOUNTS"), ("PEM", "-----BEGIN CERTIFICATE-----")];
+    let vars: BTreeMap<String, String> =
+        vars.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    read_by(Path::new(files[0].0), &read, &vars)
 }
 
 fn build(files: &[(&str, &str)]) -> Result<load::Plan, String> {
@@ -111,6 +115,28 @@ fn feeds_are_read_from_beside_their_plan() {
     let files = [("p.yaml", main), ("sub/b.yaml", b), ("sub/a.csv", "name\na,b\n")];
     let error = build(&files).unwrap_err();
     assert!(error.contains("account.file: `sub/a.csv` has 2 fields in line 2"), "{error}");
+}
+
+#[test]
+fn a_file_may_be_named_by_a_variable_or_be_its_value() {
+    let plan = "target: https://a\nload: { users: 1, duration: 1m }\ntls: { ca: $PEM }\n\
+                include: [\"$ACCOUNTS\"]\n\
+                journeys: [{ feed: { a: { file: \"${ACCOUNTS}.csv\" } }, steps: [{ get: \"/{{ a.n }}\" }] }]\n";
+    let files = [
+        ("sub/p.yaml", plan),
+        ("/builds/p.tmp/ACCOUNTS.csv", "n\n1\n"),
+        ("/builds/p.tmp/ACCOUNTS", ""),
+    ];
+    let read = sheet(&files).unwrap();
+    let written = read.written("p".to_owned());
+    assert_eq!(written.tls.unwrap().ca.unwrap(), "-----BEGIN CERTIFICATE-----");
+    assert_eq!(written.files["/builds/p.tmp/ACCOUNTS.csv"], "n\n1\n");
+    let error =
+        sheet(&[("p.yaml", &plan.replace("$PEM", "$PIM")), files[1], files[2]]).unwrap_err();
+    assert!(
+        error.to_string().contains("p.yaml:3:12: tls.ca: the variable `PIM` is not set"),
+        "{error}"
+    );
 }
 
 /// Builds the plan of this number in the documentation.
