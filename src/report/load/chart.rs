@@ -64,7 +64,7 @@ pub fn csv(summary: &Summary) -> String {
     for (n, point) in summary.series.iter().enumerate() {
         let Point { start, span, users, rate, failed, p50, p95, first_byte, connections } = point;
         let Links { opened, reused, failed: unconnected, connect, tls } = connections;
-        let [first_byte, connect, tls] = [first_byte, connect, tls].map(cells);
+        let [first_byte, connect, tls] = [*first_byte, *connect, *tls].map(cells);
         let dns =
             lookups.filter(|_| n == 0).map_or_else(String::new, |slowest| slowest.to_string());
         let _ = writeln!(
@@ -77,7 +77,7 @@ pub fn csv(summary: &Summary) -> String {
 }
 
 /// Two cells.
-fn cells(of: &Option<Middle>) -> String {
+fn cells(of: Option<Middle>) -> String {
     of.map_or_else(|| ",".to_owned(), |Middle { p50, p95 }| format!("{p50},{p95}"))
 }
 
