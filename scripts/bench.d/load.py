@@ -26,7 +26,8 @@ ROOT = HERE.parent.parent
 CACHE = pathlib.Path(os.environ.get("DYNO_CACHE", pathlib.Path.home() / ".cache/dyno")) / "peers"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 BUILT = TARGET / f"{platform.machine()}-unknown-linux-gnu" / "release"
-DYNO, STANDINS = BUILT / "dyno", BUILT / "examples/standins"
+GIVEN = os.environ.get("DYNO_BENCH")
+DYNO, STANDINS = pathlib.Path(GIVEN or BUILT / "dyno"), BUILT / "examples/standins"
 PACKAGES = {"nginx": "nginx", "wrk": "wrk", "hey": "hey", "ab": "apache2-utils", "h2load": "nghttp2-client"}
 GO = {"k6": "go.k6.io/k6@v1.8.1", "vegeta": "github.com/tsenart/vegeta/v12@v12.13.0"}
 LOCUST, OHA = "locust==2.47.0", "1.16.0"
@@ -41,6 +42,7 @@ http {{
     # A frozen server must not drop connections for want of a queue: that would be measured, too.
     listen 127.0.0.1:{port}{protocol} backlog=4096;
     location / {{ default_type application/json; return 200 '{body}'; }}
+    location /r/ {{ return 302 /x-$request_id; }}
   }}
 }}
 """
@@ -432,17 +434,34 @@ def row_delay(bench, servers, table, options):
             table.row(f"{delay}", f"p{percent}", f"{truth:.2f}", f"{told:.2f}", f"{off:.2f}", limit=1, value=off)
 
 
+SOAK = """
+target: http://{at}
+load: {{ preset: soak, arrivals: {rate}/s, duration: {seconds}s, threads: 1, think: 0s }}
+journeys:
+  - steps:
+{steps}
+      # What names without bound come to: a template is one endpoint, redirects are told apart up to a cap.
+      - get: "/p/{{{{ uuid() }}}}?n={{{{ counter() }}}}"
+      - get: /r/
+limits: [errors <= 0%, drift < 500%]
+"""
+
+
 def row_soak(bench, servers, table, options):
-    """Memory over ten minutes: what the second minute holds is about all that the last one may."""
+    """Memory over a long run: what a tenth of it at its start holds is about all that its end may."""
     _, at = servers.nginx()
-    seconds = 600
-    table.head("Memory of a soak: ten minutes at 5,000 arrivals/s, 50 endpoints", "requests", "MB in minute 2",
-               "MB in the last minute", "ratio", "limit")
-    paths = [word for n in range(50) for word in ("--get", f"/?{n}")]
-    count, ran = bench.dyno("--target", f"http://{at}", *paths, "--preset", "soak", "--arrivals", "100/s",
-                            "--duration", f"{seconds}s", "--threads", 1)
-    first, last = (statistics.median(sizes) / 1024 for sizes in (ran.sizes[60:120], ran.sizes[-60:]))
-    table.row(f"{count:,}", f"{first:.1f}", f"{last:.1f}", f"{last / first:.2f}", limit=1.15, value=last / first)
+    seconds, rate = options.soak_seconds, options.soak_rate
+    steps = "\n".join(f'      - get: "/?{n}"' for n in range(50))
+    plan = bench.folder / "soak.yaml"
+    plan.write_text(SOAK.format(at=at, rate=rate, seconds=seconds, steps=steps))
+    table.head(f"Memory of a soak: {seconds} s, {rate * 53} requests/s, 53 endpoints and 150 more by redirects without bound",
+               "requests", "MB at the start", "in the middle", "at the end", "end / start", "limit")
+    count, ran = bench.dyno(plan)
+    n = len(ran.sizes)
+    tenths = (ran.sizes[n // 10:n // 5], ran.sizes[n * 9 // 20:n * 11 // 20], ran.sizes[-(n // 10):])
+    start, middle, end = (statistics.median(sizes) / 1024 for sizes in tenths)
+    table.row(f"{count:,}", f"{start:.1f}", f"{middle:.1f}", f"{end:.1f}", f"{end / start:.2f}", limit=1.15,
+              value=end / start)
 
 
 ROWS = {"get": (row_get, {"nginx", "wrk", "hey", "ab", "h2load", "vegeta", "k6", "locust"}),
@@ -458,7 +477,8 @@ ROWS = {"get": (row_get, {"nginx", "wrk", "hey", "ab", "h2load", "vegeta", "k6",
 def run(options):
     chosen = options.rows or list(ROWS)
     install(set().union(*(ROWS[name][1] for name in chosen)), options.with_oha)
-    subprocess.run(["cargo", "build", "--quiet", "--release", "--bin", "dyno", "--example", "standins"], cwd=ROOT, check=True)
+    if not GIVEN or "journey" in chosen:
+        subprocess.run(["cargo", "build", "--quiet", "--release", "--bin", "dyno", "--example", "standins"], cwd=ROOT, check=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="dyno-bench."))
     servers, bench, table = Servers(folder), Bench(folder, options.seconds), tables.Table()
     try:
