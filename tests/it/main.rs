@@ -38,6 +38,8 @@ mod pod_metrics;
 mod project_variables;
 mod bad_input;
 mod plans;
+mod load_protocols;
+mod load_presets;
 mod doctor;
 mod kubectl;
 mod kubectl_asked;

@@ -5,6 +5,7 @@
 
 pub mod server;
 pub mod shop;
+pub mod speakers;
 pub mod wavefront;
 pub mod backends;
 pub mod gitlab;
