@@ -3,11 +3,12 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::{RecvFlags, SendFlags};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -93,6 +94,58 @@ pub fn refused(address: SocketAddr, error: &io::Error) -> Failure {
     Failure::Connect(format!("cannot connect to {address}: {error}"))
 }
 
+/// As `TcpStream::poll_read`, but by the system call itself: the C library's is a point at which a
+/// thread may be cancelled, and prepares for that at each call.
+fn receive(stream: &TcpStream, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    let room = to.initialize_unfilled();
+    loop {
+        ready!(stream.poll_read_ready(cx))?;
+        let received = transfer(stream, Interest::READABLE, room.len(), || {
+            Ok(rustix::net::recv(stream, &mut *room, RecvFlags::empty())?.0)
+        });
+        if let Some(received) = received {
+            to.advance(received?);
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
+
+/// As `TcpStream::poll_write`, likewise.
+fn send(stream: &TcpStream, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_write_ready(cx))?;
+        let sent = transfer(stream, Interest::WRITABLE, from.len(), || {
+            Ok(rustix::net::send(stream, from, SendFlags::NOSIGNAL)?)
+        });
+        if let Some(sent) = sent {
+            return Poll::Ready(sent);
+        }
+    }
+}
+
+/// Transfers at most `length` bytes; `None` when the stream was not ready. A socket that took or
+/// gave less is known not to be ready any more, without being asked in vain.
+fn transfer(
+    stream: &TcpStream,
+    interest: Interest,
+    length: usize,
+    call: impl FnOnce() -> io::Result<usize>,
+) -> Option<io::Result<usize>> {
+    let mut part = None;
+    let whole = stream.try_io(interest, || match call()? {
+        n if 0 < n && n < length => {
+            part = Some(n);
+            Err(ErrorKind::WouldBlock.into())
+        }
+        n => Ok(n),
+    });
+    match (part, whole) {
+        (Some(n), _) => Some(Ok(n)),
+        (None, Err(error)) if error.kind() == ErrorKind::WouldBlock => None,
+        (None, whole) => Some(whole),
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -100,7 +153,7 @@ impl AsyncRead for Stream {
         to: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, to),
+            Self::Plain(stream) => receive(stream, cx, to),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, to),
         }
     }
@@ -113,7 +166,7 @@ impl AsyncWrite for Stream {
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, from),
+            Self::Plain(stream) => send(stream, cx, from),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, from),
         }
     }

@@ -83,7 +83,7 @@ impl User {
             self.watch.set(begin, request.want.timeout);
             let shown =
                 local.trace.as_ref().map(|_| message.wire(&self.jar, &local.pool).into_owned());
-            let answer = self.attempt(local, request, &message, &mut times).await;
+            let answer = self.attempt(local, request, (&message, begin), &mut times).await;
             self.watch.clear();
             let ended = times.ended.unwrap_or_else(Instant::now);
             self.now = ended;
@@ -164,13 +164,13 @@ impl User {
         trace.borrow_mut().push(Traced::Exchange(exchange.shorten()));
     }
 
-    /// Sends a message and returns what comes back, over whatever connection is right for it. What
-    /// few users do is boxed, for every user has room for all that is not.
+    /// Sends a message and returns what comes back, over whatever connection is right for it;
+    /// `begin` is now. What few users do is boxed, for every user has room for all that is not.
     pub async fn attempt(
         &mut self,
         local: &Local,
         request: &CompiledRequest,
-        message: &Message<'_>,
+        (message, begin): (&Message<'_>, Instant),
         times: &mut Times,
     ) -> Result<Answer, Failure> {
         let question = Question {
@@ -190,6 +190,7 @@ impl User {
             let kept = self.kept(local, message.site).await;
             let is_reused = kept.is_some();
             let mut connection = if let Some(connection) = kept {
+                times.written = Some(begin);
                 connection
             } else {
                 let timeout = request.want.timeout;
@@ -200,9 +201,9 @@ impl User {
                     self.seats.push(seat);
                     continue;
                 }
+                times.written = Some(Instant::now());
                 Connection::new(message.site, stream)
             };
-            times.written = Some(Instant::now());
             let wire = message.wire(&self.jar, &local.pool);
             let asked = (local, &*self.watch);
             let request = (wire.as_bytes(), message.tail());

@@ -81,7 +81,8 @@ async fn one(
         Unrendered::Failed(failure) => failure.to_string(),
     })?;
     user.watch.set(Instant::now(), request.want.timeout);
-    let answer = user.attempt(local, request, &message, &mut Times::default()).await;
+    let answer =
+        user.attempt(local, request, (&message, Instant::now()), &mut Times::default()).await;
     user.watch.clear();
     let mut answer = answer.map_err(|failure| failure.to_string())?;
     answer.unpack().map_err(|failure| failure.to_string())?;

@@ -23,6 +23,7 @@ use crate::load::template::{Condition, Counter, Missing, Scope};
 use crate::load::think::Think;
 use crate::load::trace::Traced;
 use crate::load::worker::Crew;
+use crate::load::worker::answer::Memory;
 use crate::load::worker::cookie::Jar;
 use crate::load::worker::dial::Stream;
 use crate::load::worker::http2::{Links, Seat};
@@ -61,6 +62,8 @@ pub struct Local {
     pub end: Instant,
     /// What answers are read into.
     pub buffer: Rc<RefCell<Box<[u8]>>>,
+    /// The head that was read last.
+    pub memory: RefCell<Memory>,
     /// The connections that users share.
     pub links: Links,
     /// What requests are written into.
@@ -86,6 +89,7 @@ impl Local {
             checks: RefCell::new(vec![[0; 2]; crew.script.checks.len()]),
             end: start + crew.plan.duration().0,
             buffer: Rc::new(RefCell::new(vec![0; BUFFER].into())),
+            memory: RefCell::default(),
             links: Links::default(),
             pool: Pool::default(),
             bodies: Bodies::default(),

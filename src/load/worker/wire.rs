@@ -190,7 +190,8 @@ impl Exchange<'_> {
                 return Poll::Ready(ended);
             }
             self.n_read += u64::try_from(bytes.len()).unwrap_or(0);
-            let taken = self.parser.take(bytes)?;
+            let memory = &mut self.local.memory.borrow_mut();
+            let taken = self.parser.take_known(memory, bytes)?;
             self.times.received = self.parser.received();
             let is_done = self.parser.is_done();
             let is_first = self.times.first_byte.is_none() && self.parser.has_head();

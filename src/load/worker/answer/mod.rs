@@ -5,6 +5,7 @@
 
 mod chunk;
 mod content;
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::mem::MaybeUninit;
 use crate::load::failure::Failure;
 use chunk::Chunks;
 pub use content::Coding;
+pub use memory::Memory;
 
 /// Heads of answers are not read beyond this.
 pub const HEAD: usize = 64 * 1024;
@@ -85,8 +87,9 @@ pub struct Parser {
     answer: Answer,
 }
 
+/// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub enum State {
     Head,
     Length(u64),
     Chunked(Chunks),
@@ -124,6 +127,23 @@ impl Parser {
     /// Returns the answer.
     pub fn into_answer(self) -> Answer {
         self.answer
+    }
+
+    /// As [`Parser::take`], with the head that was met last.
+    pub fn take_known(&mut self, memory: &mut Memory, bytes: &[u8]) -> Result<usize, Failure> {
+        if self.state != State::Head || !self.held.is_empty() {
+            return self.take(bytes);
+        }
+        if let Some((length, said)) = memory.recall(self.question, bytes) {
+            said.tell(&mut self.answer);
+            self.state = said.state;
+            return Ok(length + self.take(&bytes[length..])?);
+        }
+        let length = self.head(bytes)?;
+        if self.has_head() {
+            memory.learn(self.question, &bytes[..length], (&self.answer, self.state));
+        }
+        Ok(length + self.take(&bytes[length..])?)
     }
 
     /// Takes what has come; returns how many bytes belong to this answer.

@@ -300,6 +300,27 @@ proptest! {
     }
 
     #[test]
+    fn an_answer_reads_the_same_whatever_head_is_remembered(
+        (one, _, _) in valid(),
+        (two, _, _) in valid(),
+        order in prop::collection::vec((any::<bool>(), any::<bool>(), any::<bool>(), 1..400_usize), 1..12),
+    ) {
+        let mut memory = Memory::default();
+        for (is_one, is_head, wants_headers, cut) in order {
+            let bytes = if is_one { &one } else { &two };
+            let question = Question { is_head, wants_headers, ..GET };
+            let mut parser = Parser::new(question);
+            let (piece, rest) = bytes.split_at(cut.min(bytes.len()));
+            let mut left = 0;
+            for piece in [piece, rest] {
+                left += piece.len() - parser.take_known(&mut memory, piece).unwrap();
+            }
+            let remembered = if parser.is_done() { End::Done(parser.into_answer(), left) } else { End::Open };
+            prop_assert_eq!(remembered, take(question, &[piece, rest]));
+        }
+    }
+
+    #[test]
     fn no_bytes_break_the_parser_or_make_it_keep_more_than_its_bounds(
         head in prop::sample::select(vec![
             "", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -338,4 +359,26 @@ fn headers_are_kept_only_where_somebody_asks() {
         assert_eq!(headers.len(), kept);
         assert!(kept == 0 || headers[1] == ("x-ab".to_owned(), "c".to_owned()));
     }
+}
+
+#[test]
+fn only_the_very_head_that_was_met_last_is_taken_for_known() {
+    let plain = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let cookie = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nset-cookie: a=b\r\n\r\nok";
+    let mut memory = Memory::default();
+    let mut met = |question, bytes: &[u8]| {
+        let known = memory.recall(question, bytes).is_some();
+        let mut parser = Parser::new(question);
+        parser.take_known(&mut memory, bytes).unwrap();
+        (known, parser.into_answer().cookies.len())
+    };
+    assert_eq!(met(GET, plain), (false, 0));
+    assert_eq!(met(GET, plain), (true, 0));
+    assert_eq!(met(HEAD_REQUEST, plain), (false, 0), "the same head, and no body");
+    assert_eq!(met(GET, plain), (false, 0));
+    for _ in 0..2 {
+        assert_eq!(met(GET, cookie), (false, 1), "a cookie is of this answer alone");
+    }
+    assert_eq!(met(GET, plain), (true, 0));
+    assert_eq!(met(GET, &plain[..plain.len() - 3]), (false, 0), "its end has not come");
 }
