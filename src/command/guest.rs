@@ -70,7 +70,7 @@ fn laptop(named: Option<&Path>, vars: &dyn Vars) -> Result<Desk<'static>> {
         .map(|folder| folder.join("dyno/dyno.yaml"))
         .filter(|file| file.exists());
     let file = named.map(Path::to_owned).or(own_file);
-    let policy = file.map(|file| policy::read(&file)).transpose().map_err(Error::job)?;
+    let policy = file.map(|file| policy::read_own(&file)).transpose().map_err(Error::job)?;
     let kubeconfigs = match vars.filled("KUBECONFIG") {
         Some(list) => list.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect(),
         None => home.into_iter().map(|home| home.join(".kube/config")).collect(),

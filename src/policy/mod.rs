@@ -147,6 +147,28 @@ pub fn read(path: &Path) -> Result<Policy, Problems> {
     build::policy(&path, yaml::parse(&path, &text), library)
 }
 
+/// Reads a user's own file, which names sources for a laptop: there are no jobs to allow anything to,
+/// so it needs no profiles.
+///
+/// # Errors
+/// With every mistake in the file.
+pub fn read_own(path: &Path) -> Result<Policy, Problems> {
+    let text = secrets::read_public(path).map_err(|problem| Problems(vec![problem]))?;
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut library = Library::built_in();
+    library.add_folder(path.parent().unwrap_or(Path::new("/")));
+    own(&path, &text, library)
+}
+
+fn own(path: &Path, text: &str, library: Library) -> Result<Policy, Problems> {
+    let is_told = text.lines().any(|line| line.starts_with("profiles:"));
+    let is_flow = text.trim_start().starts_with('{');
+    if is_told || is_flow {
+        return build::policy(path, yaml::parse(path, text), library);
+    }
+    build::own(path, yaml::parse(path, &format!("{text}\nprofiles: []\n")), library)
+}
+
 /// Reads a policy from a text, with the built-in recipes alone; opens nothing.
 #[cfg(test)]
 pub fn parse(file: &Path, text: &str) -> Result<Policy, Problems> {

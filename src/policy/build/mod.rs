@@ -29,9 +29,31 @@ pub fn policy(
     parsed: Parsed<PolicyFile>,
     library: Library,
 ) -> Result<Policy, Problems> {
+    build(file, parsed, library, Needs::Profiles)
+}
+
+/// Makes a user's own policy of what was read, which allows no job anything.
+pub fn own(file: &Path, parsed: Parsed<PolicyFile>, library: Library) -> Result<Policy, Problems> {
+    build(file, parsed, library, Needs::Nothing)
+}
+
+/// What a policy has to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Profiles,
+    Nothing,
+}
+
+fn build(
+    file: &Path,
+    parsed: Parsed<PolicyFile>,
+    library: Library,
+    needs: Needs,
+) -> Result<Policy, Problems> {
     let mut problems = parsed.problems;
     problems.extend(library.problems);
     let mut builder = Builder {
+        needs,
         document: parsed.document,
         problems,
         folder: file.parent().map(Path::to_owned).unwrap_or_default(),
@@ -46,6 +68,7 @@ pub fn policy(
 }
 
 struct Builder {
+    needs: Needs,
     document: Document,
     problems: Vec<Problem>,
     folder: PathBuf,

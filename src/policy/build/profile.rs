@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::Builder;
+use super::{Builder, Needs};
 use crate::deploy::kubectl::INTO_PODS;
 use crate::policy::ClusterEntry;
 use crate::policy::decide::{is_namespace, is_system};
@@ -36,7 +36,8 @@ impl Builder {
         written: Vec<ProfileFile>,
         clusters: &BTreeMap<String, ClusterEntry>,
     ) -> Vec<Profile> {
-        if written.is_empty() && self.document.is_whole("profiles") {
+        if self.needs == Needs::Profiles && written.is_empty() && self.document.is_whole("profiles")
+        {
             self.wrong("profiles", "a policy without profiles allows nothing");
         }
         // What was left out for a mistake does not count, so keys are those of the file.

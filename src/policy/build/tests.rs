@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::policy::recipe::Library;
 use crate::policy::{Policy, Problems, parse};
 
 fn read(text: &str) -> Result<Policy, Problems> {
@@ -252,6 +253,11 @@ fn profiles_that_contradict_each_other_are_told() {
         ["1:11: profiles: a policy without profiles allows nothing"]
     );
     assert_eq!(told(""), ["1:1: `profiles` is missing"]);
+    let own = |text: &str| crate::policy::own(Path::new("/p.yaml"), text, Library::built_in());
+    let text = "sources:\n  p: { prometheus: { url: 'http://127.0.0.1:9090' } }\n";
+    assert_eq!(own(text).unwrap().sources.len(), 1, "a laptop has no jobs");
+    let wrong = own("sources:\n  p: { prometeus: {} }\n").unwrap_err().to_string();
+    assert!(wrong.contains("/p.yaml:2:"), "{wrong}");
 }
 
 #[test]
