@@ -67,7 +67,7 @@ pub fn combine(
         series.push(one(expr, labels, &operands, step)?);
     }
     let status = answers.last().map(|(_, answer)| answer.status.clone()).unwrap_or_default();
-    Ok(Answer { series, warnings, status })
+    Ok(Answer { series, warnings, status, ..Answer::default() })
 }
 
 fn one(
@@ -89,6 +89,10 @@ fn one(
     let moments = sorted.iter().map(|(_, points)| points).min_by_key(|points| points.len());
     let mut out = Series { labels: labels.clone(), ..Series::default() };
     for moment in moments.into_iter().flatten() {
+        // What is divided by what is not finite would be 0, and look well.
+        if let Some((name, value)) = infinite(&sorted, moment.at_ms, reach) {
+            return Err(format!("a sample of `{name}` is not finite ({value})"));
+        }
         let values: Option<Vec<(&str, f64)>> = sorted
             .iter()
             .map(|(name, points)| Some((*name, nearest(points, moment.at_ms, reach)?)))
@@ -114,6 +118,15 @@ fn one(
         }
     }
     Ok(out)
+}
+
+fn infinite<'a>(
+    sorted: &[(&'a str, Vec<Point>)],
+    at_ms: i64,
+    reach: i64,
+) -> Option<(&'a str, f64)> {
+    let near = |points: &[Point]| nearest(points, at_ms, reach).filter(|near| !near.is_finite());
+    sorted.iter().find_map(|(name, points)| Some((*name, near(points)?)))
 }
 
 fn nearest(points: &[Point], at_ms: i64, reach: i64) -> Option<f64> {
@@ -166,6 +179,24 @@ mod tests {
         assert_eq!(one_for_all.unwrap().series.len(), 2);
     }
 
+    proptest::proptest! {
+        /// The values do not move: taking samples of one side away only ever leaves moments out.
+        #[test]
+        fn removing_samples_of_an_operand_adds_no_moment(
+            keep in proptest::collection::vec(proptest::prelude::any::<bool>(), 12),
+        ) {
+            let whole = of(vec![series("1", 0, &[1.0; 12])], vec![series("1", 300, &[2.0; 12])]);
+            let mut thinned = series("1", 300, &[2.0; 12]);
+            let mut keep = keep.into_iter();
+            thinned.points.retain(|_| keep.next().unwrap_or(true));
+            let thinned = of(vec![series("1", 0, &[1.0; 12])], vec![thinned]).unwrap();
+            let n = |answer: &Answer| answer.series[0].points.len();
+            proptest::prop_assert!(n(&thinned) <= n(&whole.unwrap()));
+            let is_half = |point: &Point| (point.value - 0.5).abs() < 1e-12;
+            proptest::prop_assert!(thinned.series[0].points.iter().all(is_half));
+        }
+    }
+
     #[test]
     fn what_has_no_partner_or_no_value_fails() {
         let good = || vec![series("1", 0, &[1.0, 1.0])];
@@ -173,6 +204,11 @@ mod tests {
             (good(), Vec::new(), "nothing matches the query of `b`"),
             (Vec::new(), good(), "nothing matches the query of `a`"),
             (good(), vec![series("1", 0, &[0.0, 1.0])], "division by 0 at 00:00:00"),
+            (
+                good(),
+                vec![series("1", 0, &[1.0, f64::INFINITY])],
+                "a sample of `b` is not finite (inf)",
+            ),
             (
                 vec![series("1", 0, &[1.0]), series("2", 0, &[1.0])],
                 vec![series("1", 0, &[1.0]), series("3", 0, &[1.0])],

@@ -1,6 +1,8 @@
 //! Expressions: a value of several queries (`errors / all`), and conditions as Argo Rollouts writes
 //! them (`result[0] < 0.95`). Whatever has no value is an error, never a pass.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::unit::{float, whole};
@@ -106,15 +108,50 @@ const FUNCTIONS: &[(&str, usize)] = &[
     ("sum", 1),
     ("mean", 1),
 ];
-/// Deeper is nobody's expression.
+/// More are nobody's expression.
+const OPERATORS: usize = 200;
+/// Deeper is nobody's expression; it also has to fit into what is sent to the driver, where each of
+/// them is two deep.
 const DEPTH: usize = 40;
 
 impl Expr {
     /// Reads an expression that may use these names.
     pub fn parse(text: &str, names: &[&str]) -> Result<Self, String> {
-        let mut reader = Reader { text, rest: text.trim_start(), names, depth: 0 };
+        let mut reader = Reader { text, rest: text.trim_start(), names, depth: 0, n_operators: 0 };
         let expr = reader.level(0)?;
-        if reader.rest.is_empty() { Ok(expr) } else { Err(reader.wrong("an operator")) }
+        if !reader.rest.is_empty() {
+            return Err(reader.wrong("an operator"));
+        }
+        if expr.height() > DEPTH { Err(too_deep()) } else { Ok(expr) }
+    }
+
+    /// How many expressions stand inside each other.
+    fn height(&self) -> usize {
+        let inner = self.inner().into_iter().map(Self::height).max();
+        inner.map_or(0, |inner| inner + 1)
+    }
+
+    fn inner(&self) -> Vec<&Self> {
+        match self {
+            Self::Number(_) | Self::Truth(_) | Self::Name(_) | Self::Item => Vec::new(),
+            Self::At(a, b) | Self::Binary(_, a, b) => vec![a, b],
+            Self::Unary(_, a) => vec![a],
+            Self::Call(_, all) => all.iter().collect(),
+        }
+    }
+
+    /// Returns the names that it looks at.
+    pub fn names(&self) -> BTreeSet<&str> {
+        match self {
+            Self::Name(name) => BTreeSet::from([name.as_str()]),
+            Self::Number(_)
+            | Self::Truth(_)
+            | Self::Item
+            | Self::At(..)
+            | Self::Call(..)
+            | Self::Unary(..)
+            | Self::Binary(..) => self.inner().into_iter().flat_map(Self::names).collect(),
+        }
     }
 
     /// Reckons the expression with the names' values.
@@ -264,6 +301,11 @@ struct Reader<'a> {
     rest: &'a str,
     names: &'a [&'a str],
     depth: usize,
+    n_operators: usize,
+}
+
+fn too_deep() -> String {
+    "the expression is too deep".to_owned()
 }
 
 impl Reader<'_> {
@@ -298,6 +340,10 @@ impl Reader<'_> {
             let found = operators.iter().find(|(sign, _)| self.rest.starts_with(sign));
             let Some((sign, operator)) = found else { return Ok(left) };
             self.skip(sign.len());
+            self.n_operators += 1;
+            if self.n_operators > OPERATORS {
+                return Err(format!("the expression is too long: {OPERATORS} operators at most"));
+            }
             let right = self.level(n + 1)?;
             left = Expr::Binary(*operator, Box::new(left), Box::new(right));
         }
@@ -306,7 +352,7 @@ impl Reader<'_> {
     fn unary(&mut self) -> Result<Expr, String> {
         self.depth += 1;
         if self.depth > DEPTH {
-            return Err("the expression is too deep".to_owned());
+            return Err(too_deep());
         }
         let expr = if self.take("-") {
             Expr::Unary(Unary::Minus, Box::new(self.unary()?))
@@ -322,6 +368,10 @@ impl Reader<'_> {
     fn postfix(&mut self) -> Result<Expr, String> {
         let mut expr = self.primary()?;
         while self.take("[") {
+            self.n_operators += 1;
+            if self.n_operators > OPERATORS {
+                return Err(too_deep());
+            }
             let at = self.level(0)?;
             self.expect("]")?;
             expr = Expr::At(Box::new(expr), Box::new(at));
@@ -452,5 +502,10 @@ mod tests {
         assert!(reckon("all(result, {# > 0})", &[]).unwrap_err().contains("an empty result"));
         let deep = format!("{}1{}", "(".repeat(500), ")".repeat(500));
         assert!(reckon(&deep, &[]).unwrap_err().contains("too deep"));
+        let long = vec!["a"; 60_000].join(" + ");
+        assert!(reckon(&long, &[]).unwrap_err().contains("too long"));
+        for chain in [["a"; 60].join(" + "), format!("result{}", "[0]".repeat(60))] {
+            assert!(reckon(&chain, &[]).unwrap_err().contains("too deep"), "{chain}");
+        }
     }
 }

@@ -90,6 +90,14 @@ impl Limit {
         Ok(Self { text: text.trim().to_owned(), reduce, operator, threshold })
     }
 
+    /// Returns the unit that is written behind the threshold.
+    pub fn unit(&self) -> Option<Unit> {
+        let (_, right) = self.text.split_once(['<', '>'])?;
+        let amount = right.trim_start_matches('=').split('/').next()?.trim();
+        let (_, suffix) = split(amount);
+        Unit::find(suffix.trim())
+    }
+
     /// True when the value is within the limit.
     pub fn holds(&self, value: f64) -> bool {
         self.operator.holds(value, self.threshold)
@@ -102,7 +110,8 @@ impl fmt::Display for Limit {
     }
 }
 
-fn quantity(text: &str, unit: Option<Unit>) -> Result<f64, String> {
+/// Splits a quantity into its number and its unit.
+fn split(text: &str) -> (&str, &str) {
     let end = text
         .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | '_')))
         .unwrap_or(text.len());
@@ -114,7 +123,17 @@ fn quantity(text: &str, unit: Option<Unit>) -> Result<f64, String> {
         }
         _ => end,
     };
-    let (number, suffix) = text.split_at(end);
+    text.split_at(end)
+}
+
+fn quantity(text: &str, unit: Option<Unit>) -> Result<f64, String> {
+    let quantity = in_unit(text, unit)?;
+    let is_finite = quantity.is_finite();
+    is_finite.then_some(quantity).ok_or_else(|| format!("`{text}` is beyond all numbers"))
+}
+
+fn in_unit(text: &str, unit: Option<Unit>) -> Result<f64, String> {
+    let (number, suffix) = split(text);
     let number: f64 = number
         .replace('_', "")
         .parse()
@@ -176,6 +195,7 @@ mod tests {
     fn what_is_no_limit_says_why() {
         check("mean 800", None, Err("has no `<`"));
         check("mean < ", None, Err("not a number"));
+        check("mean < 1e308G", None, Err("beyond all numbers"));
         check("mean < NaN", None, Err("not a number"));
         check("mean < inf", None, Err("not a number"));
         check("mean < 1x", None, Err("`x` is no unit"));

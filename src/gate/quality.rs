@@ -2,7 +2,7 @@
 //!
 //! Every rule here gets stricter, never laxer, when samples are taken away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::plan::Rule;
@@ -12,6 +12,8 @@ use crate::unit::{Span, float};
 
 const POINTS: u32 = 3;
 const COVERAGE: f64 = 0.7;
+/// A counter of restarts may be silent for so long at both ends of the window.
+const RESTARTS: Duration = Duration::from_secs(30);
 const DAY_MS: i64 = 86_400_000;
 
 /// The usable samples of one series: within the window, in order of time.
@@ -68,6 +70,8 @@ pub fn usable<'a>(
     Ok(usable)
 }
 
+type Labels = BTreeMap<String, String>;
+
 /// Labels that a replaced pod has a new value of.
 const OF_POD: &[&str] = &["pod", "pod_name", "container_id", "id", "uid", "instance", "name"];
 
@@ -87,19 +91,29 @@ fn replaced(all: &[Series], window: Window) -> Option<String> {
         let inside = || inside().filter(|at_ms| window.contains(*at_ms));
         Some((inside().min()?, inside().max()?))
     };
-    for old in all {
-        let (Some(name), Some((_, last))) = (pod(old), ends(old)) else { continue };
-        for new in all {
-            let (Some(next), Some((first, _))) = (pod(new), ends(new)) else { continue };
-            if name != next && last < first && kin(old) == kin(new) {
-                return Some(format!(
-                    "the pod `{name}` was replaced by `{next}` within the window, at {}",
-                    clock(first)
-                ));
-            }
+    // In order of their first samples, each is held against the kin whose end came first.
+    let mut living: Vec<(Labels, String, (i64, i64))> =
+        all.iter().filter_map(|series| Some((kin(series), pod(series)?, ends(series)?))).collect();
+    living.sort_by_key(|(_, _, (first, _))| *first);
+    // Of each kin the two earliest ends, of two names: one of them is another pod's, whoever comes.
+    let mut ended: BTreeMap<&Labels, Vec<(i64, &str)>> = BTreeMap::new();
+    for (kin, name, (_, last)) in &living {
+        let earliest = ended.entry(kin).or_default();
+        match earliest.iter_mut().find(|(_, known)| known == name) {
+            Some((end, _)) => *end = (*end).min(*last),
+            None => earliest.push((*last, name)),
         }
+        earliest.sort_unstable();
+        earliest.truncate(2);
     }
-    None
+    living.iter().find_map(|(kin, next, (first, _))| {
+        let mut others = ended.get(kin)?.iter();
+        let (_, name) = others.find(|(last, name)| name != next && last < first)?;
+        Some(format!(
+            "the pod `{name}` was replaced by `{next}` within the window, at {}",
+            clock(*first)
+        ))
+    })
 }
 
 /// A counter that goes back shows that its process began anew: what it grew by is unknown.
@@ -127,22 +141,43 @@ fn began_anew(rule: &Rule, points: &[Point]) -> Result<(), String> {
     }
 }
 
-/// Says whether a counter of restarts is still: one that is not there says nothing either.
-pub fn restarted(answer: &Answer, window: Window) -> Option<String> {
-    let inside = |series: &Series| -> Vec<f64> {
-        let points = series.points.iter().filter(|point| window.contains(point.at_ms));
-        points.map(|point| point.value).collect()
-    };
-    if answer.series.iter().all(|series| inside(series).len() < 2) {
-        return Some("whether pods restarted cannot be told: `restarts` has no samples".to_owned());
+/// Says why restarts within the window cannot be excluded: the counter grew, or says nothing of the
+/// whole window.
+pub fn restarted(rule: &Rule, answer: &Answer, window: Window) -> Option<String> {
+    let untold = |why: &str| Some(format!("whether pods restarted cannot be told: {why}"));
+    if let Some(said) = answer.warnings.first() {
+        return untold(&format!("the source says that its answer is incomplete: {said}"));
     }
+    if answer.series.is_empty() {
+        return untold("`restarts` has no samples");
+    }
+    // It is often looked at more seldom than what is judged.
+    let step = rule.step(window) * 2;
+    let allowed = rule.quality.max_age.map_or(step.max(RESTARTS), |span| span.0.max(step));
     answer.series.iter().find_map(|series| {
-        let values = inside(series);
-        let (low, high) = values
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
-        (high > low)
-            .then(|| format!("a restart within the window, by the counter {}", series.name()))
+        let points = match points(series, window) {
+            Ok(points) => points,
+            Err(why) => return untold(&format!("{why}, in {}", series.name())),
+        };
+        let (first, last) = (points.first()?, points.last()?);
+        let most = points.iter().map(|point| point.value).fold(f64::NEG_INFINITY, f64::max);
+        let least = points.iter().map(|point| point.value).fold(f64::INFINITY, f64::min);
+        if most > least {
+            return Some(format!("a restart within the window, by the counter {}", series.name()));
+        }
+        if points.len() < 2 {
+            return untold(&format!("one sample shows no change, in {}", series.name()));
+        }
+        let (before, after) =
+            (duration(first.at_ms - window.start_ms), duration(window.end_ms - last.at_ms));
+        (before.max(after) > allowed).then(|| {
+            format!(
+                "whether pods restarted cannot be told: {} at an end of the window without a sample, \
+                 in {}",
+                Span(before.max(after)),
+                series.name()
+            )
+        })
     })
 }
 
@@ -159,8 +194,22 @@ fn points(series: &Series, window: Window) -> Result<Vec<Point>, String> {
     if points.is_empty() {
         return Err(nothing_inside(series, window));
     }
-    match points.iter().find(|point| !point.value.is_finite()) {
-        Some(point) => Err(format!("a sample is not finite ({})", point.value)),
+    if let Some(point) = points.iter().find(|point| !point.value.is_finite()) {
+        return Err(format!("a sample is not finite ({})", point.value));
+    }
+    // Twice the same is one; nobody knows which of two is true.
+    points.dedup_by(|a, b| a.at_ms == b.at_ms && a.value.total_cmp(&b.value).is_eq());
+    let twice = points.windows(2).find_map(|pair| match pair {
+        [a, b] if a.at_ms == b.at_ms => Some((a, b)),
+        _ => None,
+    });
+    match twice {
+        Some((a, b)) => Err(format!(
+            "two samples of the same moment, {}: {} and {}",
+            clock(a.at_ms),
+            show(a.value),
+            show(b.value)
+        )),
         None => Ok(points),
     }
 }

@@ -13,10 +13,14 @@ use super::series::{Answer, Chosen, Query, Window};
 use super::settle::{Bounds, Look, Next, next};
 use super::source::{self, MetricSource};
 use super::summary::{CheckResult, Event, Summary};
+use crate::unit::Span;
 use crate::verdict::Verdict;
 
 /// The live sources by name, in the policy's words.
 pub type Sources = BTreeMap<String, Box<dyn MetricSource>>;
+
+/// Nobody waits longer than this for a window to be over.
+const AHEAD: Duration = Duration::from_hours(1);
 
 /// How often a wait is told again: GitLab learns of a cancel from new output.
 const TELL: Duration = Duration::from_secs(10);
@@ -104,6 +108,9 @@ impl<'a> Gate<'a> {
         emit: &mut Emit<'_>,
     ) -> Result<CheckResult, Unanswered> {
         let window = check.rule.widened(self.window);
+        if let Some(why) = yet_to_come(window, now_ms()) {
+            return Ok(unfit(check, blank(check), (&why, window)));
+        }
         let of_check = Question { check, choice: &check.source, text: &check.query, window };
         let (name, link, answer) = if let Some(expr) = &check.value {
             let mut answers = Vec::with_capacity(check.operands.len());
@@ -127,7 +134,7 @@ impl<'a> Gate<'a> {
             None => None,
             Some(query) => {
                 let heard = self.ask(Question { text: query, ..of_check }, emit).await?;
-                restarted(&heard.answer, window)
+                restarted(&check.rule, &heard.answer, window)
             }
         };
         let judged = match (answer, restarted) {
@@ -162,7 +169,12 @@ impl<'a> Gate<'a> {
         let Some((name, source)) =
             question.choice.resolve(granted).and_then(|name| Some((name, sources.get(name)?)))
         else {
-            let why = format!("no source `{}` is there to ask", question.choice);
+            let names: Vec<&str> = sources.keys().map(String::as_str).collect();
+            let known = match names.as_slice() {
+                [] => "there is none".to_owned(),
+                names => format!("there are: {}", names.join(", ")),
+            };
+            let why = format!("no source `{}` is there to ask; {known}", question.choice);
             return Err(Unanswered { why, is_platforms_fault: false });
         };
         if let Some(unanswered) = self.dead.get(name) {
@@ -266,6 +278,16 @@ impl<'a> Gate<'a> {
     }
 }
 
+/// Says that a window ends too far ahead to wait for it: a wrong year, a clock that is wrong, a step of
+/// days.
+fn yet_to_come(window: Window, now_ms: i64) -> Option<String> {
+    let ahead = u64::try_from(window.end_ms.saturating_sub(now_ms)).unwrap_or(0);
+    let ahead = Duration::from_secs(Duration::from_millis(ahead).as_secs());
+    (ahead > AHEAD).then(|| {
+        format!("the window ends {} from now: a gate waits {} at most", Span(ahead), Span(AHEAD))
+    })
+}
+
 fn settling(check: &Check, why: String, at_most: Duration) -> Event {
     let at_most_ms = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
     Event::Settling { check: check.name.clone(), why, at_most_ms }
@@ -298,6 +320,17 @@ fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_window_is_waited_for_that_ends_far_ahead() {
+        let window = |ahead_ms: i64| Window { start_ms: 0, end_ms: 1_000_000 + ahead_ms };
+        let told = |ahead_ms: i64| yet_to_come(window(ahead_ms), 1_000_000);
+        assert_eq!(told(-5_000), None);
+        assert_eq!(told(3_600_000), None);
+        let why = told(86_400_000).unwrap();
+        assert_eq!(why, "the window ends 24h from now: a gate waits 1h at most");
+        assert!(yet_to_come(Window { start_ms: 0, end_ms: i64::MAX }, i64::MIN).is_some());
+    }
 
     #[test]
     fn a_wait_is_told_at_once_when_its_reason_changes_and_every_ten_seconds() {

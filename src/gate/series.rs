@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::unit::Told;
 use crate::unit::{Span, float};
 
 /// A stretch of time, in milliseconds since 1970.
@@ -119,6 +120,8 @@ pub struct Answer {
     pub series: Vec<Series>,
     /// What the source itself says is wrong with its answer: it is incomplete.
     pub warnings: Vec<String>,
+    /// What the source says its values are in, where it says so.
+    pub units: Vec<Told>,
     /// The HTTP status line: `200 OK`.
     pub status: String,
 }

@@ -99,11 +99,24 @@ impl Summary {
             None => (worst(checks.iter()).unwrap_or(Verdict::Inconclusive), None),
             Some(score) => scored(&checks, score),
         };
+        let (verdict, unjudged) = match unjudged(&checks) {
+            // Neither a dry run nor what the plan lets go says that anything holds.
+            Some(why) if verdict == Verdict::Passed => (Verdict::Warned, Some(why)),
+            Some(_) | None => (verdict, None),
+        };
+        let forgiven = score.map(|_| forgiven(&checks, verdict)).unwrap_or_default();
         let not_passed = checks.iter().filter(|check| check.verdict != Verdict::Passed);
         let reasons = not_passed.map(|check| format!("{}: {}", check.name, check.reason));
         Self {
             verdict,
-            reasons: chosen.note.into_iter().chain(told).chain(reasons).collect(),
+            reasons: chosen
+                .note
+                .into_iter()
+                .chain(told)
+                .chain(unjudged)
+                .chain(forgiven)
+                .chain(reasons)
+                .collect(),
             window: Some(chosen.window),
             score: score.map(|_| share(&checks)),
             checks,
@@ -136,6 +149,32 @@ impl Summary {
             is_platforms_fault: false,
         }
     }
+}
+
+/// Says of every check that is not known that the score lets the gate go on all the same.
+fn forgiven(checks: &[CheckResult], verdict: Verdict) -> Vec<String> {
+    let is_unknown = |check: &&CheckResult| {
+        verdict <= Verdict::Warned
+            && !check.weight.dry_run
+            && matches!(check.verdict, Verdict::Inconclusive | Verdict::Error)
+    };
+    let told = |check: &CheckResult| {
+        format!(
+            "WARNING: `{}` is not known, and the score forgives it as one that failed: {}",
+            check.name, check.reason
+        )
+    };
+    checks.iter().filter(is_unknown).map(told).collect()
+}
+
+/// Says that no check was judged that counts.
+fn unjudged(checks: &[CheckResult]) -> Option<String> {
+    let is_judged = |check: &CheckResult| match check.verdict {
+        Verdict::Passed | Verdict::Warned | Verdict::Failed => !check.weight.dry_run,
+        Verdict::Inconclusive | Verdict::Error => false,
+    };
+    (!checks.is_empty() && !checks.iter().any(is_judged))
+        .then(|| "WARNING: no check was judged that counts: nothing is known to hold".to_owned())
 }
 
 fn worst<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> Option<Verdict> {

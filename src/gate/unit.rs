@@ -78,6 +78,43 @@ impl Unit {
     }
 }
 
+/// What a source says its values are in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// In words: `milliseconds`.
+    name: String,
+    dimension: Dimension,
+    factor: f64,
+}
+
+impl Told {
+    /// In that many base units of a dimension.
+    pub fn of(name: &str, dimension: Dimension, factor: f64) -> Self {
+        Self { name: name.to_owned(), dimension, factor }
+    }
+
+    /// True for a time.
+    pub fn is_time(&self) -> bool {
+        self.dimension == Dimension::Time
+    }
+
+    /// Says what is wrong with the unit that a check gives its values, or else its limits.
+    pub fn mistake(&self, given: Option<Unit>, of_limits: &[Unit]) -> Option<String> {
+        let says = format!("the source says that its values are in {}", self.name);
+        if let Some(unit) = given {
+            let is_alike =
+                unit.dimension == self.dimension && (unit.factor / self.factor - 1.0).abs() < 1e-9;
+            return (!is_alike).then(|| format!("{says}, and not in {} (unit)", unit.name));
+        }
+        if let Some(unit) = of_limits.iter().find(|unit| unit.dimension != self.dimension) {
+            return Some(format!("{says}: a limit in {} cannot be compared with it", unit.name));
+        }
+        let is_base = (self.factor - 1.0).abs() < 1e-9;
+        (!of_limits.is_empty() && !is_base)
+            .then(|| format!("{says}: say so with `unit`, else limits are in base units"))
+    }
+}
+
 /// Returns the share that a text gives: `80%` or `0.8`.
 pub fn share(text: &str) -> Option<f64> {
     let text = text.trim();

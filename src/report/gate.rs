@@ -192,7 +192,8 @@ pub fn block(summary: &Summary) -> String {
         !summary.checks.iter().any(|check| **reason == format!("{}: {}", check.name, check.reason))
     };
     for reason in summary.reasons.iter().filter(of_checks) {
-        let _ = writeln!(text, "note: {}", printable(reason));
+        let label = if reason.starts_with("WARNING: ") { "" } else { "note: " };
+        let _ = writeln!(text, "{label}{}", printable(reason));
     }
     for check in &summary.checks {
         push_check(&mut text, check);
@@ -342,6 +343,15 @@ mod tests {
                          0 │████  ██
             load req/s 100 │▄▄██  ██
         "#);
+    }
+
+    #[test]
+    fn warnings_of_the_gate_stand_at_a_lines_start() {
+        let mut summary = summary(check(Verdict::Failed, Verdict::Failed));
+        summary.reasons.push("WARNING: `a` is not known".to_owned());
+        summary.reasons.push("score 90 %".to_owned());
+        let block = block(&summary);
+        assert!(block.contains("\nWARNING: `a` is not known\nnote: score 90 %\n"), "{block}");
     }
 
     #[test]

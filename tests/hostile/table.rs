@@ -86,6 +86,17 @@ pub fn degenerate(asked: Asked) -> Vec<Row> {
             Inconclusive,
             "too old",
         ),
+        (
+            "two values of each moment",
+            of(good(asked)
+                .concat()
+                .into_iter()
+                .flat_map(|(at, cell)| [(at, cell), (at, Number(2.0))])
+                .collect()),
+            Malformed,
+            if kind == Kind::Dynatrace { Error } else { Inconclusive },
+            if kind == Kind::Dynatrace { "not in order" } else { "two samples of the same moment" },
+        ),
         ("a text for a value", of(every_ten(asked, 0, &[Word; 6])), Malformed, Error, ""),
         ("a boolean for a value", of(every_ten(asked, 0, &[Bool; 6])), Malformed, Error, ""),
         (
@@ -162,6 +173,9 @@ pub fn transports(asked: Asked) -> Vec<(&'static str, Answer, &'static str)> {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n";
     let status = |status: &'static str, why| (status, Answer::json(status, &body), why);
     vec![
+        status("202 Accepted", "only `200 OK` is a whole answer"),
+        status("203 Non-Authoritative Information", "only `200 OK` is a whole answer"),
+        status("206 Partial Content", "only `200 OK` is a whole answer"),
         status("400 Bad Request", "400 Bad Request"),
         status("401 Unauthorized", "the token is missing, wrong or expired"),
         status("403 Forbidden", "the token may not ask this"),
@@ -171,6 +185,15 @@ pub fn transports(asked: Asked) -> Vec<(&'static str, Answer, &'static str)> {
         status("500 Internal Server Error", "500 Internal Server Error"),
         status("502 Bad Gateway", "502 Bad Gateway"),
         status("503 Service Unavailable", "503 Service Unavailable"),
+        (
+            "a pause beyond all clocks",
+            Answer::with(
+                "429 Too Many Requests",
+                "Retry-After: 18446744073709551615\r\nContent-Type: application/json",
+                &body,
+            ),
+            "429 Too Many Requests",
+        ),
         (
             "a redirect to a login",
             Answer::with("302 Found", "Location: http://127.0.0.1:9/", &body),

@@ -181,6 +181,13 @@ fn of_prometheus(asked: Asked) -> Vec<Content> {
             Error,
             "timeout: query timed out",
         ),
+        (with(r#""errorType":"execution""#), Malformed, Error, "execution"),
+        (
+            matrix(&format!(r#"{{"metric":{{"__name__":"another"}},{}}}"#, samples(asked, &good))),
+            Malformed,
+            Error,
+            "which the query does not ask for",
+        ),
         (r#"{"status":"error"}"#.to_owned(), Malformed, Error, "an error without a reason"),
         (with(r#""error":"half of it failed""#), Malformed, Error, "half of it failed"),
         (r#"{"status":"success"}"#.to_owned(), Malformed, Error, "no `data`"),
@@ -276,9 +283,22 @@ fn of_influx2(asked: Asked) -> Vec<Content> {
     ]
 }
 
+/// Slots of yesterday, and behind them one of a day before: whoever takes the least distance for the
+/// length of a slot moves them all into today.
+fn yesterday(asked: Asked) -> String {
+    let day = 86_400_000;
+    let mut times: Vec<i64> = (0..6).map(|n| asked.start_ms - day + 10_000 * n).collect();
+    times.extend(times.last().map(|last| last - day));
+    let times: Vec<String> = times.iter().map(ToString::to_string).collect();
+    let (times, values) = (times.join(","), ["1"; 7].join(","));
+    format!(
+        r#"{{"result":[{{"metricId":"m","data":[{{"timestamps":[{times}],"values":[{values}]}}]}}]}}"#
+    )
+}
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn of_others(asked: Asked) -> Vec<Content> {
-    use Flaw::{Empty, Malformed, Partial};
+    use Flaw::{Empty, Malformed, Partial, Stale};
     use Told::{Error, Inconclusive};
     let good = body::of(asked, &body::good(asked));
     let first = |more: &str| good.replacen('{', &format!("{{{more},"), 1);
@@ -379,6 +399,14 @@ fn of_others(asked: Asked) -> Vec<Content> {
                 "beginTimeSeconds",
             ),
             (
+                good.replace("endTimeSeconds", "endTimeSecond")
+                    .replace("beginTimeSeconds", "endTimeSeconds")
+                    .replace("endTimeSecond\"", "beginTimeSeconds\""),
+                Malformed,
+                Error,
+                "ends before it begins",
+            ),
+            (
                 first(r#""errors":[{"message":"timed out after 60 s"}]"#),
                 Malformed,
                 Error,
@@ -395,6 +423,7 @@ fn of_others(asked: Asked) -> Vec<Content> {
                 "unknown metric: metricSelector",
             ),
             (text(r#"{"result":[{"metricId":"m","data":[]}]}"#), Empty, Inconclusive, "no series"),
+            (yesterday(asked), Stale, Error, "not in order"),
             (
                 good.replacen(
                     "\"data\"",

@@ -19,6 +19,11 @@ use crate::gate::unit::{Unit, share};
 use crate::job::Vars;
 use crate::unit::Span;
 
+/// No sum of so many weights is beyond all numbers.
+const HEAVIEST: f64 = 1e6;
+/// Nobody waits longer for late data.
+const LONGEST: Duration = Duration::from_hours(1);
+
 /// The gate's parts of a plan file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Written {
@@ -92,13 +97,17 @@ impl Plan {
         if score.is_some() && mistakes.is_empty() && !checks.iter().any(has_weight) {
             mistakes.push("gate.score: no check has a weight".to_owned());
         }
+        let settle = overrides.settle.or(gate.settle);
+        if settle.is_some_and(|settle| settle.0 > LONGEST) {
+            mistakes.push(format!("settle: at most {}", Span(LONGEST)));
+        }
         let key = overrides.variable.or(gate.variable);
         match window {
             Some(window) if mistakes.is_empty() => Ok(Self {
                 name: overrides.name,
                 checks,
                 window,
-                settle: overrides.settle.or(gate.settle),
+                settle,
                 score,
                 history: BTreeMap::new(),
                 recordings: BTreeMap::new(),
@@ -117,6 +126,12 @@ fn score(file: &ScoreFile) -> Result<Score, String> {
     };
     let pass = read("pass", &file.pass)?;
     let warn = file.warn.as_deref().map_or(Ok(pass), |text| read("warn", text))?;
+    if warn <= 0.0 {
+        return Err(
+            "gate.score: `0%` forgives everything; a check that is only told is a `dry-run`"
+                .to_owned(),
+        );
+    }
     if warn > pass {
         return Err("gate.score.warn: lies above `pass`".to_owned());
     }
@@ -164,8 +179,11 @@ fn check(file: &CheckFile, gate: &GateFile, vars: &dyn Vars) -> Result<Check, Ve
         mistakes.push("step: must be at least 1s".to_owned());
     }
     let share = file.weight.unwrap_or(1.0);
-    if !(share.is_finite() && share >= 0.0) {
-        mistakes.push("weight: must be 0 or more".to_owned());
+    if !(0.0..=HEAVIEST).contains(&share) {
+        mistakes.push(format!("weight: must be 0 or more, and at most {HEAVIEST}"));
+    }
+    if file.must_pass && file.dry_run {
+        mistakes.push("dry-run: counts for nothing, so it cannot be `must-pass`".to_owned());
     }
     let quality = quality(file.quality.as_ref(), gate.quality.as_ref());
     let quality = quality.map_err(|mistake| mistakes.push(mistake)).ok();
@@ -199,10 +217,13 @@ fn conditions(file: &CheckFile, unit: Option<Unit>, mistakes: &mut Vec<String>) 
     };
     let has_limit = !file.limit.trim().is_empty();
     let has_other = file.argo.is_some() || file.regression.is_some();
-    let limit = if has_limit || !has_other { read("limit", &file.limit) } else { None };
+    let limit = if has_limit { read("limit", &file.limit) } else { None };
     let warn = file.warn.as_deref().and_then(|text| read("warn", text));
     if let (Some(limit), Some(warn)) = (&limit, &warn) {
         mistakes.extend(useless_warning(limit, warn));
+    }
+    if !has_limit && !has_other {
+        mistakes.push("limit: is missing; write what must hold: `mean < 800`".to_owned());
     }
     if has_limit && file.argo.is_some() {
         mistakes.push("argo: `limit` and `argo` exclude each other".to_owned());
@@ -224,7 +245,13 @@ fn reduce(key: &str, text: Option<&str>, otherwise: Reduce) -> Result<Reduce, St
 fn argo(file: &ArgoFile) -> Result<Argo, String> {
     let read = |key: &str, text: &Option<String>| {
         text.as_deref()
-            .map(|text| Expr::parse(text, &["result"]).map_err(|why| format!("argo.{key}: {why}")))
+            .map(|text| {
+                let expr = Expr::parse(text, &["result"]);
+                let expr = expr.map_err(|why| format!("argo.{key}: {why}"))?;
+                let looks = expr.names().contains("result");
+                let blind = || format!("argo.{key}: `{text}` does not look at `result`");
+                looks.then_some(expr).ok_or_else(blind)
+            })
             .transpose()
     };
     let success = read("success-condition", &file.success_condition)?;
@@ -314,6 +341,10 @@ fn asked(file: &CheckFile, vars: &dyn Vars, mistakes: &mut Vec<String>) -> Optio
     let names: Vec<&str> = file.queries.keys().map(String::as_str).collect();
     let value = Expr::parse(text, &names);
     let value = value.map_err(|why| mistakes.push(format!("value: {why}"))).ok()?;
+    let used = value.names();
+    for name in names.iter().filter(|name| !used.contains(**name)) {
+        mistakes.push(format!("queries.{name}: `value` makes nothing of it"));
+    }
     Some((text.clone(), operands, Some(value)))
 }
 

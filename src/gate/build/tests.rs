@@ -167,7 +167,13 @@ gate: { score: { pass: 90%, warn: 75% } }
 #[test]
 fn mistakes_in_the_newer_keys_are_told_too() {
     for (check, part) in [
-        ("query: up", "limit: `` has no `<`"),
+        ("query: up", "limit: is missing"),
+        ("query: up, limit: mean < 1, weight: 1.0e308", "at most 1000000"),
+        ("query: up, limit: mean < 1, must-pass: true, dry-run: true", "cannot be `must-pass`"),
+        ("query: up, argo: { success-condition: 'true' }", "does not look at `result`"),
+        ("query: up, argo: { success-condition: '1 < 2' }", "does not look at `result`"),
+        ("queries: { a: up, b: x }, value: a, limit: mean < 1", "queries.b: `value` makes nothing"),
+        ("queries: { a: up }, value: '1', limit: mean < 1", "queries.a: `value` makes nothing"),
         ("query: up, queries: { a: up }, value: a, limit: mean < 1", "exclude each other"),
         ("queries: { a: up }, limit: mean < 1", "value: says what is made"),
         ("queries: { a: up }, value: b, limit: mean < 1", "`b` is none of a"),
@@ -188,7 +194,12 @@ fn mistakes_in_the_newer_keys_are_told_too() {
         let error = build(&format!("checks: [{{ name: a, source: p, {check} }}]")).unwrap_err();
         assert!(error.to_string().contains(part), "{check}: {error}");
     }
-    for (score, part) in [("pass: 90", "no share"), ("pass: 90%, warn: 95%", "above `pass`")] {
+    for (score, part) in [
+        ("pass: 0%", "forgives everything"),
+        ("pass: 90%, warn: 0%", "forgives everything"),
+        ("pass: 90", "no share"),
+        ("pass: 90%, warn: 95%", "above `pass`"),
+    ] {
         let text = format!(
             "checks: [{{ name: a, source: p, query: up, limit: mean < 1 }}]\ngate: {{ score: {{ {score} }} }}"
         );

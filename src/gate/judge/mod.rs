@@ -8,7 +8,7 @@ use super::reduce::Reduce;
 use super::regression::compare;
 use super::series::{Answer, Point, Window};
 use super::summary::{Chart, CheckResult, Measured};
-use super::unit::show;
+use super::unit::{Unit, show};
 use crate::unit::{float, whole};
 use crate::verdict::Verdict;
 
@@ -22,7 +22,8 @@ pub fn judge(check: &Check, answer: &Answer, window: Window, past: &[f64]) -> Ch
     let mut result = blank(check);
     result.points = answer.n_points(window);
     result.series = u64::try_from(answer.series.len()).unwrap_or(u64::MAX);
-    let decided = usable(&check.rule, answer, window).and_then(|usable| {
+    let fit = unit_mistake(check, answer).map_or(Ok(()), Err);
+    let decided = fit.and_then(|()| usable(&check.rule, answer, window)).and_then(|usable| {
         let decided = decide(check, &usable)?;
         let run = measured(&check.rule, &usable, window)?;
         Ok((decided, run))
@@ -59,6 +60,23 @@ pub fn judge(check: &Check, answer: &Answer, window: Window, past: &[f64]) -> Ch
         Err(why) => return unfit(check, result, (&why, window)),
     }
     settled(check, result)
+}
+
+/// Holds what the source says of its values' unit against what the check says of it: 200 ms are not
+/// less than 300 s.
+fn unit_mistake(check: &Check, answer: &Answer) -> Option<String> {
+    let rule = &check.rule;
+    let limits = || rule.limit.iter().chain(&rule.warn);
+    let is_number = |reduce: Reduce| reduce == Reduce::Count;
+    if rule.across == Across::Count || limits().any(|limit| is_number(limit.reduce)) {
+        return None;
+    }
+    // What seconds grow by a second is no time any more.
+    let is_rate = limits().any(|limit| limit.reduce.is_per_second());
+    let given = check.unit.as_deref().and_then(Unit::find);
+    let of_limits: Vec<Unit> = limits().filter_map(Limit::unit).collect();
+    let mut told = answer.units.iter().filter(|told| !(is_rate && told.is_time()));
+    told.find_map(|told| told.mistake(given, &of_limits))
 }
 
 /// Returns the result of data that does not allow a judgement.
@@ -362,5 +380,7 @@ fn within(points: &[Point], window: Window, n_columns: u64) -> Vec<Option<f64>> 
         .collect()
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

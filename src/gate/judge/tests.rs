@@ -1,9 +1,7 @@
-//! Tables and properties of the judge.
+//! Tables of the judge.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::gate::limit::Limit;
@@ -13,13 +11,13 @@ use crate::gate::summary::Summary;
 use crate::gate::unit::Unit;
 use crate::unit::Span;
 
-const WINDOW: Window = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_000_060_000 };
+pub(super) const WINDOW: Window = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_000_060_000 };
 
-fn judge(check: &Check, answer: &Answer, window: Window) -> CheckResult {
+pub(super) fn judge(check: &Check, answer: &Answer, window: Window) -> CheckResult {
     super::judge(check, answer, window, &[])
 }
 
-fn check(limit: &str, unit: Option<&str>) -> Check {
+pub(super) fn check(limit: &str, unit: Option<&str>) -> Check {
     let limit = Limit::parse(limit, unit.and_then(Unit::find)).unwrap();
     let rule = Rule { limit: Some(limit), ..Rule::default() };
     Check {
@@ -36,7 +34,7 @@ fn check(limit: &str, unit: Option<&str>) -> Check {
 }
 
 /// A series with a sample every 10 s from 5 s into the window on.
-fn series(name: &str, values: &[f64]) -> Series {
+pub(super) fn series(name: &str, values: &[f64]) -> Series {
     let points = (0..)
         .zip(values)
         .map(|(n, value)| Point { at_ms: WINDOW.start_ms + 5000 + n * 10_000, value: *value });
@@ -47,11 +45,11 @@ fn series(name: &str, values: &[f64]) -> Series {
     }
 }
 
-fn answer(series: Vec<Series>) -> Answer {
+pub(super) fn answer(series: Vec<Series>) -> Answer {
     Answer { series, ..Answer::default() }
 }
 
-fn good(values: [f64; 6]) -> Answer {
+pub(super) fn good(values: [f64; 6]) -> Answer {
     answer(vec![series("a", &values)])
 }
 
@@ -157,17 +155,26 @@ fn a_counter_that_went_back_and_a_pod_that_was_replaced_are_no_evidence() {
 
 #[test]
 fn a_counter_of_restarts_has_to_be_there_and_still() {
+    let rule = Rule::default();
+    let of = |answer: &Answer| crate::gate::quality::restarted(&rule, answer, WINDOW);
     for (values, part) in [
         (&[2.0; 6][..], None),
+        (&[2.0, 2.0], Some("45s at an end of the window without a sample")),
+        (&[2.0, f64::INFINITY, 2.0, 2.0, 2.0, 2.0], Some("not finite")),
         (&[2.0, 2.0, 3.0, 3.0, 3.0, 3.0], Some("a restart within the window")),
         (&[2.0], Some("cannot be told")),
         (&[], Some("cannot be told")),
     ] {
-        let told = crate::gate::quality::restarted(&answer(vec![series("a", values)]), WINDOW);
+        let told = of(&answer(vec![series("a", values)]));
         assert_eq!(told.is_some(), part.is_some(), "{values:?}");
         assert!(told.unwrap_or_default().contains(part.unwrap_or_default()), "{values:?}");
     }
-    assert!(crate::gate::quality::restarted(&answer(Vec::new()), WINDOW).is_some());
+    assert!(of(&answer(Vec::new())).is_some());
+    let incomplete = Answer { warnings: vec!["store down".to_owned()], ..good([2.0; 6]) };
+    assert!(of(&incomplete).unwrap().contains("incomplete: store down"));
+    let absent = Series { n_absent: 6, ..series("b", &[]) };
+    let told = of(&answer(vec![series("a", &[2.0; 6]), absent])).unwrap();
+    assert!(told.contains("all 6 are null or NaN, in {pod=\"b\"}"), "{told}");
 }
 
 #[test]
@@ -246,7 +253,7 @@ fn a_dry_run_is_told_and_counts_for_nothing() {
 }
 
 /// Results of checks with these verdicts and weights.
-fn results(all: &[(Verdict, f64, bool)]) -> Vec<CheckResult> {
+pub(super) fn results(all: &[(Verdict, f64, bool)]) -> Vec<CheckResult> {
     let result = |(verdict, share, must_pass): &(Verdict, f64, bool)| CheckResult {
         verdict: *verdict,
         counts: *verdict,
@@ -399,186 +406,99 @@ fn one_sample_is_enough_for_a_rule_that_says_so() {
     );
 }
 
-fn passes(verdict: Verdict) -> bool {
-    verdict <= Verdict::Warned
-}
-
-prop_compose! {
-    /// Samples of one value at any times in and around the window.
-    fn samples()(
-        times in proptest::collection::vec(-20_000..80_000_i64, 0..20),
-        value in -100..100_i32,
-    ) -> Series {
-        let at = |ms: i64| Point { at_ms: WINDOW.start_ms + ms, value: f64::from(value) };
-        Series { points: times.into_iter().map(at).collect(), ..Series::default() }
+#[test]
+fn what_the_source_says_of_its_unit_is_held_against_the_plan() {
+    use crate::gate::unit::{Dimension, Told};
+    let seconds = Told::of("seconds", Dimension::Time, 1.0);
+    let millis = Told::of("milliseconds", Dimension::Time, 1e-3);
+    let bytes = Told::of("bytes", Dimension::Bytes, 1.0);
+    let cores = Told::of("cores", Dimension::Number, 1.0);
+    for (told, limit, unit, mistake) in [
+        (&seconds, "mean < 300ms", None, None),
+        (&seconds, "mean < 300ms", Some("ms"), Some("in seconds, and not in ms (unit)")),
+        (&seconds, "mean < 300", Some("ms"), Some("in seconds, and not in ms (unit)")),
+        (&seconds, "mean < 300", None, None),
+        (&seconds, "mean < 1GiB", None, Some("a limit in GiB cannot be compared")),
+        (&seconds, "rate < 800m", None, None),
+        (&millis, "mean > 250ms", None, Some("say so with `unit`")),
+        (&millis, "mean > 250ms", Some("ms"), None),
+        (&millis, "mean > 250", None, None),
+        (&bytes, "slope < 10MiB/h", None, None),
+        (&bytes, "max < 10", Some("MiB"), Some("in bytes, and not in MiB")),
+        (&cores, "mean < 80", Some("%"), Some("in cores, and not in %")),
+        (&cores, "mean < 800m", None, None),
+        (&cores, "count < 800", Some("%"), None),
+    ] {
+        let data = Answer { units: vec![told.clone()], ..good([2.0; 6]) };
+        let result = judge(&check(limit, unit), &data, WINDOW);
+        let told = result.verdict == Verdict::Inconclusive;
+        assert_eq!(told, mistake.is_some(), "{limit} {unit:?}: {}", result.reason);
+        assert!(result.reason.contains(mistake.unwrap_or_default()), "{}", result.reason);
     }
 }
 
-prop_compose! {
-    /// Several series, told apart by name.
-    fn many()(all in proptest::collection::vec(samples(), 1..4)) -> Vec<Series> {
-        all.into_iter()
-            .enumerate()
-            .map(|(n, series)| Series {
-                labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
-                ..series
-            })
-            .collect()
-    }
+#[test]
+fn a_crowd_of_pods_is_judged_in_time() {
+    let crowd: Vec<Series> = (0..40_000).map(|n| series(&n.to_string(), &[1.0; 6])).collect();
+    let result = judge(&check("mean < 2", None), &answer(crowd), WINDOW);
+    assert_eq!((result.verdict, result.series), (Verdict::Passed, 40_000));
 }
 
-prop_compose! {
-    fn rules()(
-        points in 0..6_u32,
-        coverage in 0.0..1.0_f64,
-        step in 1..30_u64,
-        limit in -100..100_i32,
-        upper in any::<bool>(),
-    ) -> Check {
-        let operator = if upper { "<" } else { ">" };
-        let mut check = check(&format!("mean {operator} {limit}"), None);
-        check.rule.quality =
-            Quality { points: Some(points), coverage: Some(coverage), ..Quality::default() };
-        check.rule.step = Some(Span::seconds(step));
-        check
-    }
+#[test]
+fn a_replaced_pod_is_found_among_pods_that_only_pause() {
+    let at = |name: &str, from: usize, to: usize| {
+        let mut series = series(name, &[1.0; 6]);
+        series.points = series.points.get(from..to).unwrap().to_vec();
+        series
+    };
+    let told = |all: Vec<Series>| judge(&check("mean < 5", None), &answer(all), WINDOW).reason;
+    // The same name ends earliest, and it is another one that was replaced.
+    let all = vec![at("a", 0, 1), at("b", 0, 2), at("c", 0, 3), at("a", 4, 6)];
+    assert!(told(all).contains("the pod `b` was replaced by `a`"));
+    let all = vec![at("a", 0, 6), at("b", 0, 6)];
+    assert!(!told(all).contains("replaced"));
 }
 
-fn verdicts() -> impl Strategy<Value = Verdict> {
-    proptest::sample::select(vec![
-        Verdict::Passed,
-        Verdict::Warned,
-        Verdict::Inconclusive,
-        Verdict::Error,
-        Verdict::Failed,
-    ])
-}
-
-proptest! {
-    /// With and without a score, whatever the weights.
-    #[test]
-    fn a_worse_check_never_improves_a_gate(
-        before in proptest::collection::vec((verdicts(), 0.0..10.0_f64, any::<bool>()), 1..6),
-        at in 0..6_usize,
-        worse in verdicts(),
-        pass in 0.0..1.0_f64,
-        warn in 0.0..1.0_f64,
-        scored in any::<bool>(),
-    ) {
-        let score = scored.then_some(Score { pass, warn: warn.min(pass) });
-        let at = at % before.len();
-        let mut after = before.clone();
-        after[at].0 = after[at].0.max(worse);
-        let of = |all: &[_]| Summary::of(WINDOW.into(), results(all), score).verdict;
-        let (was, is) = (of(&before), of(&after));
-        prop_assert!(is >= was, "{was} became {is}");
-    }
-
-    /// Whatever a score forgives: `passed` needs every check to hold, `warned` a score that suffices
-    /// though nothing was given for what is not known.
-    #[test]
-    fn no_score_makes_a_pass_of_what_failed_or_is_not_known(
-        all in proptest::collection::vec((verdicts(), 0.0..10.0_f64, any::<bool>()), 1..6),
-        pass in 0.0..1.0_f64,
-        warn in 0.0..1.0_f64,
-    ) {
-        let score = Score { pass, warn: warn.min(pass) };
-        let summary = Summary::of(WINDOW.into(), results(&all), Some(score));
-        let worst = all.iter().map(|(verdict, ..)| *verdict).max().unwrap();
-        prop_assert!(summary.verdict != Verdict::Passed || passes(worst), "{all:?}");
-        prop_assert!(summary.verdict <= worst, "a score accuses nobody: {all:?}");
-        let failed: Vec<_> = all.iter().map(|(verdict, share, must_pass)| {
-            (if passes(*verdict) { *verdict } else { Verdict::Failed }, *share, *must_pass)
-        }).collect();
-        let if_failed = Summary::of(WINDOW.into(), results(&failed), Some(score)).verdict;
-        prop_assert!(!passes(summary.verdict) || passes(if_failed), "{all:?}");
-    }
-
-    #[test]
-    fn a_further_check_never_makes_a_pass_where_the_worst_one_counts(
-        before in proptest::collection::vec((verdicts(), 0.0..10.0_f64, any::<bool>()), 1..6),
-        more in verdicts(),
-    ) {
-        let mut after = before.clone();
-        after.push((more, 1.0, false));
-        let of = |all: &[_]| Summary::of(WINDOW.into(), results(all), None).verdict;
-        prop_assert!(of(&after) >= of(&before));
-    }
-
-    /// The values do not move, so all that taking samples away can change is the data's quality.
-    #[test]
-    fn removing_samples_never_makes_a_pass(
-        check in rules(),
-        series in many(),
-        keep in proptest::collection::vec(any::<bool>(), 80),
-    ) {
-        let whole = judge(&check, &answer(series.clone()), WINDOW);
-        let mut keep = keep.into_iter();
-        let thinned: Vec<Series> = series
-            .into_iter()
-            .map(|mut series| {
-                series.points.retain(|_| keep.next().unwrap_or(true));
-                series
-            })
-            .collect();
-        let thinned = judge(&check, &answer(thinned), WINDOW);
-        prop_assert!(!passes(thinned.verdict) || passes(whole.verdict), "{thinned:?} {whole:?}");
-    }
-
-    #[test]
-    fn another_series_never_makes_a_pass(check in rules(), mut series in many(), more in samples()) {
-        let before = judge(&check, &answer(series.clone()), WINDOW);
-        series.push(Series {
-            labels: BTreeMap::from([("n".to_owned(), "more".to_owned())]),
-            ..more
-        });
-        let after = judge(&check, &answer(series), WINDOW);
-        prop_assert!(!passes(after.verdict) || passes(before.verdict));
-    }
-
-    #[test]
-    fn the_order_of_samples_and_series_is_no_matter(check in rules(), series in many()) {
-        let mut turned = series.clone();
-        turned.reverse();
-        for series in &mut turned {
-            series.points.reverse();
-        }
-        let (a, b) =
-            (judge(&check, &answer(series), WINDOW), judge(&check, &answer(turned), WINDOW));
-        prop_assert_eq!((a.verdict, a.value), (b.verdict, b.value));
-    }
-
-    #[test]
-    fn scaling_units_never_changes_a_verdict(
-        values in proptest::array::uniform6(1..100_000_u32),
-        limit in 1..100_000_u32,
-    ) {
-        // The same measurement in microseconds and in milliseconds, against the same limit.
-        let values = values.map(f64::from);
-        let micros = judge(
-            &check(&format!("mean < {limit}.5us"), Some("us")), &good(values), WINDOW);
-        let millis = judge(
-            &check(&format!("mean < {limit}.5us"), Some("ms")),
-            &good(values.map(|value| value / 1000.0)),
-            WINDOW,
+#[test]
+fn what_a_score_forgives_though_it_is_not_known_is_told_loudly() {
+    let of = |verdict: Verdict, share: f64| CheckResult {
+        name: format!("{verdict}"),
+        verdict,
+        counts: verdict,
+        reason: "too old".to_owned(),
+        weight: Weight { share, ..Weight::default() },
+        ..blank(&check("mean < 1", None))
+    };
+    for unknown in [Verdict::Inconclusive, Verdict::Error] {
+        let checks = vec![of(Verdict::Passed, 9.0), of(unknown, 1.0)];
+        let score = Some(Score { pass: 0.9, warn: 0.8 });
+        let summary = Summary::of(WINDOW.into(), checks.clone(), score);
+        assert_eq!(summary.verdict, Verdict::Warned);
+        let told = format!(
+            "WARNING: `{unknown}` is not known, and the score forgives it as one that failed: too old"
         );
-        // On the limit itself rounding decides; there is no such case for halves of whole numbers
-        // over six samples unless the mean is within rounding of the limit.
-        let distance = (micros.value.unwrap() - f64::from(limit) - 0.5).abs();
-        prop_assume!(distance > 1e-6);
-        prop_assert_eq!(micros.verdict, millis.verdict);
+        assert!(summary.reasons.contains(&told), "{:?}", summary.reasons);
+        let all = Summary::of(WINDOW.into(), checks, None);
+        assert!(!all.reasons.iter().any(|why| why.starts_with("WARNING")), "nothing is forgiven");
     }
+}
 
-    #[test]
-    fn no_answer_of_any_kind_passes_without_a_finite_value(
-        check in rules(),
-        times in proptest::collection::vec(any::<i64>(), 0..8),
-        values in proptest::collection::vec(any::<f64>(), 8),
-    ) {
-        let points = times.into_iter().zip(values).map(|(at_ms, value)| Point { at_ms, value });
-        let series = Series { points: points.collect(), ..Series::default() };
-        let result = judge(&check, &answer(vec![series]), WINDOW);
-        prop_assert_eq!(result.value.is_some(), result.verdict != Verdict::Inconclusive);
-        prop_assert!(result.value.is_none_or(f64::is_finite));
+#[test]
+fn a_gate_that_judged_nothing_has_not_passed() {
+    let of = |verdict, dry_run| CheckResult {
+        verdict,
+        counts: Verdict::Passed,
+        weight: Weight { dry_run, ..Weight::default() },
+        ..blank(&check("mean < 1", None))
+    };
+    for (checks, expected) in [
+        (vec![of(Verdict::Inconclusive, false)], Verdict::Warned),
+        (vec![of(Verdict::Failed, true), of(Verdict::Passed, true)], Verdict::Warned),
+        (vec![of(Verdict::Inconclusive, false), of(Verdict::Passed, false)], Verdict::Passed),
+    ] {
+        let summary = Summary::of(WINDOW.into(), checks, None);
+        assert_eq!(summary.verdict, expected, "{:?}", summary.reasons);
+        let is_told = summary.reasons.iter().any(|why| why.contains("no check was judged"));
+        assert_eq!(is_told, expected == Verdict::Warned);
     }
 }

@@ -1,13 +1,17 @@
 //! The contract of all sources that are asked over HTTP: a question, what may be in its answer, and
 //! the one loop that asks, pages and turns what went wrong into an error.
 
-use async_trait::async_trait;
-use reqwest::{Method, Url};
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use super::exchange::{Exchange, shown};
+use async_trait::async_trait;
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::exchange::{Exchange, Reply, shown};
 use super::{Error, Kind, MetricSource};
 use crate::gate::series::{Answer, Query, Series};
+use crate::gate::unit::Told;
 
 /// More pages than this are no answer to a gate's question.
 const PAGES: u32 = 40;
@@ -77,6 +81,8 @@ pub struct Page {
     pub series: Vec<Series>,
     /// What the source itself says is incomplete.
     pub warnings: Vec<String>,
+    /// What the source says its values are in.
+    pub units: Vec<Told>,
     /// Where the rest is.
     pub next: Option<Ask>,
 }
@@ -111,13 +117,18 @@ pub struct Asked {
 }
 
 impl Asked {
-    async fn page(&self, ask: &Ask, query: &Query) -> Result<(Page, String), Error> {
+    async fn page(
+        &self,
+        ask: &Ask,
+        query: &Query,
+        deadline: Instant,
+    ) -> Result<(Page, String), Error> {
         let url = self.exchange.url(ask);
-        let reply = self.exchange.ask(ask).await?;
+        let reply = self.exchange.ask_until(ask, deadline).await?;
         let said = self.api.said(&reply.body);
-        if said.is_some() || !reply.code.is_success() {
+        if said.is_some() || reply.code != StatusCode::OK {
             let is_query = said.as_ref().is_some_and(|said| said.is_about_the_query);
-            let message = said.map(|said| said.message);
+            let message = said.map(|said| said.message).or_else(|| half_answer(&reply));
             return Err(self.exchange.refusal(&url, &reply, message, is_query));
         }
         let page = self.api.read(&reply.body, query).map_err(|why| Error::Malformed {
@@ -127,6 +138,29 @@ impl Asked {
         })?;
         Ok((page, reply.status))
     }
+}
+
+/// Says what is wrong with a success that is no `200 OK`: a part of an answer (206), one that is not
+/// ready (202), one that something on the way has changed (203).
+fn half_answer(reply: &Reply) -> Option<String> {
+    reply.code.is_success().then(|| "only `200 OK` is a whole answer".to_owned())
+}
+
+/// Puts a page's series to those of the pages before it.
+fn add(answer: &mut Answer, page: Page, known: &mut BTreeMap<BTreeMap<String, String>, usize>) {
+    // Twice in one page is the source's mistake, which the judge has to see.
+    let before = known.clone();
+    for series in page.series {
+        let earlier = before.get(&series.labels).and_then(|at| answer.series.get_mut(*at));
+        if let Some(earlier) = earlier {
+            earlier.points.extend(series.points);
+            earlier.n_absent += series.n_absent;
+        } else {
+            known.insert(series.labels.clone(), answer.series.len());
+            answer.series.push(series);
+        }
+    }
+    answer.units.extend(page.units);
 }
 
 #[async_trait]
@@ -151,31 +185,19 @@ impl MetricSource for Asked {
         let mut answer = Answer::default();
         let mut next = Some(asked);
         let mut n_pages = 0;
+        let mut known = BTreeMap::new();
+        // One for all pages: many slow ones are as late as a slow one.
+        let deadline = self.exchange.deadline();
         while let Some(ask) = next {
             n_pages += 1;
             if n_pages > PAGES {
                 return Err(Error::TooMany { url: shown(&self.exchange.url(&ask)), pages: PAGES });
             }
-            let (page, status) = self.page(&ask, query).await?;
-            let is_first = n_pages == 1;
-            for series in page.series {
-                let known = if is_first {
-                    // Twice in one page is the source's mistake, which the judge has to see.
-                    None
-                } else {
-                    answer.series.iter_mut().find(|known| known.labels == series.labels)
-                };
-                match known {
-                    Some(known) => {
-                        known.points.extend(series.points);
-                        known.n_absent += series.n_absent;
-                    }
-                    None => answer.series.push(series),
-                }
-            }
+            let (mut page, status) = self.page(&ask, query, deadline).await?;
             answer.warnings.extend(page.warnings.iter().map(|text| self.exchange.told(text)));
             answer.status = status;
-            next = page.next;
+            next = page.next.take();
+            add(&mut answer, page, &mut known);
         }
         answer.series = self.exchange.masked(answer.series);
         Ok(answer)

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 /// A fetched token is renewed this long before it ends.
 const EARLY: Duration = Duration::from_mins(3);
 /// For a token whose end is not told.
-const UNTOLD: u64 = 900;
+const UNTOLD: Duration = Duration::from_mins(15);
 
 /// How a source knows who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -175,7 +175,7 @@ async fn fetch(
     struct Granted {
         access_token: String,
         #[serde(default)]
-        expires_in: Option<u64>,
+        expires_in: serde_json::Value,
     }
     let request = client.post(&grant.url).timeout(timeout);
     let request = match &grant.asks {
@@ -203,13 +203,33 @@ async fn fetch(
         });
     }
     let body = response.bytes().await.map_err(failed)?;
-    let granted: Granted = serde_json::from_slice(&body).map_err(|_| Error::Malformed {
+    let malformed = |why: &str| Error::Malformed {
         url: grant.url.clone(),
         status: code.to_string(),
-        why: "no `access_token` in it".to_owned(),
-    })?;
-    let lasts = Duration::from_secs(granted.expires_in.unwrap_or(UNTOLD));
-    Ok((Secret::new(granted.access_token), lasts))
+        why: why.to_owned(),
+    };
+    let granted: Granted =
+        serde_json::from_slice(&body).map_err(|_| malformed("no `access_token` in it"))?;
+    if granted.access_token.trim().is_empty() {
+        return Err(malformed("its `access_token` is empty"));
+    }
+    Ok((Secret::new(granted.access_token), lasts(&granted.expires_in)))
+}
+
+/// Returns how long a token lasts: a number, with some servers as text. One that has no sense is used
+/// once, and no clock is set beyond a day.
+fn lasts(told: &serde_json::Value) -> Duration {
+    let seconds = match told {
+        serde_json::Value::Null => return UNTOLD,
+        serde_json::Value::String(text) => text.trim().parse().ok(),
+        serde_json::Value::Number(number) => number.as_f64(),
+        serde_json::Value::Bool(_) | serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+            None
+        }
+    };
+    let longest = Duration::from_hours(24);
+    let seconds: f64 = seconds.unwrap_or(0.0);
+    Duration::try_from_secs_f64(seconds.clamp(0.0, longest.as_secs_f64())).unwrap_or(longest)
 }
 
 fn header(key: &Key) -> Result<(HeaderName, HeaderValue), Error> {

@@ -154,8 +154,8 @@ fn series(file: ResultFile, query: &Query) -> Result<Series, String> {
         }
     }
     let moments: Vec<i64> = series.points.iter().map(|point| point.at_ms).collect();
-    let interval =
-        moments.windows(2).filter_map(|pair| Some((pair.get(1)? - pair.first()?).abs())).min();
+    let interval = moments.windows(2).filter_map(|pair| Some((pair.get(1)? - pair.first()?).abs()));
+    let interval = interval.filter(|interval| *interval > 0).min();
     let step = i64::try_from(query.step.as_millis()).unwrap_or(0);
     series.drop_unfinished(interval.unwrap_or(step), query.window);
     Ok(series)

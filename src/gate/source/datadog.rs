@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::Kind;
 use super::ask::{Api, Ask, Page, Said};
 use crate::gate::series::{Point, Query, Series, millis};
+use crate::gate::unit::{Dimension, Told};
 
 /// The query API.
 pub struct Datadog;
@@ -37,6 +38,32 @@ struct SeriesFile {
     #[serde(default)]
     interval: Option<u32>,
     pointlist: Vec<(Option<f64>, Option<f64>)>,
+    /// Of the value, and of what it is divided by.
+    #[serde(default)]
+    unit: Option<Vec<Option<UnitFile>>>,
+}
+
+#[derive(Deserialize)]
+struct UnitFile {
+    #[serde(default)]
+    family: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    scale_factor: f64,
+}
+
+/// Returns what the values of a series are in, where it is a time or bytes and nothing else.
+fn unit(file: &SeriesFile) -> Option<Told> {
+    let [Some(unit), rest @ ..] = file.unit.as_deref()? else { return None };
+    let dimension = match unit.family.as_str() {
+        "time" => Dimension::Time,
+        // Bits have the same family, and another factor.
+        "bytes" => Dimension::Bytes,
+        _ => return None,
+    };
+    let is_simple = rest.iter().all(Option::is_none) && unit.scale_factor > 0.0;
+    is_simple.then(|| Told::of(&unit.name, dimension, unit.scale_factor))
 }
 
 impl Api for Datadog {
@@ -76,11 +103,12 @@ impl Api for Datadog {
             return Err("`status` is not `ok`".to_owned());
         }
         let all = answer.series.ok_or("no `series`")?;
+        let units = all.iter().filter_map(unit).collect();
         let series: Result<Vec<Series>, String> =
             all.into_iter().map(|file| series(file, query)).collect();
         // Remarks on a query that was answered all the same.
         let remarks = answer.message.filter(|text| !text.trim().is_empty());
-        Ok(Page { series: series?, warnings: remarks.into_iter().collect(), next: None })
+        Ok(Page { series: series?, warnings: remarks.into_iter().collect(), units, next: None })
     }
 
     fn link(&self, base: &Url, query: &Query) -> Option<String> {

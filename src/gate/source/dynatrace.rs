@@ -117,6 +117,9 @@ fn series(metric: &str, file: SeriesFile, query: &Query) -> Result<Series, Strin
     }
     let named = file.dimension_map.into_iter();
     labels.extend(named.map(|(key, value)| (key, value.unwrap_or_default())));
+    if file.timestamps.windows(2).any(|pair| pair.first() >= pair.get(1)) {
+        return Err("`timestamps` that are not in order: how long a slot is cannot be told".into());
+    }
     let interval = file
         .timestamps
         .windows(2)

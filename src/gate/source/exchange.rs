@@ -136,10 +136,19 @@ impl Exchange {
         url
     }
 
+    /// Returns when a question that begins now has to be answered, all of its pages in.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.patience.in_all
+    }
+
     /// Asks until there is an answer that stands: network errors, 429 and 5xx are tried again.
     pub async fn ask(&self, ask: &Ask) -> Result<Reply, Error> {
+        self.ask_until(ask, self.deadline()).await
+    }
+
+    /// The same for one page of several.
+    pub async fn ask_until(&self, ask: &Ask, deadline: Instant) -> Result<Reply, Error> {
         let url = self.url(ask);
-        let deadline = Instant::now() + self.patience.in_all;
         let mut tries = 0;
         let mut renewed = false;
         loop {
@@ -309,9 +318,14 @@ fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &HeaderName| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let reset = HeaderName::from_static("x-ratelimit-reset");
     if let Some(seconds) = number(&reqwest::header::RETRY_AFTER) {
-        return Some(Duration::from_secs(seconds));
+        return Some(pause_of(seconds));
     }
     let seconds = number(&reset)?;
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0);
-    Some(Duration::from_secs(if seconds > now { seconds - now } else { seconds }))
+    Some(pause_of(if seconds > now { seconds - now } else { seconds }))
+}
+
+/// Whatever a source asks for, the clock can be set to it; nobody waits that long.
+fn pause_of(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(86_400))
 }

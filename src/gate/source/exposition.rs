@@ -3,20 +3,29 @@
 use std::collections::BTreeMap;
 
 use super::selector::NAME;
-use crate::gate::series::{Point, Series};
+use crate::gate::series::{Point, Series, millis};
 
-/// Reads a page of metrics; every sample is taken as of `now_ms`.
+/// Reads a page of metrics. A sample is of `now_ms`, unless it says its own time: a page may show what
+/// was pushed to it long ago.
 pub fn read(text: &str, now_ms: i64) -> Result<Vec<Series>, String> {
     let mut all: BTreeMap<BTreeMap<String, String>, Series> = BTreeMap::new();
+    // OpenMetrics has seconds, the older format milliseconds; only the former has an end.
+    let is_open = text.trim_end().ends_with("# EOF");
     for (n, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (labels, value) = sample(line).ok_or_else(|| format!("line {} is no sample", n + 1))?;
+        let told = || format!("line {} is no sample", n + 1);
+        let (labels, value, time) = sample(line).ok_or_else(told)?;
+        let at_ms = match time {
+            None => now_ms,
+            Some(time) if is_open => millis(time).ok_or_else(told)?,
+            Some(time) => millis(time / 1000.0).ok_or_else(told)?,
+        };
         let series = Series {
             n_absent: u64::from(value.is_nan()),
-            points: Some(Point { at_ms: now_ms, value })
+            points: Some(Point { at_ms, value })
                 .filter(|point| !point.value.is_nan())
                 .into_iter()
                 .collect(),
@@ -29,7 +38,7 @@ pub fn read(text: &str, now_ms: i64) -> Result<Vec<Series>, String> {
     Ok(all.into_values().collect())
 }
 
-fn sample(line: &str) -> Option<(BTreeMap<String, String>, f64)> {
+fn sample(line: &str) -> Option<(BTreeMap<String, String>, f64, Option<f64>)> {
     let end = line.find(|c: char| c == '{' || c.is_whitespace())?;
     let (name, mut rest) = line.split_at(end);
     let mut labels = BTreeMap::from([(NAME.to_owned(), name.to_owned())]);
@@ -47,12 +56,19 @@ fn sample(line: &str) -> Option<(BTreeMap<String, String>, f64)> {
         }
         rest = rest.strip_prefix('}')?;
     }
-    let value = match rest.split_whitespace().next()? {
+    // What follows a `#` is an example of what was measured.
+    let rest = rest.split(" # ").next().unwrap_or_default();
+    let mut words = rest.split_whitespace();
+    let value = match words.next()? {
         "+Inf" | "Inf" => f64::INFINITY,
         "-Inf" => f64::NEG_INFINITY,
         text => text.parse().ok()?,
     };
-    Some((labels, value))
+    let time = match words.next() {
+        None => None,
+        Some(time) => Some(time.parse().ok()?),
+    };
+    words.next().is_none().then_some((labels, value, time))
 }
 
 fn quoted(text: &str) -> Option<(String, &str)> {
@@ -89,12 +105,20 @@ mod tests {
         assert!(values.contains(&("{__name__=\"nan\"}".to_owned(), None)));
         assert!(values.contains(&("{__name__=\"inf\"}".to_owned(), Some(f64::INFINITY))));
         assert!(series.iter().any(|series| series.labels.get("a").is_some_and(|a| a == "b\"c")));
-        assert!(series.iter().all(|series| series.points.iter().all(|point| point.at_ms == 7)));
+        let times = |text: &str| -> Vec<i64> {
+            let series = read(text, 7).unwrap();
+            series.iter().flat_map(|series| &series.points).map(|point| point.at_ms).collect()
+        };
+        assert_eq!(times("a 1\nb{c=\"d\"} 2\n"), [7, 7]);
+        assert_eq!(times("a 1 1700000000000\n"), [1_700_000_000_000], "pushed long ago");
+        assert_eq!(times("a 1 1700000000.5\n# EOF\n"), [1_700_000_000_500]);
     }
 
     #[test]
     fn what_is_no_page_of_metrics_is_told() {
-        for text in ["<html></html>", "x", "x{a=\"b} 1", "x abc", "{} 1", "x 1\nx 2"] {
+        for text in
+            ["<html></html>", "x", "x{a=\"b} 1", "x abc", "{} 1", "x 1 abc", "x 1 2 3", "x 1\nx 2"]
+        {
             assert!(read(text, 0).is_err(), "{text}");
         }
     }

@@ -75,6 +75,9 @@ impl Api for Influx1 {
         if query.text.contains(';') {
             return Err("one statement, without `;`".to_owned());
         }
+        if query.text.split_whitespace().any(|word| word.eq_ignore_ascii_case("into")) {
+            return Err("`INTO` writes: a gate only reads".to_owned());
+        }
         let text = fill(query, &query.text, &WORDS)?;
         if !text.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select")) {
             return Err("it has to start with SELECT".to_owned());

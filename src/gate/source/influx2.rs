@@ -39,6 +39,9 @@ impl Api for Influx2 {
                         `|> range(start: v.timeRangeStart, stop: v.timeRangeStop)`"
                 .to_owned());
         }
+        if writes(text) {
+            return Err("`to()` writes: a gate only reads".to_owned());
+        }
         let text = with_option(query, &fill(query, text, &WORDS)?);
         let mut ask = Ask::post(
             "api/v2/query",
@@ -73,6 +76,14 @@ impl Api for Influx2 {
         }
         Ok(Page { series: tables(text)?, ..Page::default() })
     }
+}
+
+/// True where rows are piped into a function that stores them: `|> to(…)`, `|> experimental.to(…)`.
+fn writes(text: &str) -> bool {
+    text.split("|>").skip(1).any(|call| {
+        let name = call.split('(').next().unwrap_or_default().trim();
+        name.rsplit('.').next() == Some("to")
+    })
 }
 
 /// Defines `v` as dashboards do, so that their queries work as they are; imports come first.
@@ -156,7 +167,9 @@ fn push(
         match name.as_str() {
             "_time" => time = Some(cell.clone()),
             "_value" => value = Some(cell.clone()),
-            "" | "table" | "result" | "_start" | "_stop" => {}
+            "" | "table" | "_start" | "_stop" => {}
+            // `yield(name: "max")` beside another one: two answers, and not one.
+            "result" if cell == "_result" => {}
             _ => {
                 labels.insert(name.clone(), cell.clone());
             }
@@ -209,6 +222,22 @@ mod tests {
     #[test]
     fn fields_are_split_outside_of_quotes() {
         assert_eq!(fields(r#",a,"b,""c""",,"#), ["", "a", "b,\"c\"", "", ""]);
+    }
+
+    #[test]
+    fn two_results_of_a_query_are_not_mixed() {
+        let table = |name: &str, value: u8| {
+            format!(
+                "#datatype,string,long,dateTime:RFC3339,double\r\n#group,false,false,false,false\r\n\
+                 #default,{name},,,\r\n,result,table,_time,_value\r\n\
+                 ,,0,2023-11-14T22:13:25Z,{value}\r\n\r\n"
+            )
+        };
+        let series = tables(&(table("mean", 0) + &table("max", 1))).unwrap();
+        let names: Vec<&str> =
+            series.iter().map(|series| series.labels["result"].as_str()).collect();
+        assert_eq!(names, ["max", "mean"]);
+        assert!(tables(&table("_result", 0)).unwrap()[0].labels.is_empty());
     }
 
     #[test]

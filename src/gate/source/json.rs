@@ -206,14 +206,16 @@ impl Api for Json {
 
     fn said(&self, body: &[u8]) -> Option<Said> {
         let answer: Value = serde_json::from_slice(body).ok()?;
-        let found = self.shape.error.as_ref()?.one(&answer)?;
-        let is_none = match found {
-            Value::Null | Value::Bool(false) => true,
-            Value::String(text) => text.is_empty(),
-            Value::Array(list) => list.is_empty(),
-            Value::Bool(true) | Value::Number(_) | Value::Object(_) => false,
+        let is_some = |found: &&&Value| match found {
+            Value::Null | Value::Bool(false) => false,
+            Value::String(text) => !text.is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            Value::Bool(true) | Value::Number(_) | Value::Object(_) => true,
         };
-        (!is_none).then(|| Said { message: text(found), is_about_the_query: true })
+        // `$.results[*].error` may find many: the first that says something is told.
+        let all = self.shape.error.as_ref()?.find(&answer);
+        let found = all.iter().find(is_some)?;
+        Some(Said { message: text(found), is_about_the_query: true })
     }
 
     fn read(&self, body: &[u8], _query: &Query) -> Result<Page, String> {
@@ -228,6 +230,24 @@ impl Api for Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_failure_among_many_is_told() {
+        let path = |text: &str| Path::parse(text).unwrap();
+        let shape = Shape {
+            series: path("$.series[*]"),
+            labels: None,
+            points: path("$.points[*]"),
+            time: path("$[0]"),
+            value: path("$[1]"),
+            error: Some(path("$.series[*].error")),
+            clock: Clock::Seconds,
+        };
+        let said = |body: &str| Json { shape: shape.clone() }.said(body.as_bytes());
+        let body = r#"{"series":[{"error":null},{"error":"shard 2 is down"}]}"#;
+        assert_eq!(said(body).unwrap().message, "shard 2 is down");
+        assert_eq!(said(r#"{"series":[{"error":null},{"error":""}]}"#), None);
+    }
 
     #[test]
     fn paths_find_what_they_say() {

@@ -1,6 +1,6 @@
 //! New Relic: NRQL through `NerdGraph`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -48,8 +48,11 @@ impl Api for NewRelic {
                 return Err(format!("`{word}` is the gate's to say: leave it out"));
             }
         }
+        // Ten facets are shown unless said otherwise, and nothing tells of the others.
+        let has = |word: &str| words.iter().any(|other| other == word);
+        let limit = if has("FACET") && !has("LIMIT") { " LIMIT MAX" } else { "" };
         let text = format!(
-            "{} SINCE {} UNTIL {} TIMESERIES {} seconds",
+            "{}{limit} SINCE {} UNTIL {} TIMESERIES {} seconds",
             query.text.trim(),
             query.window.start_ms,
             query.window.end_ms,
@@ -85,8 +88,23 @@ impl Api for NewRelic {
         for bucket in results {
             push(&mut all, bucket, query)?;
         }
-        Ok(Page { series: all.into_values().collect(), ..Page::default() })
+        let cut = cut_off(&query.text, &all);
+        Ok(Page {
+            series: all.into_values().collect(),
+            warnings: cut.into_iter().collect(),
+            ..Page::default()
+        })
     }
+}
+
+/// As many facets as `LIMIT` lets through: whether there are others cannot be seen.
+fn cut_off(query: &str, all: &BTreeMap<BTreeMap<String, String>, Series>) -> Option<String> {
+    let words: Vec<String> = query.split_whitespace().map(str::to_ascii_uppercase).collect();
+    let at = words.iter().position(|word| word == "LIMIT")?;
+    let limit: usize = words.get(at + 1)?.parse().ok()?;
+    let facets: BTreeSet<&String> = all.keys().filter_map(|labels| labels.get("facet")).collect();
+    (facets.len() >= limit && !facets.is_empty())
+        .then(|| format!("LIMIT {limit} is reached: other facets may be cut off"))
 }
 
 /// One series a field and facet. A bucket that reaches over the window's edge is left out.
@@ -99,6 +117,9 @@ fn push(
     let moment = |key: &str| fields.get(key).and_then(Value::as_f64).and_then(millis);
     let begin = moment("beginTimeSeconds").ok_or("a bucket without `beginTimeSeconds`")?;
     let end = moment("endTimeSeconds").ok_or("a bucket without `endTimeSeconds`")?;
+    if end <= begin {
+        return Err("a bucket that ends before it begins".to_owned());
+    }
     // One outside altogether is kept: the judge says what is wrong with it.
     let straddles = |edge: i64| begin < edge && edge < end;
     let is_whole = !straddles(query.window.start_ms) && !straddles(query.window.end_ms);
@@ -145,4 +166,45 @@ fn push(
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::series::Window;
+
+    #[test]
+    fn no_facet_is_cut_off_unseen() {
+        let window = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_000_060_000 };
+        let query = |text: &str| Query {
+            text: text.to_owned(),
+            window,
+            step: std::time::Duration::from_secs(15),
+        };
+        let api = NewRelic { account: 1 };
+        for (text, expected) in [
+            ("SELECT average(v) FROM Cpu FACET host", "FACET host LIMIT MAX SINCE"),
+            ("SELECT average(v) FROM Cpu facet host limit 5", "facet host limit 5 SINCE"),
+            ("SELECT average(v) FROM Cpu", "FROM Cpu SINCE"),
+        ] {
+            let Body::Json(body) = api.ask(&query(text)).unwrap().body else { panic!("no JSON") };
+            assert!(body.to_string().contains(expected), "{body}");
+        }
+        let buckets: Vec<String> = (0..5)
+            .map(|n| {
+                format!(
+                    r#"{{"beginTimeSeconds":1700000000,"endTimeSeconds":1700000010,"facet":"{n}","v":1}}"#
+                )
+            })
+            .collect();
+        let body = format!(
+            r#"{{"data":{{"actor":{{"account":{{"nrql":{{"results":[{}]}}}}}}}}}}"#,
+            buckets.join(",")
+        );
+        for (text, is_cut) in [("x FACET h LIMIT 5", true), ("x FACET h LIMIT 6", false)] {
+            let page = api.read(body.as_bytes(), &query(text)).unwrap();
+            assert_eq!(page.series.len(), 5);
+            assert_eq!(!page.warnings.is_empty(), is_cut, "{text}: {:?}", page.warnings);
+        }
+    }
 }

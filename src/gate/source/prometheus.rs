@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Kind;
 use super::ask::{Api, Ask, Body, Page, Said};
+use super::selector::{Selector, unit_of};
 use crate::gate::series::{Point, Query, Series, millis};
 
 /// The query API.
@@ -61,7 +62,9 @@ impl EnvelopeFile {
     }
 
     fn message(&self) -> Option<String> {
-        if self.status.as_deref() != Some("error") && self.error.is_none() {
+        let is_told =
+            self.error.is_some() || self.error_type.as_deref().is_some_and(|kind| !kind.is_empty());
+        if self.status.as_deref() != Some("error") && !is_told {
             return None;
         }
         let parts = [self.error_type.as_deref(), self.error.as_deref()];
@@ -125,6 +128,17 @@ fn is_selector(query: &str) -> bool {
     false
 }
 
+/// Finds a series that a plain selector does not ask for: the answer is one to another question.
+fn foreign(query: &Query, all: &[Series]) -> Option<String> {
+    if !is_selector(&query.text) {
+        return None;
+    }
+    // What dyno's own reader does not know (another notation) it cannot hold an answer to.
+    let selector = Selector::parse(&query.text).ok()?;
+    let other = all.iter().find(|series| selector.is_contradicted_by(&series.labels))?;
+    Some(format!("the series {}, which the query does not ask for", other.name()))
+}
+
 /// Returns seconds with three decimals.
 fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
@@ -151,7 +165,7 @@ impl Api for Prometheus {
         Some(Said { message: envelope.message()?, is_about_the_query })
     }
 
-    fn read(&self, body: &[u8], _query: &Query) -> Result<Page, String> {
+    fn read(&self, body: &[u8], query: &Query) -> Result<Page, String> {
         let envelope: EnvelopeFile =
             serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if envelope.status.as_deref() != Some("success") {
@@ -165,11 +179,20 @@ impl Api for Prometheus {
         }
         let result = data.result.ok_or("no `result`")?;
         let series: Result<Vec<Series>, String> = result.into_iter().map(series).collect();
+        let series = series?;
+        if let Some(other) = foreign(query, &series) {
+            return Err(other);
+        }
         let mut warnings = envelope.warnings.unwrap_or_default();
         if envelope.is_partial == Some(true) {
             warnings.push("`isPartial` is true".to_owned());
         }
-        Ok(Page { series: series?, warnings, next: None })
+        Ok(Page {
+            units: series.iter().filter_map(unit_of).collect(),
+            series,
+            warnings,
+            ..Page::default()
+        })
     }
 
     /// The expression browser, which Prometheus, Thanos and Mimir have at the same place.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::selector::{NAME, Selector};
+use super::selector::{NAME, Selector, unit_of};
 use super::{Error, Kind, MetricSource};
 use crate::gate::series::{Answer, Point, Query, Series};
+use crate::gate::unit::{Dimension, Told};
 
 /// The name of the source that is the load itself; no policy has to define it.
 pub const LOAD: &str = "load";
@@ -85,6 +86,19 @@ impl Recording {
     }
 }
 
+/// Returns what the values of a series are in.
+fn unit(kind: Kind, series: &Series) -> Option<Told> {
+    let name = series.labels.get(NAME)?;
+    match (kind, name.as_str()) {
+        (Kind::Load, "p50" | "p95") => Some(Told::of("seconds", Dimension::Time, 1.0)),
+        (Kind::Load, "errors") => Some(Told::of("shares of one", Dimension::Number, 1.0)),
+        (Kind::Pods, "cpu") => Some(Told::of("cores", Dimension::Number, 1.0)),
+        (Kind::Pods, "memory") => Some(Told::of("bytes", Dimension::Bytes, 1.0)),
+        (Kind::OpenMetrics, _) => unit_of(series),
+        _ => None,
+    }
+}
+
 /// A recording that can be asked.
 pub struct Recorded {
     /// What it stands for.
@@ -111,7 +125,9 @@ impl MetricSource for Recorded {
             return Ok(Answer { warnings: vec![why], ..Answer::default() });
         };
         let meant = recording.series.iter().filter(|series| selector.matches(&series.labels));
+        let units = meant.clone().filter_map(|series| unit(self.kind, series)).collect();
         Ok(Answer {
+            units,
             series: meant.cloned().collect(),
             warnings: recording.trouble().into_iter().collect(),
             status: "recorded".to_owned(),

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
+use crate::gate::series::Series;
+use crate::gate::unit::{Dimension, Told};
+
 /// Where a series' name stands among its labels.
 pub const NAME: &str = "__name__";
 
@@ -77,16 +80,46 @@ impl Selector {
 
     /// True for labels that are meant; a label that is not there is empty.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.matchers.iter().all(|(label, matcher)| {
-            let value = labels.get(label).map_or("", String::as_str);
-            match matcher {
-                Matcher::Is(wanted) => value == wanted,
-                Matcher::IsNot(unwanted) => value != unwanted,
-                Matcher::Like(pattern) => pattern.is_match(value),
-                Matcher::Unlike(pattern) => !pattern.is_match(value),
-            }
-        })
+        self.matchers
+            .iter()
+            .all(|(label, matcher)| matcher.holds(labels.get(label).map_or("", String::as_str)))
     }
+
+    /// True for labels of which one says that another series is meant; one that is not there says
+    /// nothing: stores leave labels out that tell replicas apart.
+    pub fn is_contradicted_by(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.matchers
+            .iter()
+            .any(|(label, matcher)| labels.get(label).is_some_and(|value| !matcher.holds(value)))
+    }
+}
+
+impl Matcher {
+    fn holds(&self, value: &str) -> bool {
+        match self {
+            Self::Is(wanted) => value == wanted,
+            Self::IsNot(unwanted) => value != unwanted,
+            Self::Like(pattern) => pattern.is_match(value),
+            Self::Unlike(pattern) => !pattern.is_match(value),
+        }
+    }
+}
+
+/// Returns what a series' values are in, by the ending of its name, where Prometheus' custom is kept:
+/// `_seconds`, `_bytes`, also before `_total`, `_sum` and `_max`.
+pub fn unit_of(series: &Series) -> Option<Told> {
+    let name = series.labels.get(NAME)?;
+    let stem = ["_total", "_sum", "_max"].iter().find_map(|more| name.strip_suffix(more));
+    let (_, last) = stem.unwrap_or(name).rsplit_once('_')?;
+    let (dimension, factor) = match last {
+        "seconds" => (Dimension::Time, 1.0),
+        "milliseconds" | "ms" => (Dimension::Time, 1e-3),
+        "microseconds" => (Dimension::Time, 1e-6),
+        "nanoseconds" => (Dimension::Time, 1e-9),
+        "bytes" => (Dimension::Bytes, 1.0),
+        _ => return None,
+    };
+    Some(Told::of(if last == "ms" { "milliseconds" } else { last }, dimension, factor))
 }
 
 fn string(text: &str) -> Option<(String, &str)> {
@@ -123,6 +156,26 @@ mod tests {
             (r#"cpu{q="a\"b"}"#, true),
         ] {
             assert_eq!(Selector::parse(selector).unwrap().matches(&labels), expected, "{selector}");
+        }
+        let asked = Selector::parse(r#"cpu{pod="web-1",replica="a"}"#).unwrap();
+        assert!(!asked.matches(&labels) && !asked.is_contradicted_by(&labels));
+        assert!(Selector::parse(r#"cpu{pod="web-2"}"#).unwrap().is_contradicted_by(&labels));
+        let unit = |name: &str| {
+            let labels = BTreeMap::from([(NAME.to_owned(), name.to_owned())]);
+            unit_of(&Series { labels, ..Series::default() })
+        };
+        let seconds = Some(Told::of("seconds", Dimension::Time, 1.0));
+        for (name, expected) in [
+            ("latency_seconds", seconds.clone()),
+            ("latency_seconds_sum", seconds.clone()),
+            ("latency_seconds_bucket", None),
+            ("latency_seconds_count", None),
+            ("heap_bytes", Some(Told::of("bytes", Dimension::Bytes, 1.0))),
+            ("took_ms", Some(Told::of("milliseconds", Dimension::Time, 1e-3))),
+            ("seconds", None),
+            ("up", None),
+        ] {
+            assert_eq!(unit(name), expected, "{name}");
         }
         for text in ["", "{}", "cpu{", "cpu{a}", "cpu{a=b}", "rate(cpu[1m])", r#"cpu{a=~"("}"#] {
             assert!(Selector::parse(text).is_err(), "{text}");

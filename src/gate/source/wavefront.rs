@@ -135,6 +135,6 @@ impl Api for Wavefront {
         }
         let series: Result<_, String> =
             chart.timeseries.into_iter().flatten().map(series).collect();
-        Ok(Page { series: series?, warnings, next: None })
+        Ok(Page { series: series?, warnings, ..Page::default() })
     }
 }

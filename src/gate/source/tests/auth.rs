@@ -1,5 +1,10 @@
 //! Every way in which a source knows who asks, against a server that looks at it.
 
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use super::super::exchange::Patience;
 use super::{GOOD, PATIENT, QUOTED, TOKEN, WINDOW, pairs, prometheus, query, spec, wavefront};
 use crate::gate::series::{Answer, Query};
 use crate::gate::source::{Auth, Error, Grant, GrantKind, Kind, Signer, Spec, connect_with};
@@ -7,11 +12,8 @@ use crate::job::standin::{Act, Standin};
 use crate::secret::Secret;
 
 async fn asked(spec: &Spec, kind: Kind) -> Result<Answer, Error> {
-    let query = Query {
-        text: query(kind).to_owned(),
-        window: WINDOW,
-        step: std::time::Duration::from_secs(10),
-    };
+    let query =
+        Query { text: query(kind).to_owned(), window: WINDOW, step: Duration::from_secs(10) };
     connect_with(spec, PATIENT).unwrap().query(&query).await
 }
 
@@ -99,6 +101,8 @@ async fn a_token_that_is_not_given_is_an_error_without_the_secret() {
         Act::json("400 Bad Request", r#"{"error":"invalid_client","client_secret":"app-secret"}"#),
         Act::json("200 OK", "{}"),
         Act::json("200 OK", "<html>"),
+        Act::json("200 OK", r#"{"access_token":" ","expires_in":3600}"#),
+        Act::json("200 OK", r#"{"access_token":"a\r\nb","expires_in":3600}"#),
         Act::Send(Vec::new()),
     ] {
         let tokens = Standin::start([act]).await;
@@ -109,6 +113,48 @@ async fn a_token_that_is_not_given_is_an_error_without_the_secret() {
         assert!(error.is_platforms_fault());
         assert!(!format!("{error} {error:?}").contains("app-secret"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn whatever_a_server_says_of_a_tokens_end_the_token_is_used() {
+    let good = wavefront(&pairs(&GOOD, 1, 0));
+    for told in ["18446744073709551615", "-5", "1e300", "\"3599\"", "\"soon\"", "null", "[]"] {
+        let body = format!(r#"{{"access_token":"token","expires_in":{told}}}"#);
+        let tokens = Standin::start([Act::json("200 OK", &body)]).await;
+        let standin = Standin::start([Act::json("200 OK", &good)]).await;
+        let grant =
+            Grant { url: tokens.url.clone(), asks: GrantKind::ApiToken(secret("app-secret")) };
+        let spec = Spec { auth: Auth::Grant(grant), ..spec(Kind::Wavefront, &standin.url) };
+        let answer = asked(&spec, Kind::Wavefront).await;
+        assert!(answer.is_ok(), "{told}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn many_slow_pages_are_as_late_as_a_slow_one() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            let body = r#"{"nextPageKey":"more","result":[]}"#;
+            let text = format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(text.as_bytes()).await.ok();
+        }
+    };
+    let patience = Patience { in_all: Duration::from_secs(2), ..PATIENT };
+    let source = connect_with(&spec(Kind::Dynatrace, &url), patience).unwrap();
+    let query = Query { text: "m".to_owned(), window: WINDOW, step: Duration::from_secs(10) };
+    // Forty of them would be there after 6 s.
+    let error = tokio::select! {
+        answer = source.query(&query) => answer.unwrap_err(),
+        () = server => unreachable!("it serves for ever"),
+    };
+    assert!(error.to_string().contains("cannot reach"), "{error}");
 }
 
 #[tokio::test]
@@ -136,7 +182,9 @@ async fn a_query_that_says_no_time_or_its_own_is_refused() {
         (Kind::Influx1, "SELECT mean(v) FROM cpu", "WHERE {{ window }}"),
         (Kind::Influx1, "DROP DATABASE db; SELECT 1 WHERE {{ window }}", "without `;`"),
         (Kind::Influx1, "DELETE FROM cpu WHERE {{ window }}", "start with SELECT"),
+        (Kind::Influx1, "SELECT v INTO x FROM cpu WHERE {{ window }}", "writes"),
         (Kind::Influx2, "from(bucket: \"b\")", "v.timeRangeStart"),
+        (Kind::Influx2, "x(start: v.timeRangeStart) |> to(bucket: \"b\")", "writes"),
         (Kind::NewRelic, "SELECT count(*) FROM T SINCE 1 hour ago", "`SINCE` is the gate's"),
         (Kind::Json, "data", "what time it is about"),
         (Kind::Json, "../admin?{{ window }}", "below the source's URL"),
@@ -144,11 +192,7 @@ async fn a_query_that_says_no_time_or_its_own_is_refused() {
         (Kind::Json, "data?{{ window }}&s={{ stp }}", "is none of"),
         (Kind::CloudWatch, "[{]", "no list of MetricDataQueries"),
     ] {
-        let query = Query {
-            text: text.to_owned(),
-            window: WINDOW,
-            step: std::time::Duration::from_secs(10),
-        };
+        let query = Query { text: text.to_owned(), window: WINDOW, step: Duration::from_secs(10) };
         let source = connect_with(&spec(kind, "http://127.0.0.1:9"), PATIENT).unwrap();
         let error = source.query(&query).await.unwrap_err();
         assert!(error.to_string().contains(part), "{kind} {text}: {error}");
