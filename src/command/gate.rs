@@ -20,6 +20,9 @@ use crate::shutdown::Signals;
 use crate::unit::Span;
 use crate::verdict::Verdict;
 
+/// GitLab's clock and the runner's may differ so much.
+const CLOCKS_MS: i64 = 60_000;
+
 /// Arguments of `dyno gate`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -65,7 +68,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
     // Whatever happens from here on, no earlier pass is left behind.
     told::begin(&folder).map_err(Error::job)?;
     write_back(back.as_ref(), Value::Failed)?;
-    let plan = plan(&args, &folder, vars)?;
+    let plan = plan(&args, &folder, vars, streams)?;
     let guest = Guest::find(args.policy.as_deref(), vars)?;
     let signals = Signals::listen().map_err(Error::system)?;
     let gate = Gate { guest: &guest, cancel: signals.cancel() };
@@ -88,7 +91,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
     Ok(if forgives { Outcome::Passed } else { outcome })
 }
 
-fn plan(args: &Args, folder: &Folder, vars: &dyn Vars) -> Result<Plan> {
+fn plan(args: &Args, folder: &Folder, vars: &dyn Vars, streams: &mut Streams) -> Result<Plan> {
     let file = policy::plan::read_checks(&args.plan, vars).map_err(Error::job)?.file;
     let name = args.plan.file_stem().map(|name| name.to_string_lossy().into_owned());
     let overrides = Overrides {
@@ -102,13 +105,30 @@ fn plan(args: &Args, folder: &Folder, vars: &dyn Vars) -> Result<Plan> {
     let mut plan = Plan::build(written, overrides, vars)
         .map_err(|error| Error::job(error).hint(format!("mend {}", args.plan.display())))?;
     // The report of a load in this job, or of an earlier job that handed it on.
-    if plan.window.wants_load()
-        && let Some((start_ms, end_ms)) = report::load::steady(folder).map_err(Error::job)?
-    {
-        plan.window = WindowChoice::Explicit(Window { start_ms, end_ms });
+    let steady = report::load::steady(folder).map_err(Error::job)?;
+    let steady = steady.map(|(start_ms, end_ms)| Window { start_ms, end_ms });
+    if let Some(older) = steady.and_then(|window| of_another_pipeline(window, vars)) {
+        say(streams, &format!("WARNING: {older}"))?;
+        return Ok(plan);
+    }
+    if let Some(window) = steady.filter(|_| plan.window.wants_load()) {
+        plan.window = WindowChoice::Explicit(window);
     }
     plan.recordings = told::recordings(folder).map_err(Error::job)?;
     Ok(plan)
+}
+
+/// Says that a load ran before this pipeline was there: its report was left in a cache or in a folder
+/// that is not cleaned, and says nothing of what is tested now.
+fn of_another_pipeline(window: Window, vars: &dyn Vars) -> Option<String> {
+    let created: jiff::Timestamp = vars.filled("CI_PIPELINE_CREATED_AT")?.parse().ok()?;
+    let is_older = window.end_ms < created.as_millisecond().saturating_sub(CLOCKS_MS);
+    is_older.then(|| {
+        format!(
+            "the report of a load that is here ({window}) is older than this pipeline ({created}): it \
+             is not judged"
+        )
+    })
 }
 
 fn write_back(back: Option<&Writeback>, value: Value) -> Result<()> {
@@ -215,5 +235,30 @@ impl Gate<'_> {
             drop(say(streams, &line));
         }
         is_clear
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_load_that_ran_before_the_pipeline_was_there_is_another_ones() {
+        let window = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_000_060_000 };
+        for (created, is_older) in [
+            ("2023-11-14T22:10:00Z", false),
+            ("2023-11-14T23:14:25+01:00", false),
+            ("2023-11-14T22:15:00Z", false),
+            ("2023-11-14T22:16:00Z", true),
+            ("2023-11-15T22:13:20Z", true),
+            ("", false),
+            ("yesterday", false),
+        ] {
+            let vars: BTreeMap<String, String> =
+                [("CI_PIPELINE_CREATED_AT".to_owned(), created.to_owned())].into();
+            assert_eq!(of_another_pipeline(window, &vars).is_some(), is_older, "{created}");
+        }
     }
 }
