@@ -141,7 +141,8 @@ pub struct GateFile {
     /// The total score that forgives checks that are worse; without it the worst check is the verdict.
     pub score: Option<ScoreFile>,
     /// Longest wait for the source's data to reach the window's end; by default what the kind of
-    /// source needs: 2 minutes, 5 for Datadog, New Relic and Dynatrace, 10 for `CloudWatch`.
+    /// source needs: 2 minutes, 5 for Datadog, New Relic and Dynatrace, 10 for `CloudWatch`. An hour
+    /// at most.
     pub settle: Option<Span>,
     /// Quality for checks that say nothing else.
     pub quality: Option<QualityFile>,
