@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
-use super::super::exchange::Patience;
-use super::{GOOD, PATIENT, QUOTED, TOKEN, WINDOW, pairs, prometheus, query, spec, wavefront};
+use super::{
+    GOOD, PATIENT, Patience, QUOTED, TOKEN, WINDOW, pairs, prometheus, query, spec, wavefront,
+};
 use crate::gate::series::{Answer, Query};
 use crate::gate::source::{Auth, Error, Grant, GrantKind, Kind, Signer, Spec, connect_with};
 use crate::job::standin::{Act, Standin};
