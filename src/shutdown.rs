@@ -1,5 +1,8 @@
 //! Signals: the first one cancels, the second one ends at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -7,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct Signals {
     cancel: CancellationToken,
+    first: Arc<AtomicU8>,
     listener: tokio::task::JoinSet<()>,
 }
 
@@ -28,24 +32,37 @@ impl Signals {
         let mut int = signal(SignalKind::interrupt())?;
         let mut hup = signal(SignalKind::hangup())?;
         let cancel = CancellationToken::new();
-        let first = cancel.clone();
+        let (first, number) = (cancel.clone(), Arc::new(AtomicU8::new(0)));
+        let kept = Arc::clone(&number);
         let mut listener = tokio::task::JoinSet::new();
         listener.spawn(async move {
             let mut received = 0_u32;
             loop {
-                tokio::select! {
-                    _ = term.recv() => (),
-                    _ = int.recv() => (),
-                    _ = hup.recv() => (),
-                }
+                let signal = tokio::select! {
+                    _ = term.recv() => 15,
+                    _ = int.recv() => 2,
+                    _ = hup.recv() => 1,
+                };
                 received += 1;
+                if received == 1 {
+                    kept.store(signal, Ordering::Relaxed);
+                }
                 first.cancel();
                 if received > 1 {
                     end_now(code);
                 }
             }
         });
-        Ok(Self { cancel, listener })
+        Ok(Self { cancel, first: number, listener })
+    }
+
+    /// How a program ends that an interrupt is meant to end: 0 then, else as a shell tells of the
+    /// first signal.
+    pub fn code(&self) -> u8 {
+        match self.first.load(Ordering::Relaxed) {
+            0 | 2 => 0,
+            signal => 128 + signal,
+        }
     }
 
     /// Fires at the first signal.

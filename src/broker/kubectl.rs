@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::deploy::cluster::{self, Access, ClusterSpec, Impersonate, Whose};
+use crate::deploy::cluster::{self, Access, Cluster, ClusterSpec, Impersonate, Whose};
 use crate::deploy::kubectl::{self, ClusterChoice, Operation, Request};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
@@ -36,11 +36,7 @@ pub(super) async fn perform(
         }
         Rights::Own(own) => own_spec(own, &request.cluster)?,
     };
-    let cluster = cluster::connect(&spec).await.map_err(|error| match &spec.access {
-        Access::Kubeconfig { .. } => Error::system(error),
-        // What a job brought itself is no part of the platform.
-        Access::Own(_) => Error::job(error),
-    })?;
+    let cluster = connect(&spec).await?;
     let ended = Box::pin(kubectl::perform(
         request,
         &cluster,
@@ -52,6 +48,27 @@ pub(super) async fn perform(
         desk.note_platform_failure();
     }
     Ok(Outcome::Code(ended.code))
+}
+
+/// Connects to the cluster of a request, where the rights allow it.
+pub(super) async fn connected(desk: &Desk<'_>, request: &Request) -> Result<Cluster> {
+    let spec = match &desk.rights {
+        Rights::Granted(granted) => {
+            let Granted { policy, profile, job, who } = granted.as_ref();
+            let grant = profile.allow_kubectl(policy, job, who, request)?;
+            spec_of(granted, &request.cluster, grant)?
+        }
+        Rights::Own(own) => own_spec(own, &request.cluster)?,
+    };
+    connect(&spec).await
+}
+
+async fn connect(spec: &ClusterSpec) -> Result<Cluster> {
+    cluster::connect(spec).await.map_err(|error| match &spec.access {
+        Access::Kubeconfig { .. } => Error::system(error),
+        // What a job brought itself is no part of the platform.
+        Access::Own(_) => Error::job(error),
+    })
 }
 
 /// How a granted cluster is reached, and as whom.

@@ -9,6 +9,7 @@ mod rights;
 mod guest;
 mod serve;
 mod perform;
+mod tunnel;
 mod load;
 mod gate;
 mod baseline;
@@ -18,11 +19,12 @@ mod kubectl;
 mod deploy;
 mod variable;
 
-pub use guest::ask;
+pub use guest::{ask, carried};
 pub use perform::perform;
 pub use protocol::Event;
 pub use rights::{Desk, Own, Rights, own_worker};
 pub use serve::Broker;
+pub use tunnel::{Ends, carry};
 
 use std::path::Path;
 

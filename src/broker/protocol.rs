@@ -15,6 +15,12 @@ use crate::{gate, load};
 /// The longest frame: a few hundred manifests fit, a flood does not.
 const MAX_FRAME: u32 = 64 << 20;
 
+/// Set in the length of what is no message but a piece of a stream.
+const STREAM: u32 = 1 << 31;
+
+/// The longest piece of a stream.
+pub const PIECE_OF_STREAM: usize = 32 << 10;
+
 /// How much is read at a time.
 const PIECE: u32 = 64 << 10;
 
@@ -144,16 +150,61 @@ pub async fn read<T: DeserializeOwned>(
     Ok(Some(serde_json::from_slice(&bytes)?))
 }
 
+/// What comes while a connection is carried.
+pub enum Carried {
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A message.
+    Told(Tell),
+}
+
+/// Reads a message, or a piece of a stream; `None` when the other side closed.
+pub async fn read_carried(from: &mut (impl AsyncRead + Unpin)) -> Result<Option<Carried>, Error> {
+    let length = match from.read_u32().await {
+        Ok(length) => length,
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let is_stream = length & STREAM != 0;
+    let rest = length & !STREAM;
+    let length = usize::try_from(rest).unwrap_or(usize::MAX);
+    if (is_stream && length > PIECE_OF_STREAM) || rest > MAX_FRAME {
+        return Err(Error::TooLong(length));
+    }
+    let mut bytes = vec![0; length];
+    from.read_exact(&mut bytes).await?;
+    Ok(Some(if is_stream {
+        Carried::Bytes(bytes)
+    } else {
+        Carried::Told(serde_json::from_slice(&bytes)?)
+    }))
+}
+
+/// Writes a piece of a stream.
+pub async fn write_piece(
+    to: &mut (impl AsyncWrite + Unpin + ?Sized),
+    bytes: &[u8],
+) -> Result<(), Error> {
+    let length = u32::try_from(bytes.len()).map_err(|_| Error::TooLong(bytes.len()))?;
+    to.write_u32(length | STREAM).await?;
+    to.write_all(bytes).await?;
+    to.flush().await?;
+    Ok(())
+}
+
 /// Writes a frame.
 pub async fn write<T: Serialize>(
-    to: &mut (impl AsyncWrite + Unpin),
+    to: &mut (impl AsyncWrite + Unpin + ?Sized),
     message: &T,
 ) -> Result<(), Error> {
     write_frame(to, &frame(message)?).await
 }
 
 /// Writes what [`frame`] made.
-pub async fn write_frame(to: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> Result<(), Error> {
+pub async fn write_frame(
+    to: &mut (impl AsyncWrite + Unpin + ?Sized),
+    frame: &[u8],
+) -> Result<(), Error> {
     to.write_all(frame).await?;
     to.flush().await?;
     Ok(())
@@ -184,6 +235,21 @@ mod tests {
         let tell: Option<Tell> = read(&mut there).await.unwrap();
         assert!(matches!(tell, Some(Tell::Ended(Outcome::Failed))));
         assert!(read::<Tell>(&mut there).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn pieces_of_a_stream_and_messages_are_told_apart() {
+        let (mut here, mut there) = tokio::io::duplex(1 << 10);
+        write_piece(&mut here, b"{not a message}").await.unwrap();
+        write(&mut here, &Tell::Ended(Outcome::Passed)).await.unwrap();
+        drop(here);
+        let piece = read_carried(&mut there).await.unwrap();
+        assert!(matches!(piece, Some(Carried::Bytes(bytes)) if bytes == b"{not a message}"));
+        let told = read_carried(&mut there).await.unwrap();
+        assert!(matches!(told, Some(Carried::Told(Tell::Ended(Outcome::Passed)))));
+        assert!(read_carried(&mut there).await.unwrap().is_none());
+        let long = [0x80, 0x01, 0, 0];
+        assert!(matches!(read_carried(&mut &long[..]).await, Err(Error::TooLong(0x1_0000))));
     }
 
     #[tokio::test]

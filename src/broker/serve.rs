@@ -11,17 +11,22 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::deploy::kubectl::Operation;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::outcome::Outcome;
-use crate::policy::{Policy, Profile, Who};
+use crate::policy::{Policy, Profile, Task, Who};
 
 use super::perform::perform;
 use super::protocol::{self, Ask, Budget, Event, Tell};
 use super::rights::{Desk, Granted, Rights, own_worker};
+use super::tunnel;
 
 /// Tasks of one job at the same time; more are refused.
 const MAX_TASKS: u32 = 16;
+
+/// Connections into pods of one job at the same time; more are refused.
+const MAX_TUNNELS: u32 = 256;
 
 /// Bytes of events that may wait for a guest that reads slowly: hours of a load's progress.
 const MAX_WAITING: usize = 32 << 20;
@@ -29,8 +34,40 @@ const MAX_WAITING: usize = 32 << 20;
 /// Serves the guests of one stage.
 pub struct Broker<'a> {
     desk: Desk<'a>,
-    n_tasks: AtomicU32,
+    guests: Seats,
+    tasks: Seats,
+    tunnels: Seats,
     budget: Budget,
+}
+
+/// How many of something there may be.
+struct Seats {
+    most: u32,
+    n_taken: AtomicU32,
+}
+
+impl Seats {
+    fn new(most: u32) -> Self {
+        Self { most, n_taken: AtomicU32::new(0) }
+    }
+
+    /// Takes one, unless all are taken; it is given back when it is dropped.
+    fn take(&self, what: &str) -> Result<Seat<'_>> {
+        let seat = Seat(&self.n_taken);
+        if self.n_taken.fetch_add(1, Ordering::Relaxed) < self.most {
+            return Ok(seat);
+        }
+        let most = self.most;
+        Err(Error::refused(format!("more than {most} {what} of this job at the same time")))
+    }
+}
+
+struct Seat<'a>(&'a AtomicU32);
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl<'a> Broker<'a> {
@@ -39,7 +76,13 @@ impl<'a> Broker<'a> {
         let user = rustix::process::geteuid().is_root().then(|| policy.user_for(job));
         let rights = Rights::Granted(Box::new(Granted { policy, profile, job, who }));
         let desk = Desk::new(rights, own_worker(user));
-        Self { desk, n_tasks: AtomicU32::new(0), budget: Budget::default() }
+        Self {
+            desk,
+            guests: Seats::new(MAX_TASKS + MAX_TUNNELS),
+            tasks: Seats::new(MAX_TASKS),
+            tunnels: Seats::new(MAX_TUNNELS),
+            budget: Budget::default(),
+        }
     }
 
     /// True once a part of the platform failed a task.
@@ -65,13 +108,10 @@ impl<'a> Broker<'a> {
 
     async fn answer(&self, stream: UnixStream, ending: &CancellationToken) {
         let (mut from, mut to) = stream.into_split();
-        let n_tasks = self.n_tasks.fetch_add(1, Ordering::Relaxed);
-        let ended = if n_tasks < MAX_TASKS {
-            Box::pin(self.one_task(&mut from, &mut to, ending)).await
-        } else {
-            Err(Error::refused(format!("more than {MAX_TASKS} tasks of this job at the same time")))
+        let ended = match self.guests.take("guests") {
+            Ok(_seat) => Box::pin(self.one_task(&mut from, &mut to, ending)).await,
+            Err(error) => Err(error),
         };
-        self.n_tasks.fetch_sub(1, Ordering::Relaxed);
         let last = match ended {
             Ok(Some(outcome)) => Tell::Ended(outcome),
             Ok(None) => return,
@@ -103,10 +143,27 @@ impl<'a> Broker<'a> {
             .hint("call the `dyno` that is first on PATH"));
         }
         let cancel = ending.child_token();
+        if let Task::Kubectl(request) = &ask.task
+            && let Operation::Tunnel(_) = &request.operation
+        {
+            let _seat = self.tunnels.take("connections into pods")?;
+            return tunnel::serve(&self.desk, request, (from, to), &cancel).await.map(Some);
+        }
+        let _seat = self.tasks.take("tasks")?;
+        Box::pin(self.told(ask.task, (from, to), &cancel)).await
+    }
+
+    /// Performs a task, and tells its guest what happens.
+    async fn told(
+        &self,
+        task: Task,
+        (from, to): (&mut OwnedReadHalf, &mut OwnedWriteHalf),
+        cancel: &CancellationToken,
+    ) -> Result<Option<Outcome>> {
         let queue = Queue::default();
         let performed = async {
-            let emit = &mut |event| queue.push(event, &cancel);
-            let outcome = perform(&self.desk, ask.task, emit, &cancel).await;
+            let emit = &mut |event| queue.push(event, cancel);
+            let outcome = perform(&self.desk, task, emit, cancel).await;
             queue.close();
             outcome
         };

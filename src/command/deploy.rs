@@ -207,7 +207,9 @@ fn cluster(args: &Args, vars: &dyn Vars) -> Result<ClusterChoice> {
     let parsed = kubectl::parse(&line, &Disk { vars }, &mut std::io::empty());
     match parsed {
         Ok(Parsed::Remote(request)) => Ok(request.cluster),
-        Ok(Parsed::Local { .. } | Parsed::Copy(_)) => Ok(ClusterChoice::Default),
+        Ok(Parsed::Local { .. } | Parsed::Copy(_) | Parsed::Forward(_)) => {
+            Ok(ClusterChoice::Default)
+        }
         Err(usage) => Err(Error::job(usage.0.trim_start_matches("error: ").to_owned())),
     }
 }

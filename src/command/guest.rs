@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{self, Desk, Event, Own, Rights, own_worker};
+use crate::broker::{self, Desk, Ends, Event, Own, Rights, own_worker};
+use crate::deploy::kubectl::Request;
 use crate::error::{Error, Result};
 use crate::job::Vars;
 use crate::outcome::Outcome;
@@ -56,6 +57,22 @@ impl Guest {
         match &self.place {
             Place::Job(socket) => broker::ask(socket, task, emit, cancel).await,
             Place::Laptop(desk) => broker::perform(desk, task, emit, cancel).await,
+        }
+    }
+
+    /// Carries a connection into a pod. The answer is why the pod ended it, where it said so.
+    ///
+    /// # Errors
+    /// As the broker's.
+    pub async fn carry(
+        &self,
+        request: Request,
+        ends: Ends<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<String>> {
+        match &self.place {
+            Place::Job(socket) => broker::carried(socket, request, ends, cancel).await,
+            Place::Laptop(desk) => broker::carry(desk, &request, ends, cancel).await,
         }
     }
 }

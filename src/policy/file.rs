@@ -399,7 +399,8 @@ pub struct ClusterRuleFile {
     #[serde(default)]
     pub access: AccessFile,
     /// Kinds that are refused by default and allowed here: `Namespace` (to delete one), `Role`,
-    /// `RoleBinding`, `ResourceQuota`, `LimitRange`, `pods/exec` (`kubectl exec` and `cp`).
+    /// `RoleBinding`, `ResourceQuota`, `LimitRange`, `pods/exec` (`kubectl exec` and `cp`),
+    /// `pods/portforward` (`kubectl port-forward`), `serviceaccounts/token` (`kubectl create token`).
     #[serde(default)]
     pub kinds: Vec<String>,
     /// What pods may be.

@@ -73,7 +73,7 @@ fn a_kubectl_on_path_does_what_dyno_does_not() {
     desk.program("kubectl", r#"echo "asked: $*"; echo told >&2; exit 7"#);
     let output = desk.kubectl(&["edit", "cm/x", "-n", "a b"], &[]);
     check(&output, 7, "asked: edit cm/x -n a b\n", "told");
-    for line in ["port-forward pod/x 80", "describe node x", "get cm -o kyaml", "create token x"] {
+    for line in ["debug pod/x", "get cm -o kyaml", "run x --image=y"] {
         let words: Vec<&str> = line.split(' ').collect();
         check(&desk.kubectl(&words, &[]), 7, &format!("asked: {line}\n"), "");
     }

@@ -50,6 +50,94 @@ spec:
     - { name: app, image: IMAGE, command: [sh, -c, "for n in $(seq 1 15); do echo $n; sleep 0.2; done"] }
 "#;
 
+/// A pod that serves, and services in front of it.
+const SERVED: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: { name: web, labels: { app: web } }
+spec:
+  containers:
+    - name: app
+      image: IMAGE
+      command: [sh, -c, "mkdir /www; echo a page > /www/page; exec httpd -f -p 8000 -h /www"]
+      ports: [{ name: http, containerPort: 8000 }, { name: dns, containerPort: 53, protocol: UDP }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec: { selector: { app: web }, ports: [{ name: web, port: 80, targetPort: http }, { name: plain, port: 90, targetPort: 8000 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: headless }
+spec: { clusterIP: None, selector: { app: web }, ports: [{ name: web, port: 8000 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: bare }
+spec: { ports: [{ name: web, port: 8000 }] }
+"#;
+
+/// Forwards, gets a page through the first listener, ends the forwarding.
+const FORWARD: &str = r#"
+rm -f out err; touch out
+kubectl port-forward "$@" >out 2>err & pid=$!
+until grep -q '^Forwarding' out || ! kill -0 $pid 2>/dev/null; do sleep 0.05; done
+port=$(sed -n 's/^Forwarding from 127[0-9.]*:\([0-9]*\).*/\1/p' out | head -1)
+if [ -n "$port" ]; then
+    for n in ${TIMES:-1 2}; do
+        exec 3<>/dev/tcp/127.0.0.1/$port && printf 'GET /page HTTP/1.0
+
+' >&3
+        tail -1 <&3; exec 3>&-
+    done
+fi
+# The complaint of a pod ends the forwarding by itself.
+if [ "$END" != itself ]; then kill -${END:-INT} $pid 2>/dev/null; fi
+wait $pid; echo "code $?"
+# What the client had still to say when the pod hung up is chance.
+sed -E '/portforward.go:502/d; s/[0-9]+ -> ([0-9]+)/PORT -> \1/; s/(connection for) [0-9]+/\1 PORT/' out err
+"#;
+
+const FORWARDS: &[&str] = &[
+    "bash forward web :8000",
+    "bash forward pod/web :http",
+    "bash forward svc/web :80",
+    "bash forward svc/web :web :90",
+    "bash forward svc/headless :web",
+    "bash forward --address 127.0.0.1 web :8000",
+    "bash forward --address 127.0.0.1,localhost web :8000",
+    "END=TERM bash forward web :8000",
+    "TIMES=1 END=itself bash forward web :81",
+    "kubectl port-forward",
+    "kubectl port-forward web",
+    "kubectl port-forward web x:8000",
+    "kubectl port-forward web 70000",
+    "kubectl port-forward web :0",
+    "kubectl port-forward web 8000:",
+    "kubectl port-forward web nope",
+    "kubectl port-forward web :dns",
+    "kubectl port-forward web 53",
+    "kubectl port-forward web :8000 --address host",
+    "kubectl port-forward web :8000 --address ''",
+    "kubectl port-forward nope 8000",
+    "kubectl port-forward svc/nope 8000",
+    "kubectl port-forward svc/web 81",
+    "kubectl port-forward svc/web nope",
+    "kubectl port-forward svc/bare 8000",
+    "kubectl port-forward cm/kube-root-ca.crt 8000",
+    "kubectl port-forward a/b/c 8000",
+    "kubectl port-forward web 8000 --pod-running-timeout=0",
+    "kubectl port-forward web 8000 --foo",
+    "kubectl port-forward web 8000 --as=nobody",
+    "kubectl port-forward web 22:8000 --address 203.0.113.9",
+    "kubectl logs cm/kube-root-ca.crt",
+    "kubectl logs svc/bare",
+    "kubectl exec cm/kube-root-ca.crt -- true",
+    "kubectl exec svc/bare -- true",
+    "kubectl exec svc/web -- cat /www/page",
+];
+
 const PLACE: &str = "nodeSelector: { type: real }\n  terminationGracePeriodSeconds: 0\n  \
                      tolerations: [{ key: real, operator: Exists }]\n";
 
@@ -200,7 +288,15 @@ impl Lab {
         let folder = self.folders[n].path().display().to_string();
         let told = told.replace(&folder, "TMP").replace(&format!("/tmp/{}", WHO[n]), "/tmp/WHO");
         let told = told.replace(&format!("tmp/{}", WHO[n]), "tmp/WHO");
-        Regex::new("[0-9a-f]{64}").unwrap().replace_all(&told, "ID").into_owned()
+        let mut told = told;
+        for (pattern, instead) in [
+            ("[0-9a-f]{64}", "ID"),
+            ("cni-[0-9a-f-]+", "NETNS"),
+            (r"E\d{4} [\d:.]+ +\d+ (\w+\.go)", "E ${1}"),
+        ] {
+            told = Regex::new(pattern).unwrap().replace_all(&told, instead).into_owned();
+        }
+        told
     }
 
     /// Runs lines by both; the lines that differ.
@@ -290,4 +386,14 @@ fn what_is_copied_out_keeps_its_bytes() {
     let child =
         lab.start(1, "kubectl cp pair:/tmp/nothing gone -c app >/dev/null; echo $?; ls gone");
     assert!(lab.end(1, child).starts_with("1\n[2]\n"));
+}
+
+#[test]
+fn ports_are_forwarded_the_same() {
+    let Some(lab) = Lab::new("forwards", SERVED) else { return };
+    lab.eventually("web", ".status.containerStatuses[0].ready", "true");
+    for folder in &lab.folders {
+        std::fs::write(folder.path().join("forward"), FORWARD).unwrap();
+    }
+    none(&lab.different(FORWARDS));
 }

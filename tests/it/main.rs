@@ -31,6 +31,7 @@ mod crowd;
 mod pipes;
 mod policy;
 mod guest;
+mod forwards;
 mod gate;
 mod gate_sources;
 mod baselines;

@@ -154,7 +154,7 @@ async fn reach(part: &str, entry: &ClusterEntry) -> Finding {
     let mut emit = |event| match event {
         kubectl::Event::Stdout(text) => said.push_str(&text),
         kubectl::Event::Stderr(text) => refused.push_str(&text),
-        kubectl::Event::Bytes(_) | kubectl::Event::Pair(_) => {}
+        kubectl::Event::Bytes(_) | kubectl::Event::Pair(_) | kubectl::Event::Ports(_) => {}
     };
     let ended = kubectl::perform(&request, &live, &mut emit, &CancellationToken::new()).await;
     let server = said.lines().find(|line| line.starts_with("Server Version"));

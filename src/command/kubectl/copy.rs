@@ -78,7 +78,7 @@ impl Pod<'_> {
                     Event::Kubectl(kubectl::Event::Stderr(text)) | Event::Said(text) => {
                         ran.stderr.push_str(&text);
                     }
-                    Event::Kubectl(kubectl::Event::Pair(_))
+                    Event::Kubectl(kubectl::Event::Pair(_) | kubectl::Event::Ports(_))
                     | Event::Load(_)
                     | Event::Gate(_)
                     | Event::Deploy(_)

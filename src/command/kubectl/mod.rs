@@ -5,6 +5,7 @@ mod disk;
 mod beyond;
 mod compare;
 mod copy;
+mod forward;
 
 use std::io::{ErrorKind, Read, Write};
 
@@ -59,6 +60,7 @@ pub async fn run(
         }
         Ok(Parsed::Remote(request)) => request,
         Ok(Parsed::Copy(files)) => return copy::run(*files, vars, streams).await,
+        Ok(Parsed::Forward(request)) => return forward::run(*request, vars, streams).await,
         Err(usage) => {
             put((&mut streams.err, STDERR), &format!("{usage}\n"))?;
             let is_diff =
@@ -88,9 +90,11 @@ pub async fn run(
                         pairs.push(pair);
                         Ok(())
                     }
-                    Event::Load(_) | Event::Gate(_) | Event::Deploy(_) | Event::Variable(_) => {
-                        Ok(())
-                    }
+                    Event::Kubectl(kubectl::Event::Ports(_))
+                    | Event::Load(_)
+                    | Event::Gate(_)
+                    | Event::Deploy(_)
+                    | Event::Variable(_) => Ok(()),
                 };
                 if let (Err(error), true) = (put, broken.is_none()) {
                     broken = Some(error);
@@ -133,7 +137,9 @@ pub async fn capture(
     let request = match parsed.map_err(|usage| Error::job(told(&usage.0)))? {
         Parsed::Local { stdout, .. } => return Ok(stdout),
         Parsed::Remote(request) => request,
-        Parsed::Copy(_) => return Err(Error::job("a copy prints nothing")),
+        Parsed::Copy(_) | Parsed::Forward(_) => {
+            return Err(Error::job("this command prints nothing to be read"));
+        }
     };
     let (mut stdout, mut stderr) = (String::new(), String::new());
     let task = Task::Kubectl(request);
@@ -145,7 +151,9 @@ pub async fn capture(
                 Event::Kubectl(kubectl::Event::Stderr(text)) | Event::Said(text) => {
                     stderr.push_str(&text);
                 }
-                Event::Kubectl(kubectl::Event::Bytes(_) | kubectl::Event::Pair(_))
+                Event::Kubectl(
+                    kubectl::Event::Bytes(_) | kubectl::Event::Pair(_) | kubectl::Event::Ports(_),
+                )
                 | Event::Load(_)
                 | Event::Gate(_)
                 | Event::Deploy(_)

@@ -66,17 +66,8 @@ impl Cluster {
             .stdout(true)
             .stderr(true);
         let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
-        let mut process = pods.exec(command.pod, words, &params).await.map_err(|error| {
-            if let kube::Error::Api(status) = &error {
-                return Failure::Status(Box::new(Status {
-                    code: status.code,
-                    reason: status.reason.clone(),
-                    message: status.message.clone(),
-                    ..Status::default()
-                }));
-            }
-            self.network(&error)
-        })?;
+        let started = pods.exec(command.pod, words, &params).await;
+        let mut process = started.map_err(|error| self.upgrade(&error))?;
         let nothing = || -> Box<dyn AsyncRead + Unpin + Send> { Box::new(tokio::io::empty()) };
         Ok(Running {
             stdin: process
@@ -86,5 +77,18 @@ impl Cluster {
             stderr: process.stderr().map_or_else(nothing, |stderr| Box::new(stderr)),
             process,
         })
+    }
+
+    /// Why a connection could not become a stream.
+    pub(super) fn upgrade(&self, error: &kube::Error) -> Failure {
+        if let kube::Error::Api(status) = error {
+            return Failure::Status(Box::new(Status {
+                code: status.code,
+                reason: status.reason.clone(),
+                message: status.message.clone(),
+                ..Status::default()
+            }));
+        }
+        self.network(error)
     }
 }

@@ -6,6 +6,7 @@ mod trouble;
 mod connect;
 mod call;
 mod exec;
+mod forward;
 pub mod failure;
 mod discovery;
 mod builtin;
@@ -18,6 +19,7 @@ pub use discovery::{Discovered, Discovery, Mapping};
 pub use exec::Command;
 pub use failure::{Cause, Failure, Status};
 pub use fence::{Fence, Target};
+pub use forward::Wire;
 pub use spec::{Access, ClusterSpec, Impersonate, OwnCluster, Whose};
 
 /// Why a cluster could not be connected to. The text goes into a job's log: of a kubeconfig's content

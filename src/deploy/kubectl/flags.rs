@@ -174,6 +174,7 @@ impl Parsed {
                 })?;
                 *values = vec![truth.to_string()];
             }
+            Kind::List if value.is_empty() => {}
             Kind::List => values.extend(value.split(',').map(str::to_owned)),
             Kind::Array => values.push(value),
             Kind::Number => {
@@ -186,7 +187,7 @@ impl Parsed {
             }
             Kind::Duration => {
                 if go_duration(&value).is_none() {
-                    return Err(wrong(format!("time: invalid duration \"{value}\"")));
+                    return Err(wrong(format!("time: {}", no_duration(&value))));
                 }
                 *values = vec![value];
             }
@@ -282,6 +283,25 @@ pub fn go_duration(text: &str) -> Option<i64> {
     Some(if sign < 0.0 { -whole } else { whole })
 }
 
+/// Why a text is no duration, in Go's words.
+fn no_duration(text: &str) -> String {
+    let number = |c: char| c.is_ascii_digit() || c == '.';
+    let mut rest = text.trim_start_matches(['-', '+']);
+    while rest.starts_with(number) {
+        let unit = rest.trim_start_matches(number);
+        let end = unit.find(number).unwrap_or(unit.len());
+        let (name, after) = unit.split_at(end);
+        if name.is_empty() {
+            return format!("missing unit in duration \"{text}\"");
+        }
+        if !["ns", "us", "µs", "μs", "ms", "s", "m", "h"].contains(&name) {
+            return format!("unknown unit \"{name}\" in duration \"{text}\"");
+        }
+        rest = after;
+    }
+    format!("invalid duration \"{text}\"")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,6 +345,19 @@ mod tests {
         ] {
             let error = format!("error: {error}\nSee 'kubectl apply --help' for usage.");
             assert_eq!(read(line), Err(Usage(error)), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_told_why() {
+        for (text, why) in [
+            ("10", "missing unit in duration \"10\""),
+            ("1m30", "missing unit in duration \"1m30\""),
+            ("1d", "unknown unit \"d\" in duration \"1d\""),
+            ("x", "invalid duration \"x\""),
+            ("", "invalid duration \"\""),
+        ] {
+            assert_eq!(no_duration(text), why);
         }
     }
 

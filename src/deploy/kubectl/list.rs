@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::host::pruned_kinds;
 use super::request::{
-    Apply, CanI, Create, Delete, Describe, DryRun, Exec, Get, Item, Logs, Mark, Named, Prune,
-    Rollout, RolloutAction, Selection, SetEnv, Top, Wait, Watch, What,
+    Apply, CanI, Create, Delete, Describe, DryRun, Exec, Forward, Get, Item, Logs, Mark, Named,
+    Prune, Rollout, RolloutAction, Selection, SetEnv, Token, Top, Tunnel, Wait, Watch, What,
 };
-use super::touches::{ALL_NAMESPACES, INTO_PODS, Touch};
+use super::touches::{ALL_NAMESPACES, INTO_PODS, TO_PORTS, TOKENS, Touch};
 use crate::deploy::cluster::{builtin_by_kind, builtin_by_word};
 
 /// What `all` stands for among the built-in kinds.
@@ -83,7 +83,23 @@ impl List<'_> {
     /// The pods of what is named, and what is run in them.
     pub(super) fn exec(&mut self, exec: &Exec) {
         self.pods_of(&exec.target);
-        self.subresource("create", INTO_PODS);
+        self.subresource("create", INTO_PODS, None);
+    }
+
+    /// The pods of what is named, and connections to one of them.
+    pub(super) fn forward(&mut self, forward: &Forward) {
+        self.pods_of(&forward.target);
+        self.subresource("create", TO_PORTS, None);
+    }
+
+    pub(super) fn tunnel(&mut self, tunnel: &Tunnel) {
+        self.word("get", "pods", Some(&tunnel.pod), false);
+        self.subresource("create", TO_PORTS, Some(&tunnel.pod));
+    }
+
+    pub(super) fn token(&mut self, token: &Token) {
+        self.word("get", "serviceaccounts", Some(&token.account), false);
+        self.subresource("create", TOKENS, Some(&token.account));
     }
 
     /// What is asked about must be granted, else the answer is no.
@@ -125,14 +141,14 @@ impl List<'_> {
         self.word("get", "pods", None, false);
     }
 
-    /// What is done inside of pods, whichever they are.
-    fn subresource(&mut self, verb: &'static str, kind: &str) {
+    /// What is done to a part of objects: of one, or of whichever they are.
+    fn subresource(&mut self, verb: &'static str, kind: &str, name: Option<&str>) {
         self.touches.push(Touch {
             verb,
             group: String::new(),
             kind: kind.to_owned(),
             namespace: Some(self.home.to_owned()),
-            name: None,
+            name: name.map(str::to_owned),
         });
     }
 

@@ -8,6 +8,7 @@ mod touches;
 mod list;
 mod objects;
 mod flags;
+mod listen;
 mod print;
 mod guest;
 mod host;
@@ -15,12 +16,12 @@ mod host;
 use std::path::{Path, PathBuf};
 
 pub use request::{
-    Apply, CanI, ClusterChoice, Create, Delete, Describe, Diff, DryRun, Event, Exec, Explain, Get,
-    Item, Kinds, Logs, Manifest, Mark, Marks, Named, Operation, Output, Pair, PatchKind, PatchWith,
-    Prune, Request, Rollout, RolloutAction, Scale, Selection, SetEnv, SetImage, Top, Validate,
-    Wait, Watch, What,
+    Apply, Bound, CanI, ClusterChoice, Create, Delete, Describe, Diff, DryRun, Event, Exec,
+    Explain, Forward, Get, Item, Kinds, Logs, Manifest, Mark, Marks, Named, Operation, Output,
+    Pair, PatchKind, PatchWith, Ports, Prune, Request, Rollout, RolloutAction, Scale, Selection,
+    SetEnv, SetImage, Token, Top, Tunnel, Validate, Wait, Watch, What,
 };
-pub use touches::{ALL_NAMESPACES, INTO_PODS, Touch};
+pub use touches::{ALL_NAMESPACES, INTO_PODS, TO_PORTS, TOKENS, Touch};
 
 /// What a parsed command line asks for.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub enum Parsed {
     Remote(Box<Request>),
     /// Files to be copied into a pod or out of one.
     Copy(Box<Copy>),
+    /// Connections made here, to be led into a pod.
+    Forward(Box<Request>),
 }
 
 /// `kubectl cp`: commands in a pod, and files here.
@@ -115,7 +118,9 @@ pub struct Fetched {
 }
 
 pub use guest::{Source, Unfound, choice, parse};
-pub use host::perform;
+pub use host::{carry, perform};
+pub use listen::{Listen, listens};
+pub use print::logged;
 
 /// How a performed request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,6 +28,9 @@ impl Request {
             | Operation::Wait(_)
             | Operation::Logs(_)
             | Operation::Exec(_)
+            | Operation::Forward(_)
+            | Operation::Tunnel(_)
+            | Operation::Token(_)
             | Operation::CanI(_)
             | Operation::WhoAmI { .. }
             | Operation::Kinds(_)

@@ -190,6 +190,9 @@ const ORDER: &[&str] = &[
     "currentHealthy",
     "desiredHealthy",
     "expectedPods",
+    "audiences",
+    "expirationSeconds",
+    "boundObjectRef",
 ];
 
 /// JSON with its keys in the order of Go's structs where kubectl has structs.

@@ -31,6 +31,12 @@ pub struct Touch {
 /// The kind of a touch that runs something inside of a pod.
 pub const INTO_PODS: &str = "pods/exec";
 
+/// The kind of a touch that connects to a pod.
+pub const TO_PORTS: &str = "pods/portforward";
+
+/// The kind of a touch that gives the token of a service account away.
+pub const TOKENS: &str = "serviceaccounts/token";
+
 impl Request {
     /// Everything this request reads or changes.
     pub fn touches(&self) -> Vec<Touch> {
@@ -50,6 +56,9 @@ impl Request {
             Operation::Mark(mark) => list.mark(mark),
             Operation::Patch(patch) => list.change(&patch.selection, patch.dry_run),
             Operation::Exec(exec) => list.exec(exec),
+            Operation::Forward(forward) => list.forward(forward),
+            Operation::Tunnel(tunnel) => list.tunnel(tunnel),
+            Operation::Token(token) => list.token(token),
             // The server is asked to do all but store.
             Operation::Diff(diff) => list.items(&diff.items, &["get", "create", "patch"]),
             Operation::CanI(ask) => list.can_i(ask),
@@ -157,6 +166,10 @@ mod tests {
             (
                 "exec deploy/x -n a -- id",
                 "get Deployment.apps [a] x, list Pod. [a] *, get Pod. [a] *, create pods/exec. [a] *",
+            ),
+            (
+                "create token robot -n a",
+                "get ServiceAccount. [a] robot, create serviceaccounts/token. [a] robot",
             ),
             ("auth can-i patch deploy/x -n a", "patch Deployment.apps [a] x"),
             ("auth can-i use foo -n a", "another verb foo. [a] *"),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::{Builder, Needs};
-use crate::deploy::kubectl::INTO_PODS;
+use crate::deploy::kubectl::{INTO_PODS, TO_PORTS, TOKENS};
 use crate::policy::ClusterEntry;
 use crate::policy::decide::{is_namespace, is_system};
 use crate::policy::file::{
@@ -22,8 +22,16 @@ use crate::policy::yaml;
 use crate::unit::{Rate, Size, Span};
 
 /// Kinds that a rule can name.
-const KINDS: [&str; 6] =
-    ["Namespace", "Role", "RoleBinding", "ResourceQuota", "LimitRange", INTO_PODS];
+const KINDS: [&str; 8] = [
+    "Namespace",
+    "Role",
+    "RoleBinding",
+    "ResourceQuota",
+    "LimitRange",
+    INTO_PODS,
+    TO_PORTS,
+    TOKENS,
+];
 
 /// Folders that no job may see: they hold the host's secrets, or the kernel's doors.
 const CLOSED: [&str; 9] =

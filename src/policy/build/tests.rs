@@ -200,7 +200,7 @@ fn what_is_wrong_with_a_profile_is_told() {
         ("+clusters: { staging: { namespaces: ['kube-*'] } }", "6:39: profiles[0].clusters.staging.namespaces[0]: `kube-*` is the cluster's own, which is always refused"),
         ("+clusters: { staging: { namespaces: [Acme] } }", "6:39: profiles[0].clusters.staging.namespaces[0]: `Acme` can never be a namespace's name"),
         ("+clusters: { staging: { namespaces: ['{{ user.login }}'] } }", "6:39: profiles[0].clusters.staging.namespaces[0]: `{{ user.login }}` is GitLab's to fill, and no GitLab is named (add `gitlab: { url: … }`)"),
-        ("+clusters: { staging: { namespaces: [a], access: deploy, kinds: [ClusterRole] } }", "6:67: profiles[0].clusters.staging.kinds[0]: unknown kind `ClusterRole` (there is `Namespace`, `Role`, `RoleBinding`, `ResourceQuota`, `LimitRange`, `pods/exec`)"),
+        ("+clusters: { staging: { namespaces: [a], access: deploy, kinds: [ClusterRole] } }", "6:67: profiles[0].clusters.staging.kinds[0]: unknown kind `ClusterRole` (there is `Namespace`, `Role`, `RoleBinding`, `ResourceQuota`, `LimitRange`, `pods/exec`, `pods/portforward`, `serviceaccounts/token`)"),
         ("+clusters: { staging: { namespaces: [a], kinds: [Role] } }", "6:50: profiles[0].clusters.staging.kinds: kinds to change need `access: deploy`"),
         ("+kubeconfig-servers: ['http://kas.example.com/*']", "6:24: profiles[0].kubeconfig-servers[0]: `http://kas.example.com/*` must start with `https://`"),
         ("+kubeconfig-servers: ['https://**']", "6:24: profiles[0].kubeconfig-servers[0]: `https://**` names no host: every server would match"),

@@ -57,6 +57,14 @@ impl Station {
         self
     }
 
+    /// Lets the deploy profile do what is refused unless it is named.
+    #[must_use]
+    pub fn allowing(mut self, kinds: &str) -> Self {
+        let allowed = format!("access: deploy, kinds: [{kinds}]");
+        self.cluster_rules.1 = self.cluster_rules.1.replace("access: deploy", &allowed);
+        self
+    }
+
     /// The shop's `HOST:PORT`, as the original pipeline takes it.
     pub fn shop_host(&self) -> String {
         self.shop_server.address().to_string()

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Context, generators, generators_more, input, mistake, misuse, options, secret, workloads,
+    Context, generators, generators_more, input, mistake, misuse, options, secret, token, workloads,
 };
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::print::{annotate, print_object};
@@ -45,6 +45,7 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
         "ingress" | "ing" => Some("ingress"),
         "poddisruptionbudget" | "pdb" => Some("poddisruptionbudget"),
         "priorityclass" | "pc" => Some("priorityclass"),
+        "token" => Some("token"),
         _ => None,
     });
     let from_files = own()
@@ -68,6 +69,7 @@ pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
         Some("ingress") if !from_files => generators_more::ingress(&context),
         Some("poddisruptionbudget") if !from_files => generators_more::disruption_budget(&context),
         Some("priorityclass") if !from_files => generators_more::priority_class(&context),
+        Some("token") if !from_files => token::parse(&context),
         Some(_) | None => files(context, "create"),
     }
 }
@@ -94,13 +96,7 @@ fn files(mut context: Context<'_>, verb: &str) -> Result<Parsed, Usage> {
     let known: Vec<Flag> = SHARED.into_iter().chain(MORE).collect();
     let flags = context.flags(&known, &command)?;
     let common = Common::read(&flags)?;
-    if let [first, ..] = flags.args.as_slice() {
-        if verb == "create" && GENERATORS.contains(&first.as_str()) {
-            return Err(mistake(format!(
-                "dyno's kubectl does not know \"create {first}\"; write the object to a file and \
-                 use `kubectl create -f`"
-            )));
-        }
+    if !flags.args.is_empty() {
         return Err(misuse(&format!("Unexpected args: [{}]", flags.args.join(" ")), &command));
     }
     input::require(&flags)?;
@@ -126,8 +122,6 @@ fn files(mut context: Context<'_>, verb: &str) -> Result<Parsed, Usage> {
         if verb == "create" { Operation::Create(create) } else { Operation::Replace(create) };
     context.request(&flags, common.notes, operation)
 }
-
-const GENERATORS: &[&str] = &["token"];
 
 /// What every `create` shares.
 pub struct Common {

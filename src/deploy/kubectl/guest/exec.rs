@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use base64::Engine;
 
 use super::{Context, mistake, misuse};
-use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
+use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Copy, Exec, Named, Operation, Parsed, Place, Usage};
 
 /// Reads `kubectl exec …`.
@@ -60,18 +60,34 @@ pub fn parse(context: &mut Context<'_>) -> Result<Parsed, Usage> {
         input = Some(base64::engine::general_purpose::STANDARD.encode(bytes));
     }
     let exec = Exec {
-        target: named(target),
+        target: named(target)?,
         container: flags.filled("container"),
         command: command.to_vec(),
         stdin: input,
         quiet,
+        pod_timeout_ms: pod_timeout(&flags, COMMAND, 60_000)?,
     };
     context.request(&flags, notes, Operation::Exec(exec))
 }
 
-fn named(arg: &str) -> Named {
+/// `--pod-running-timeout` in milliseconds.
+pub fn pod_timeout(flags: &flags::Parsed, command: &str, default: u64) -> Result<u64, Usage> {
+    match flags.duration_ms("pod-running-timeout").map(u64::try_from) {
+        None => Ok(default),
+        Some(Ok(millis @ 1..)) => Ok(millis),
+        Some(Ok(0) | Err(_)) => {
+            Err(misuse("--pod-running-timeout must be higher than zero", command))
+        }
+    }
+}
+
+/// What a bare name or `TYPE/NAME` names.
+pub fn named(arg: &str) -> Result<Named, Usage> {
     let (resource, name) = arg.split_once('/').unwrap_or(("pods", arg));
-    Named { resource: resource.to_owned(), name: name.to_owned() }
+    if name.contains('/') {
+        return Err(mistake("arguments in resource/name form may not have more than one slash"));
+    }
+    Ok(Named { resource: resource.to_owned(), name: name.to_owned() })
 }
 
 /// Reads `kubectl cp SOURCE DESTINATION`.
@@ -103,6 +119,7 @@ pub fn parse_copy(context: &Context<'_>) -> Result<Parsed, Usage> {
         command: Vec::new(),
         stdin: None,
         quiet: false,
+        pod_timeout_ms: 0,
     };
     let parsed = context.request(&flags, Vec::new(), Operation::Exec(exec))?;
     let Parsed::Remote(mut request) = parsed else { return Ok(parsed) };

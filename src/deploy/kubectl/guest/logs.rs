@@ -1,8 +1,9 @@
 //! `kubectl logs`, from the command line to the request.
 
+use super::exec::{named, pod_timeout};
 use super::{Context, mistake, misuse};
 use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
-use crate::deploy::kubectl::{Logs, Named, Operation, Parsed, Usage};
+use crate::deploy::kubectl::{Logs, Operation, Parsed, Usage};
 
 const FLAGS: &[Flag] = &[
     short("selector", 'l', Kind::Text),
@@ -34,8 +35,8 @@ pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
         [_, ..] if labels.is_some() => {
             return Err(misuse("only a selector (-l) or a POD name is allowed", COMMAND));
         }
-        [one] => (Some(named(one)), None),
-        [one, container] => (Some(named(one)), Some(container.clone())),
+        [one] => (Some(named(one)?), None),
+        [one, container] => (Some(named(one)?), Some(container.clone())),
         _ => {
             return Err(misuse(
                 "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is \
@@ -64,11 +65,7 @@ pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
             .map(|millis| millis.div_ceil(1000)),
         timestamps: flags.is("timestamps", false),
         prefix: flags.is("prefix", false),
+        pod_timeout_ms: pod_timeout(&flags, COMMAND, 20_000)?,
     };
     context.request(&flags, Vec::new(), Operation::Logs(logs))
-}
-
-fn named(arg: &str) -> Named {
-    let (resource, name) = arg.split_once('/').unwrap_or(("pods", arg));
-    Named { resource: resource.to_owned(), name: name.to_owned() }
 }

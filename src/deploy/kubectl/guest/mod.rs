@@ -19,6 +19,8 @@ mod set_env;
 mod mark;
 mod patch;
 mod exec;
+mod forward;
+mod token;
 mod diff;
 mod auth;
 mod explain;
@@ -104,8 +106,8 @@ pub fn nothing_named() -> Usage {
 
 const HELP: &str = "\
 dyno answers kubectl here: apply, create, replace, patch, delete, diff, get, label, annotate,
-rollout, set image|env, scale, wait, logs, exec, cp, top, auth can-i|whoami, explain, describe,
-api-resources, api-versions, version, cluster-info, config. What each takes is what kubectl takes:
+rollout, set image|env, scale, wait, logs, exec, cp, port-forward, top, auth can-i|whoami, explain,
+describe, api-resources, api-versions, version, cluster-info, config. What each takes is what kubectl takes:
 https://kubernetes.io/docs/reference/kubectl/
 For the rest a kubectl in the environment is asked, where a kubeconfig of your own is used.
 ";
@@ -126,7 +128,6 @@ const BEYOND: &[&str] = &[
     "kuberc",
     "options",
     "plugin",
-    "port-forward",
     "proxy",
     "run",
     "taint",
@@ -173,6 +174,7 @@ pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result
         "patch" => patch::parse(context),
         "exec" => exec::parse(&mut context),
         "cp" => exec::parse_copy(&context),
+        "port-forward" => forward::parse(&context),
         "diff" => diff::parse(context),
         "auth" => auth::parse(&context),
         "top" => auth::parse_top(&context),

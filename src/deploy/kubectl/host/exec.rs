@@ -1,14 +1,16 @@
 //! `kubectl exec`: a command in a container, its input sent whole, its output told as it comes.
 
+use std::time::Duration;
+
 use base64::Engine;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::apply::Info;
-use super::logs::{Asking, pod_of};
+use super::pods::Asking;
 use super::session::Session;
 use super::trouble::Trouble;
-use super::{Outcome, select};
+use super::{Outcome, pods, select};
 use crate::deploy::cluster::{Command, Failure};
 use crate::deploy::kubectl::request::Exec;
 
@@ -19,7 +21,8 @@ const PIECE: usize = 32 << 10;
 /// and output; whether the command itself ends is its own matter.
 pub async fn run(session: &mut Session<'_>, exec: &Exec) -> Outcome {
     session.discover().await?;
-    let pod = pod_of(session, &exec.target, Asking::Exec).await?;
+    let timeout = Duration::from_millis(exec.pod_timeout_ms);
+    let pod = pods::of(session, &exec.target, Asking::Inside, timeout).await?.into_pod();
     let phase = pod.object.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
     if ["Succeeded", "Failed"].contains(&phase) {
         return Err(Trouble::text(format!(
@@ -28,7 +31,7 @@ pub async fn run(session: &mut Session<'_>, exec: &Exec) -> Outcome {
     }
     let wanted = exec.container.as_deref();
     let container = container(session, wanted, exec.quiet, &pod)?;
-    session.check(&select::inside(&pod))?;
+    session.check(&select::part(&pod, "exec"))?;
     let stdin = match &exec.stdin {
         Some(text) => Some(
             base64::engine::general_purpose::STANDARD

@@ -1,17 +1,18 @@
 //! `kubectl logs`.
 
-use http_body_util::BodyExt;
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use super::Outcome;
+use http_body_util::BodyExt;
+use serde_json::Value;
+
 use super::apply::Info;
 use super::exec::container;
-use super::select::{self, Read, find};
+use super::pods::Asking;
 use super::session::Session;
 use super::trouble::Trouble;
-use super::undo::selector;
+use super::{Outcome, pods};
 use crate::deploy::cluster::{Accept, Failure, Target};
-use crate::deploy::kubectl::request::{Logs, Named, Selection, What};
+use crate::deploy::kubectl::request::Logs;
 
 /// Runs `kubectl logs`.
 pub async fn run(session: &mut Session<'_>, logs: &Logs) -> Outcome {
@@ -25,9 +26,10 @@ pub async fn run(session: &mut Session<'_>, logs: &Logs) -> Outcome {
 /// The pods and containers whose logs are asked for.
 async fn sources(session: &mut Session<'_>, logs: &Logs) -> Result<Vec<(Info, String)>, Trouble> {
     let pods = if let Some(named) = &logs.target {
-        vec![pod_of(session, named, Asking::Logs).await?]
+        let timeout = Duration::from_millis(logs.pod_timeout_ms);
+        vec![pods::of(session, named, Asking::Logs, timeout).await?.into_pod()]
     } else {
-        let pods = pods(session, logs.labels.clone()).await?;
+        let pods = pods::all(session, logs.labels.clone()).await?;
         if pods.is_empty() {
             let namespace = session.namespace().to_owned();
             session.err(format!("No resources found in {namespace} namespace.\n"));
@@ -67,97 +69,6 @@ fn container_names(pod: &Value) -> Vec<String> {
         }));
     }
     names
-}
-
-async fn pods(session: &mut Session<'_>, labels: Option<String>) -> Result<Vec<Info>, Trouble> {
-    let mapping = session.by_word("pods")?;
-    let selection = Selection {
-        what: What::Types(Vec::new()),
-        all_namespaces: false,
-        labels,
-        fields: None,
-        enforce_namespace: false,
-    };
-    let namespace = session.namespace().to_owned();
-    let objects = select::list(session, &selection, &mapping).await?;
-    Ok(objects
-        .into_iter()
-        .map(|object| {
-            let name = object.pointer("/metadata/name").and_then(Value::as_str);
-            Info {
-                mapping: mapping.clone(),
-                name: name.unwrap_or_default().to_owned(),
-                source: String::new(),
-                namespace: namespace.clone(),
-                object,
-            }
-        })
-        .collect())
-}
-
-/// Who asks for a pod: errors are worded for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asking {
-    /// `kubectl logs`.
-    Logs,
-    /// `kubectl exec`.
-    Exec,
-}
-
-/// The pod itself, or the first of a workload's.
-pub async fn pod_of(
-    session: &mut Session<'_>,
-    named: &Named,
-    asking: Asking,
-) -> Result<Info, Trouble> {
-    let selection = Selection {
-        what: What::Names(vec![named.clone()]),
-        all_namespaces: false,
-        labels: None,
-        fields: None,
-        enforce_namespace: false,
-    };
-    let (mut infos, mut troubles) = find(session, &selection, Read::Latest).await?;
-    let namespace = session.namespace().to_owned();
-    let Some(info) = infos.pop() else {
-        return Err(match (troubles.pop(), asking) {
-            (Some(Trouble::Status(status)), Asking::Logs) if status.reason == "NotFound" => {
-                Trouble::text(format!(
-                    "error from server (NotFound): {} in namespace \"{namespace}\"",
-                    status.message
-                ))
-            }
-            (Some(trouble), _) => trouble,
-            (None, _) => Trouble::text(format!("{} not found", named.name)),
-        });
-    };
-    if info.mapping.kind == "Pod" {
-        return Ok(info);
-    }
-    let labels = match info.mapping.kind.as_str() {
-        "Service" => {
-            let wrapped = json!({"spec": {"selector": {"matchLabels": info.object.pointer("/spec/selector")}}});
-            selector(&wrapped)
-        }
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" => selector(&info.object),
-        _ => {
-            return Err(Trouble::text(format!(
-                "cannot get the logs from {}: selector for {} not implemented",
-                info.mapping.resource(),
-                info.mapping.kind
-            )));
-        }
-    };
-    let mut found = pods(session, Some(labels)).await?;
-    let n_found = found.len();
-    if found.is_empty() {
-        return Err(Trouble::text("timed out waiting for the condition"));
-    }
-    let pod = found.remove(0);
-    if n_found > 1 {
-        session.err(format!("Found {n_found} pods, using pod/{}\n", pod.name));
-    }
-    Ok(pod)
 }
 
 async fn one(session: &mut Session<'_>, logs: &Logs, pod: &Info, container: &str) -> Outcome {

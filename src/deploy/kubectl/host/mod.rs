@@ -21,7 +21,10 @@ mod workload;
 mod set_env;
 mod mark;
 mod patch;
+mod pods;
 mod exec;
+mod forward;
+mod token;
 mod diff;
 mod access;
 mod kinds;
@@ -34,6 +37,7 @@ mod logs;
 use tokio_util::sync::CancellationToken;
 
 pub use describe::NOT_TOLD;
+pub use forward::carry;
 pub use prune::kinds as pruned_kinds;
 
 use super::print::{client_version, version_text};
@@ -70,6 +74,9 @@ pub async fn perform(
         Operation::Mark(mark) => mark::run(&mut session, mark).await,
         Operation::Patch(with) => patch::run(&mut session, with).await,
         Operation::Exec(exec) => exec::run(&mut session, exec).await,
+        Operation::Forward(forward) => forward::run(&mut session, forward).await,
+        Operation::Tunnel(_) => Err(Trouble::text("a connection is carried, not performed")),
+        Operation::Token(token) => token::run(&mut session, token).await,
         Operation::Diff(diff) => diff::run(&mut session, diff).await,
         Operation::CanI(ask) => access::can_i(&mut session, ask).await,
         Operation::WhoAmI { output } => access::who_am_i(&mut session, output).await,

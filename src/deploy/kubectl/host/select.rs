@@ -62,9 +62,9 @@ pub async fn find(
     Ok((latest, troubles))
 }
 
-/// The inside of a pod.
-pub fn inside(pod: &Info) -> Target<'_> {
-    Target { subresource: "exec", ..pod.target() }
+/// A part of an object that is asked for by itself.
+pub fn part<'a>(info: &'a Info, subresource: &'a str) -> Target<'a> {
+    Target { subresource, ..info.target() }
 }
 
 /// The namespace of a kind's objects that name none; empty for kinds without.

@@ -13,7 +13,7 @@ use crate::deploy::cluster::{
     Accept, Answer, Call, Cluster, Discovered, Discovery, Failure, Fence, Mapping, Method, Patch,
     Target,
 };
-use crate::deploy::kubectl::request::{ClusterChoice, Event, Pair, Request};
+use crate::deploy::kubectl::request::{ClusterChoice, Event, Pair, Ports, Request};
 use crate::deploy::kubectl::touches::ALL_NAMESPACES;
 
 /// What all that runs for one request shares.
@@ -152,6 +152,11 @@ impl<'a> Session<'a> {
     /// Tells an object as it is and as it would be.
     pub fn pair(&mut self, pair: Pair) {
         (self.emit)(Event::Pair(pair));
+    }
+
+    /// Tells where connections are to be led.
+    pub fn ports(&mut self, ports: Ports) {
+        (self.emit)(Event::Ports(ports));
     }
 
     /// True when the cluster itself was at fault.

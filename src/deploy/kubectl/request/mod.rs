@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use change::{Mark, Marks, PatchKind, PatchWith, SetEnv};
-pub use inside::Exec;
+pub use inside::{Bound, Exec, Forward, Ports, Token, Tunnel};
 pub use look::{CanI, Describe, Diff, Explain, Kinds, Top};
 
 use crate::deploy::cluster::OwnCluster;
@@ -71,6 +71,12 @@ pub enum Operation {
     Logs(Logs),
     /// `kubectl exec`.
     Exec(Exec),
+    /// `kubectl port-forward`.
+    Forward(Forward),
+    /// A connection of `kubectl port-forward`.
+    Tunnel(Tunnel),
+    /// `kubectl create token`.
+    Token(Token),
     /// `kubectl diff`.
     Diff(Diff),
     /// `kubectl auth can-i`.
@@ -470,6 +476,8 @@ pub struct Logs {
     pub timestamps: bool,
     /// `--prefix`.
     pub prefix: bool,
+    /// `--pod-running-timeout` in milliseconds.
+    pub pod_timeout_ms: u64,
 }
 
 /// What performing a request tells, in order.
@@ -483,6 +491,8 @@ pub enum Event {
     Bytes(String),
     /// An object as it is and as it would be (`kubectl diff`).
     Pair(Pair),
+    /// Where connections are to be led (`kubectl port-forward`).
+    Ports(Ports),
 }
 
 /// An object as it is and as it would be, as texts to be compared.

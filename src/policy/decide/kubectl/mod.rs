@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::deploy::kubectl::{ALL_NAMESPACES, ClusterChoice, INTO_PODS, Request, Touch};
+use crate::deploy::kubectl::{
+    ALL_NAMESPACES, ClusterChoice, INTO_PODS, Request, TO_PORTS, TOKENS, Touch,
+};
 use crate::deploy::security;
 use crate::job::Job;
 use crate::policy::decide::namespaces::{Granted, is_system};
@@ -50,7 +52,8 @@ impl<'a> From<&'a Request> for Asked<'a> {
 }
 
 /// Kinds that decide what others may do: refused unless the rule names them.
-const GUARDED: [&str; 5] = ["Role", "RoleBinding", "ResourceQuota", "LimitRange", INTO_PODS];
+const GUARDED: [&str; 7] =
+    ["Role", "RoleBinding", "ResourceQuota", "LimitRange", INTO_PODS, TO_PORTS, TOKENS];
 
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
@@ -177,10 +180,11 @@ impl Desk<'_> {
         let is_write = WRITE.contains(&touch.verb);
         if self.is_guarded(&touch.kind) && is_write {
             let asked = format!("{} in namespace `{namespace}`", act(touch));
-            let what = if touch.kind == INTO_PODS {
-                "runs commands in pods that others made"
-            } else {
-                "decides what others may do"
+            let what = match touch.kind.as_str() {
+                INTO_PODS => "runs commands in pods that others made",
+                TO_PORTS => "connects to pods that others made",
+                TOKENS => "gives a credential of the cluster to the job",
+                _ => "decides what others may do",
             };
             let allowed = format!("`{}` {what}, and is not named here", touch.kind);
             return Err(self.denied("kinds", &asked, allowed));

@@ -75,6 +75,10 @@ fn a_request_touches_what_is_granted_and_nothing_else() {
         (READ_ONLY, "create", "pods/exec", Some("acme"), none, false),
         (INSIDE, "create", "pods/exec", Some("acme"), none, true),
         (INSIDE, "create", "pods/exec", own, none, false),
+        (DEPLOY, "create", "pods/portforward", own, none, false),
+        (INSIDE, "create", "pods/portforward", Some("acme"), none, false),
+        (DEPLOY, "create", "serviceaccounts/token", own, x, false),
+        (READ_ONLY, "create", "serviceaccounts/token", Some("acme"), x, false),
         (DEPLOY, "another verb", "Pod", own, x, false),
         // Outside of namespaces.
         (DEPLOY, "create", "Namespace", none, own, true),
