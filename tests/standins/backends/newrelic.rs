@@ -62,21 +62,27 @@ impl NewRelic {
     /// An attribute that no event has is null in every bucket.
     fn results(&self, nrql: &str) -> Result<Vec<Value>, String> {
         let grammar = Regex::new(
-            r"^SELECT (average|sum|min|max)\((\w+)\) FROM Shop(?: FACET (\w+))? SINCE (\d+) UNTIL (\d+) TIMESERIES (\d+) seconds$",
+            r"^SELECT (average|sum|min|max)\((\w+)\) FROM Shop(?: FACET (\w+)(?: LIMIT (MAX|\d+))?)? SINCE (\d+) UNTIL (\d+) TIMESERIES (\d+) seconds$",
         );
         let grammar = grammar.expect("a good pattern");
         let found = grammar
             .captures(nrql)
             .ok_or_else(|| format!("Error at line 1 position 1, unexpected in '{nrql}'"))?;
         let number = |n: usize| found[n].parse::<i64>().map_err(|error| error.to_string());
-        let (since, until, step) = (number(4)?, number(5)?, number(6)? * 1000);
+        let (since, until, step) = (number(5)?, number(6)?, number(7)? * 1000);
         if since >= until || step == 0 || (until - since) / step > 366 {
             return Err("the number of buckets is not between 1 and 366".to_owned());
         }
         let field = format!("{}.{}", &found[1], &found[2]);
         let known = find(&self.metrics, &found[2]);
         let of = known.map_or_else(|| vec![(String::new(), None)], |metric| metric.of.clone());
-        let facets = if found.get(3).is_some() { of.len() } else { 1 };
+        // Ten facets unless said otherwise, and nothing tells of the others.
+        let limit = match found.get(4).map(|limit| limit.as_str()) {
+            None => 10,
+            Some("MAX") => of.len(),
+            Some(number) => number.parse().unwrap_or(0),
+        };
+        let facets = if found.get(3).is_some() { limit } else { 1 };
         let mut results = Vec::new();
         // Its buckets begin where the query does.
         let begins = std::iter::successors(Some(since), |begin| Some(begin + step));
