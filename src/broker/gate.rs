@@ -210,7 +210,15 @@ fn connect(desk: &Desk<'_>, plan: &Plan) -> Result<Sources> {
         return Err(Error::job("no metric source is defined on this machine")
             .hint("write a file with `sources:` and name it with --policy"));
     }
-    for (name, entry) in offered(desk) {
+    let offers = offered(desk);
+    let kinds = || offers.iter().map(|(name, entry)| (*name, entry.kind()));
+    let is_there = |choice: &&SourceChoice| choice.is_load() || choice.resolve(kinds()).is_some();
+    if let Some(other) = asked().find(|choice| !is_there(choice)) {
+        let names: Vec<&str> = offers.iter().map(|(name, _)| *name).collect();
+        return Err(Error::job(format!("no source `{other}` is defined"))
+            .hint(format!("there are: {}", names.join(", "))));
+    }
+    for (name, entry) in offers {
         let kind = entry.kind();
         if !asked().any(|choice| choice.resolve([(name, kind)]).is_some()) {
             continue;

@@ -59,14 +59,14 @@ pub struct Args {
 /// When the plan is wrong, the policy refuses, or a report cannot be written.
 pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<Outcome> {
     let folder = Folder::create(&args.report).map_err(Error::job)?;
+    // Whatever happens from here on, no earlier pass is left behind.
+    told::begin(&folder).map_err(Error::job)?;
     let back = args
         .variable
         .as_deref()
         .map(|key| Writeback::new(key, vars, folder.clone()))
         .transpose()
         .map_err(Error::job)?;
-    // Whatever happens from here on, no earlier pass is left behind.
-    told::begin(&folder).map_err(Error::job)?;
     write_back(back.as_ref(), Value::Failed)?;
     let plan = plan(&args, &folder, vars, streams)?;
     let guest = Guest::find(args.policy.as_deref(), vars)?;

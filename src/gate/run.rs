@@ -22,6 +22,9 @@ pub type Sources = BTreeMap<String, Box<dyn MetricSource>>;
 /// Nobody waits longer than this for a window to be over.
 const AHEAD: Duration = Duration::from_hours(1);
 
+/// Milliseconds from 1970, to both sides: more than 100,000 years.
+const FARTHEST_MS: i64 = 1 << 52;
+
 /// How often a wait is told again: GitLab learns of a cancel from new output.
 const TELL: Duration = Duration::from_secs(10);
 
@@ -281,6 +284,10 @@ impl<'a> Gate<'a> {
 /// Says that a window ends too far ahead to wait for it: a wrong year, a clock that is wrong, a step of
 /// days.
 fn yet_to_come(window: Window, now_ms: i64) -> Option<String> {
+    // Whoever hands a window on may write anything: what lies this far off is nobody's time.
+    if window.start_ms.min(window.end_ms) < -FARTHEST_MS || window.end_ms > FARTHEST_MS {
+        return Some("the window is no time".to_owned());
+    }
     let ahead = u64::try_from(window.end_ms.saturating_sub(now_ms)).unwrap_or(0);
     let ahead = Duration::from_secs(Duration::from_millis(ahead).as_secs());
     (ahead > AHEAD).then(|| {
@@ -329,7 +336,13 @@ mod tests {
         assert_eq!(told(3_600_000), None);
         let why = told(86_400_000).unwrap();
         assert_eq!(why, "the window ends 24h from now: a gate waits 1h at most");
-        assert!(yet_to_come(Window { start_ms: 0, end_ms: i64::MAX }, i64::MIN).is_some());
+        let all = [(i64::MIN, i64::MAX), (i64::MIN, i64::MIN + 1), (0, i64::MAX), (i64::MIN, 0)];
+        for (start_ms, end_ms) in all {
+            let window = Window { start_ms, end_ms };
+            assert_eq!(yet_to_come(window, 0).unwrap(), "the window is no time", "{window}");
+        }
+        let days = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_086_400_000 };
+        assert_eq!(days.to_string(), "2023-11-14 22:13:20 – 2023-11-15 22:13:20 UTC (24h)");
     }
 
     #[test]

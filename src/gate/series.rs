@@ -24,7 +24,7 @@ pub struct Window {
 impl Window {
     /// Returns how long it is; zero when it ends before it starts.
     pub fn span(self) -> Duration {
-        Duration::from_millis(u64::try_from(self.end_ms - self.start_ms).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.end_ms.saturating_sub(self.start_ms)).unwrap_or(0))
     }
 
     /// True for its moments, both ends included.
@@ -39,11 +39,14 @@ impl fmt::Display for Window {
             Ok(at) => at.strftime(format).to_string(),
             Err(_) => format!("{ms} ms"),
         };
+        let day = |ms: i64| clock(ms, "%Y-%m-%d");
+        let is_of_a_day = day(self.start_ms) == day(self.end_ms);
+        let end = if is_of_a_day { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
         write!(
             f,
             "{} – {} UTC ({})",
             clock(self.start_ms, "%Y-%m-%d %H:%M:%S"),
-            clock(self.end_ms, "%H:%M:%S"),
+            clock(self.end_ms, end),
             Span(self.span())
         )
     }

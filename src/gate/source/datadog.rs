@@ -63,7 +63,7 @@ fn unit(file: &SeriesFile) -> Option<Told> {
         _ => return None,
     };
     let is_simple = rest.iter().all(Option::is_none) && unit.scale_factor > 0.0;
-    is_simple.then(|| Told::of(&unit.name, dimension, unit.scale_factor))
+    is_simple.then(|| Told::of(&format!("`{}`", unit.name), dimension, unit.scale_factor))
 }
 
 impl Api for Datadog {
