@@ -2,6 +2,7 @@
 //! the one loop that asks, pages and turns what went wrong into an error.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode, Url};
@@ -12,6 +13,10 @@ use super::exchange::{Exchange, Reply, shown};
 use super::{Error, Kind, MetricSource};
 use crate::gate::series::{Answer, Query, Series};
 use crate::gate::unit::Told;
+use crate::unit::Span;
+
+/// Clocks may differ so much, a try's time in.
+const CLOCKS_MS: u64 = 90_000;
 
 /// More pages than this are no answer to a gate's question.
 const PAGES: u32 = 40;
@@ -131,13 +136,28 @@ impl Asked {
             let message = said.map(|said| said.message).or_else(|| half_answer(&reply));
             return Err(self.exchange.refusal(&url, &reply, message, is_query));
         }
-        let page = self.api.read(&reply.body, query).map_err(|why| Error::Malformed {
+        let mut page = self.api.read(&reply.body, query).map_err(|why| Error::Malformed {
             url: shown(&url),
             status: reply.status.clone(),
             why: self.exchange.told(&why),
         })?;
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        page.warnings.extend(reply.made_ms.and_then(|made_ms| wrong_clock(made_ms, now_ms)));
         Ok((page, reply.status))
     }
+}
+
+/// Says that the source's clock goes wrong, or this machine's: then the window is another time there. An
+/// answer out of a cache is as old as its date.
+fn wrong_clock(made_ms: i64, now_ms: i64) -> Option<String> {
+    let apart = made_ms.abs_diff(now_ms);
+    (apart > CLOCKS_MS).then(|| {
+        let way = if made_ms > now_ms { "ahead of" } else { "behind" };
+        let span = Span(Duration::from_secs(apart / 1000));
+        format!(
+            "its date is {span} {way} this machine's clock: a clock is wrong, or it is from a cache"
+        )
+    })
 }
 
 /// Says what is wrong with a success that is no `200 OK`: a part of an answer (206), one that is not

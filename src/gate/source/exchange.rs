@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Request, Response, StatusCode, Url};
 use tokio::time::Instant;
 use tracing::debug;
@@ -63,6 +63,8 @@ pub struct Reply {
     pub code: StatusCode,
     /// Which version of an object it is, in the source's words.
     pub etag: Option<String>,
+    /// When it was made, by the source's clock, in milliseconds since 1970.
+    pub made_ms: Option<i64>,
     /// At most 32 MiB.
     pub body: Bytes,
 }
@@ -231,7 +233,8 @@ impl Exchange {
         let headers = response.headers().clone();
         let body = self.body(response, url).await?.map_err(unreachable)?;
         let etag = headers.get(ETAG).and_then(|etag| Some(etag.to_str().ok()?.to_owned()));
-        Ok((Reply { status: code.to_string(), code, etag, body }, headers))
+        let made_ms = headers.get(DATE).and_then(|date| moment(date.to_str().ok()?));
+        Ok((Reply { status: code.to_string(), code, etag, made_ms, body }, headers))
     }
 
     async fn body(
@@ -311,6 +314,12 @@ pub fn shown(url: &Url) -> String {
 fn is_passing(code: StatusCode) -> bool {
     code == StatusCode::TOO_MANY_REQUESTS
         || (code.is_server_error() && code != StatusCode::NOT_IMPLEMENTED)
+}
+
+/// Reads a moment as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn moment(text: &str) -> Option<i64> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    Some(parser.parse_timestamp(text.trim()).ok()?.as_millisecond())
 }
 
 /// Returns how long the source asks to be left alone: seconds, or a moment in Unix seconds.

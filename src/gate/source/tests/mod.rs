@@ -228,6 +228,28 @@ async fn prometheus_is_asked_by_post_with_explicit_times() {
 }
 
 #[tokio::test]
+async fn an_answer_of_a_wrong_clock_or_out_of_a_cache_is_no_evidence() {
+    let date = |seconds: i64| {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+        at.strftime("Date: %a, %d %b %Y %H:%M:%S GMT").to_string()
+    };
+    for (header, verdict, part) in [
+        (date(0), Verdict::Passed, "holds"),
+        (date(-3600), Verdict::Inconclusive, "behind this machine's clock"),
+        (date(3600), Verdict::Inconclusive, "ahead of this machine's clock"),
+        ("Date: today".to_owned(), Verdict::Passed, "holds"),
+    ] {
+        for kind in Kind::ASKED {
+            let act = Act::answer("200 OK", &header, &good(kind));
+            let ran = gate(kind, "mean < 9", PATIENT, vec![act]).await;
+            let reason = &ran.summary.checks[0].reason;
+            assert_eq!(ran.summary.verdict, verdict, "{kind} {header}: {reason}");
+            assert!(reason.contains(part), "{kind} {header}: {reason}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_end_is_cut_off() {
     let mut act = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
     act.resize(40 << 20, b' ');
