@@ -162,7 +162,7 @@ fn wrong_clock(made_ms: i64, now_ms: i64) -> Option<String> {
 
 /// Says what is wrong with a success that is no `200 OK`: a part of an answer (206), one that is not
 /// ready (202), one that something on the way has changed (203).
-fn half_answer(reply: &Reply) -> Option<String> {
+pub fn half_answer(reply: &Reply) -> Option<String> {
     reply.code.is_success().then(|| "only `200 OK` is a whole answer".to_owned())
 }
 

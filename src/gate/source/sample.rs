@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use reqwest::StatusCode;
 use tokio_util::sync::CancellationToken;
 
-use super::ask::Ask;
+use super::ask::{Ask, half_answer};
 use super::exchange::{Exchange, Patience, shown};
 use super::selector::Selector;
 use super::{Error, Spec, exposition, told};
@@ -51,8 +52,8 @@ impl Sampler for Scrape {
         };
         let url = self.exchange.url(&ask);
         let reply = self.exchange.ask(&ask).await?;
-        if !reply.code.is_success() {
-            return Err(self.exchange.refusal(&url, &reply, None, false));
+        if reply.code != StatusCode::OK {
+            return Err(self.exchange.refusal(&url, &reply, half_answer(&reply), false));
         }
         let now_ms = jiff::Timestamp::now().as_millisecond();
         let text = String::from_utf8_lossy(&reply.body);
@@ -125,6 +126,38 @@ async fn one(
         });
         if to.send((name.clone(), sample)).await.is_err() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::source::{Auth, Dialect};
+    use crate::job::standin::{Act, Standin};
+
+    #[tokio::test]
+    async fn only_a_whole_page_is_a_sample() {
+        for (status, body, part) in [
+            ("200 OK", "x 1\n", None),
+            ("206 Partial Content", "x 1\n", Some("only `200 OK` is a whole answer")),
+            ("202 Accepted", "x 1\n", Some("only `200 OK` is a whole answer")),
+            ("503 Service Unavailable", "x 1\n", Some("503")),
+            ("200 OK", "<html>", Some("line 1 is no sample")),
+            ("200 OK", "x 1\nx 2\n", Some("for the second time")),
+        ] {
+            let standin = Standin::start([Act::json(status, body)]).await;
+            let spec = Spec {
+                dialect: Dialect::OpenMetrics,
+                url: standin.url.clone(),
+                auth: Auth::None,
+                headers: BTreeMap::new(),
+                ca_file: None,
+            };
+            let sample = Scrape::new(&spec).unwrap().sample().await;
+            let told = sample.err().map(|error| error.to_string());
+            assert_eq!(told.is_some(), part.is_some(), "{status} {body}: {told:?}");
+            assert!(told.unwrap_or_default().contains(part.unwrap_or_default()), "{status} {body}");
         }
     }
 }
