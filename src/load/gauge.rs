@@ -115,7 +115,8 @@ impl Gauge {
         self.total.add(seen);
         self.window.add(seen);
         if self.limit.over.is_none() {
-            self.slices.add(seen, Duration::from_micros(to.saturating_sub(seen.from)));
+            let metric = self.limit.metric;
+            self.slices.add(metric, seen, Duration::from_micros(to.saturating_sub(seen.from)));
         }
         self.window_span += to.saturating_sub(seen.from);
         let length = self.limit.over.map(|span| micros(span.0));

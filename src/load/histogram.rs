@@ -47,10 +47,15 @@ impl Histogram {
         self.count = self.count.saturating_add(other.count);
     }
 
-    /// Forgets the counts and keeps the memory.
+    /// Forgets the counts. Pages that held some keep their memory, for they will again; the others go,
+    /// so that a run of hours needs no more than its present needs.
     pub fn clear(&mut self) {
-        for page in self.pages.iter_mut().flatten() {
-            page.fill(0);
+        for place in &mut self.pages {
+            match place {
+                Some(page) if page.iter().any(|count| *count > 0) => page.fill(0),
+                Some(_) => *place = None,
+                None => {}
+            }
         }
         self.count = 0;
     }
@@ -195,6 +200,20 @@ mod tests {
             histogram.record(300 + n % 100);
         }
         assert!(histogram.pages.iter().flatten().count() <= 3);
+    }
+
+    #[test]
+    fn pages_that_are_not_used_any_more_are_given_back() {
+        let mut histogram = Histogram::default();
+        let n_pages = |histogram: &Histogram| histogram.pages.iter().flatten().count();
+        for n in 0..1000 {
+            histogram.record(300);
+            histogram.record(n * 10_000);
+            histogram.clear();
+            assert!(n_pages(&histogram) <= 2 && histogram.is_empty());
+        }
+        histogram.clear();
+        assert_eq!(n_pages(&histogram), 0);
     }
 
     proptest! {

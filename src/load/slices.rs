@@ -56,14 +56,14 @@ impl Default for Slices {
 }
 
 impl Slices {
-    /// Adds an interval.
-    pub fn add(&mut self, seen: &Stretch, span: Duration) {
-        let slice = Slice {
-            count: seen.count,
-            failed: seen.failed,
-            span,
-            buckets: seen.response.buckets().collect(),
+    /// Adds an interval, as far as the metric's interval needs it.
+    pub fn add(&mut self, metric: Metric, seen: &Stretch, span: Duration) {
+        let buckets = match metric {
+            Metric::Max | Metric::Capacity | Metric::Recovery | Metric::Drift => return,
+            Metric::Errors | Metric::Rate => Vec::new(),
+            Metric::Mean | Metric::Percentile(_) => seen.response.buckets().collect(),
         };
+        let slice = Slice { count: seen.count, failed: seen.failed, span, buckets };
         match self.kept.last_mut() {
             Some(last) if self.filled < self.length => {
                 last.add(slice);
@@ -163,7 +163,7 @@ mod tests {
     fn filled(seconds: impl IntoIterator<Item = Stretch>) -> Slices {
         let mut slices = Slices::default();
         for second in seconds {
-            slices.add(&second, Duration::from_secs(1));
+            slices.add(Metric::Mean, &second, Duration::from_secs(1));
         }
         slices
     }

@@ -189,6 +189,27 @@ async fn arrivals_by_chance_are_the_same_for_the_same_seed_and_any_number_of_thr
 }
 
 #[tokio::test]
+async fn the_last_step_of_a_stress_test_counts_when_it_holds() {
+    let server = Server::http(|_| text(200, "")).await;
+    for threads in [1, 2] {
+        let yaml = format!(
+            "target: http://127.0.0.1:$PORT\n\
+             load: {{ preset: stress, arrivals: 30/s, steps: 2, duration: 4s, threads: {threads} }}\n\
+             journeys: [{{ steps: [{{ get: /a }}] }}]"
+        );
+        let ran = run(&plan(&yaml, server.port)).await;
+        assert_eq!(ran.summary.found.capacity, Some(30.0), "{:?}", ran.summary.reasons);
+        let told = |event: &Event| {
+            let Event::Interval(progress) = event else { return None };
+            Some(progress.elapsed)
+        };
+        let told: Vec<u64> = ran.events.iter().filter_map(told).collect();
+        assert!(told.starts_with(&[2000, 4000]), "{told:?}");
+        assert!(ran.summary.series.iter().all(|point| point.span > 0), "{:?}", ran.summary.series);
+    }
+}
+
+#[tokio::test]
 async fn a_stress_test_ends_at_the_step_that_breaks_and_names_the_capacity() {
     let asked = std::sync::Mutex::new(std::collections::VecDeque::new());
     // Good up to about 50 requests a second.

@@ -69,15 +69,22 @@ async fn drive(crews: Vec<Arc<Crew>>, post: Post) -> Result<(), Error> {
         from: Duration::ZERO,
         cuts,
     };
-    let result = tokio::select! {
-        result = both(&local, share, baseline.as_ref(), post.start) => result,
-        () = clerk.keep() => Ok(()),
-        () = local.patrol.walk() => Ok(()),
-        () = walk(baseline.as_ref()) => Ok(()),
-        () = post.stop.cancelled() => Ok(()),
+    let done = tokio::select! {
+        result = both(&local, share, baseline.as_ref(), post.start) => Some(result),
+        () = clerk.keep() => None,
+        () = local.patrol.walk() => None,
+        () = walk(baseline.as_ref()) => None,
+        () = post.stop.cancelled() => None,
     };
-    clerk.close(post.start.elapsed()).await;
-    result
+    if done.is_some() {
+        clerk.finish().await;
+    }
+    let end = post.start.elapsed();
+    // What the load's end has closed already needs no interval of no length.
+    if clerk.from < end || clerk.number == 0 {
+        clerk.close(end).await;
+    }
+    done.unwrap_or(Ok(()))
 }
 
 /// The users of the baseline and their share.
@@ -283,6 +290,23 @@ impl Clerk<'_> {
         loop {
             let to = next_boundary(self.from, &self.cuts);
             tokio::time::sleep_until((self.post.start + to).into()).await;
+            if !self.close(to).await {
+                return;
+            }
+        }
+    }
+
+    /// Ends every interval up to the load's end. The last arrival comes before it, the last answer
+    /// often just behind it: neither may cost the last stage its end.
+    async fn finish(&mut self) {
+        let plan = &self.local.crew.plan;
+        let end = plan.duration().0;
+        let is_near = self.post.start.elapsed() + Duration::from_secs(1) >= end;
+        if plan.is_once || !(is_near || plan.rate().is_some()) {
+            return;
+        }
+        while self.from < end {
+            let to = next_boundary(self.from, &self.cuts);
             if !self.close(to).await {
                 return;
             }

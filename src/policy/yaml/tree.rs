@@ -111,6 +111,14 @@ impl Node {
     }
 }
 
+/// What is mostly meant where a parser is lost between brackets: a path, a template, a `: ` in a text.
+fn brackets(error: &str) -> Option<String> {
+    let hint =
+        "between `{` and `}` or `[` and `]`, put texts that hold brackets, `,` or `: ` in quotes";
+    let is_lost = ["flow mapping", "flow sequence", "flow node", "mapping values"];
+    is_lost.iter().any(|words| error.contains(words)).then(|| hint.to_owned())
+}
+
 /// Reads a text; what is no YAML at all comes back as one mistake without a key.
 pub fn parse(text: &str) -> (Node, Vec<Mistake>) {
     let mut builder = Builder::default();
@@ -121,7 +129,8 @@ pub fn parse(text: &str) -> (Node, Vec<Mistake>) {
             Ok((event, span)) => builder.take(event, span),
             Err(error) => {
                 let place = place(error.marker().line(), error.marker().col());
-                Err(Mistake::whole(place, format!("is no YAML: {}", error.info())))
+                let hint = brackets(&error.info());
+                Err(Mistake::whole(place, format!("is no YAML: {}", error.info())).hint(hint))
             }
         };
         if let Err(mistake) = result {
