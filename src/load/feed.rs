@@ -60,6 +60,14 @@ pub fn rows(name: &str, text: &str) -> Result<Vec<Value>, String> {
 fn csv(text: &str) -> Result<Vec<Value>, String> {
     let mut records = records(text)?.into_iter();
     let head = records.next().map(|(_, fields)| fields).unwrap_or_default();
+    if let [only] = head.as_slice()
+        && let Some(mark) = [";", "\t", "|"].into_iter().find(|mark| only.contains(mark))
+    {
+        let (head, mark) = (only.escape_debug(), mark.escape_debug());
+        return Err(format!(
+            "has the one name `{head}` in its head: fields are parted by `,`, not `{mark}`"
+        ));
+    }
     let mut rows = Vec::new();
     for (line, fields) in records {
         if fields.len() != head.len() {
@@ -136,6 +144,11 @@ mod tests {
             ("a.csv", "a,b\n1,2\n3\n", "`a.csv` has 1 fields in line 3, its head has 2"),
             ("a.csv", "a\n\"x\n", "`a.csv` has a quote in line 2 that is not closed"),
             ("a.csv", "a,b\n", "`a.csv` has no row"),
+            (
+                "a.csv",
+                "a;b\n1;2\n",
+                "`a.csv` has the one name `a;b` in its head: fields are parted by `,`, not `;`",
+            ),
             ("a.json", "{}", "`a.json` is no JSON list"),
         ] {
             let error = rows(name, text).unwrap_err();

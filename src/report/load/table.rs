@@ -125,14 +125,17 @@ fn push_table(text: &mut String, summary: &Summary) {
     }
     let _ = writeln!(text, "{}", row("all", width, &summary.requests, &summary.latency));
     let (service, steady) = (&summary.service_time, &summary.steady);
-    let _ = writeln!(
-        text,
-        "service time (from the write): p50 {}, p95 {}, p99 {}, max {}",
-        millis(service.p50),
-        millis(service.p95),
-        millis(service.p99),
-        millis(service.max)
-    );
+    // Where nothing was written there is no such time, and none of zero.
+    if service.max > 0.0 {
+        let _ = writeln!(
+            text,
+            "service time (from the write): p50 {}, p95 {}, p99 {}, max {}",
+            millis(service.p50),
+            millis(service.p95),
+            millis(service.p99),
+            millis(service.max)
+        );
+    }
     push_connections(text, summary);
     let _ = writeln!(
         text,
@@ -149,7 +152,9 @@ fn push_table(text: &mut String, summary: &Summary) {
 fn push_connections(text: &mut String, summary: &Summary) {
     let told =
         |latency: &Latency| format!("p50 {}, p95 {}", millis(latency.p50), millis(latency.p95));
-    let _ = writeln!(text, "first byte (from the write): {}", told(&summary.first_byte));
+    if summary.first_byte.max > 0.0 {
+        let _ = writeln!(text, "first byte (from the write): {}", told(&summary.first_byte));
+    }
     let made = &summary.connections;
     if made.count == 0 {
         return;
@@ -314,6 +319,14 @@ pub mod tests {
                 connections: Links::default(),
             }],
         }
+    }
+
+    #[test]
+    fn what_was_never_measured_has_no_line() {
+        let mut summary = summary();
+        (summary.service_time, summary.first_byte) = (Latency::default(), Latency::default());
+        let text = block(&summary);
+        assert!(!text.contains("from the write"), "{text}");
     }
 
     #[test]
