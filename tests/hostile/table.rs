@@ -1,7 +1,7 @@
 //! What can be wrong with any source's answer.
 
 use super::body::{Cell, Cells, every_ten, good, of as body};
-use super::{Answer, Asked, Flaw, Kind, Told};
+use super::{Answer, Asked, Flaw, Form, Kind, Told};
 
 /// An answer of code 200: name, content, what is wrong, what the gate makes of it, part of its reason.
 pub type Row = (&'static str, String, Flaw, Told, &'static str);
@@ -86,17 +86,6 @@ pub fn degenerate(asked: Asked) -> Vec<Row> {
             Inconclusive,
             "too old",
         ),
-        (
-            "two values of each moment",
-            of(good(asked)
-                .concat()
-                .into_iter()
-                .flat_map(|(at, cell)| [(at, cell), (at, Number(2.0))])
-                .collect()),
-            Malformed,
-            if kind == Kind::Dynatrace { Error } else { Inconclusive },
-            if kind == Kind::Dynatrace { "not in order" } else { "two samples of the same moment" },
-        ),
         ("a text for a value", of(every_ten(asked, 0, &[Word; 6])), Malformed, Error, ""),
         ("a boolean for a value", of(every_ten(asked, 0, &[Bool; 6])), Malformed, Error, ""),
         (
@@ -135,6 +124,20 @@ pub fn degenerate(asked: Asked) -> Vec<Row> {
             "",
         ),
     ];
+    if asked.form == Form::Series {
+        // Whoever asks for one value is told one of them.
+        all.push((
+            "two values of each moment",
+            of(good(asked)
+                .concat()
+                .into_iter()
+                .flat_map(|(at, cell)| [(at, cell), (at, Number(2.0))])
+                .collect()),
+            Malformed,
+            if kind == Kind::Dynatrace { Error } else { Inconclusive },
+            if kind == Kind::Dynatrace { "not in order" } else { "two samples of the same moment" },
+        ));
+    }
     if kind != Kind::Influx2 {
         let body = body(asked, &good(asked));
         let cut = body[..body.len() * 2 / 3].to_owned();
