@@ -210,6 +210,11 @@ fn parse_subject(text: &str) -> Result<(Option<String>, Option<String>), Error> 
     if let Some(tag) = text.strip_prefix("tagged ") {
         return Ok((None, Some(tag.trim().to_owned())));
     }
+    if let Some(word) =
+        ["during", "over"].into_iter().find(|word| text.starts_with(&format!("{word} ")))
+    {
+        return Err(Error(format!("`{text}` belongs behind the value: `p95 < 300ms {word} …`")));
+    }
     let name = text.strip_prefix("of ").unwrap_or(text).trim();
     let name = match name.strip_prefix('"') {
         Some(rest) => rest
@@ -456,6 +461,10 @@ mod tests {
             ("p95 < 1s or stop", "`or stop` is not understood"),
             ("p95 < 1s or abort after x", "number of requests"),
             ("p95 of \"a < 1s", "not closed"),
+            (
+                "p95 during peak < 1s",
+                "`during peak` belongs behind the value: `p95 < 300ms during …`",
+            ),
             ("capacity GET /a > 5/s", "one figure of a whole run"),
         ] {
             let error = text.parse::<Limit>().unwrap_err().to_string();

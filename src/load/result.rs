@@ -312,7 +312,11 @@ fn judge_gauge(gauge: &Gauge, books: &Books, found: &Found, end: u64) -> LimitRe
             ..gauge::judge(limit, None, "")
         },
         Some(Preset::Spike) => gauge::judge(limit, found.recovery, "the run ended before"),
-        Some(Preset::Soak) => gauge::judge(limit, found.drift, "too few points for a trend"),
+        Some(Preset::Soak) => gauge::judge(
+            limit,
+            found.drift,
+            "too few points for a trend: ten seconds with answers are needed",
+        ),
         // A stress test breaks limits: that is how it finds the capacity.
         None if books.is_stress() => {
             let whole = gauge.judge(end);

@@ -38,7 +38,15 @@ pub fn split_by<'a>(url: &'a str, schemes: &[Scheme]) -> Result<(Origin, &'a str
     let own = |scheme: &Scheme| Some((*scheme, strip(url, &format!("{scheme}://"))?));
     let (scheme, rest) = schemes.iter().find_map(own).ok_or_else(|| {
         let known: Vec<String> = schemes.iter().map(|scheme| format!("`{scheme}://`")).collect();
-        Error::Scheme(url.to_owned(), known.join(" or "))
+        let known = match known.as_slice() {
+            // Who names no scheme at all wants the usual one, not a choice of nine.
+            [first, ..] if !url.contains("://") => {
+                let first = first.trim_matches('`');
+                format!("`{first}`, as in `{first}{url}`")
+            }
+            all => all.join(" or "),
+        };
+        Error::Scheme(url.to_owned(), known)
     })?;
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -144,7 +152,7 @@ mod tests {
     #[test]
     fn what_is_no_target_is_told() {
         for (url, error) in [
-            ("shop", Error::Scheme("shop".into(), "`http://` or `https://`".into())),
+            ("shop", Error::Scheme("shop".into(), "`http://`, as in `http://shop`".into())),
             ("ftp://shop", Error::Scheme("ftp://shop".into(), "`http://` or `https://`".into())),
             ("http://", Error::Host(String::new())),
             ("http://a b", Error::Host("a b".into())),
