@@ -40,6 +40,9 @@ pub fn resolve(tag: &str, text: &str) -> Result<Scalar, Mismatch> {
         return Ok(Scalar::Text(text.to_owned()));
     }
     let scalar = plain(text);
+    if kind.is_empty() {
+        return Ok(scalar);
+    }
     let found = match &scalar {
         Scalar::Null => "null",
         Scalar::Bool(_) => "bool",
@@ -50,7 +53,6 @@ pub fn resolve(tag: &str, text: &str) -> Result<Scalar, Mismatch> {
         Scalar::Text(_) => "str",
     };
     match (kind, scalar) {
-        ("", scalar) => Ok(scalar),
         ("float", Scalar::Int(number)) => Ok(Scalar::Float(as_float(number))),
         (kind, scalar) if kind == found => Ok(scalar),
         (kind, _) => Err(Mismatch(format!("cannot decode !!{found} `{text}` as a !!{kind}"))),
