@@ -26,7 +26,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["load", "gate", "report", "pipeline"]),
     ("reqwest", &["job/gitlab", "job/http", "load/push", "gate", "deploy", "pipeline", "command"]),
     ("schemars", &["unit", "load", "gate", "deploy", "policy", "command"]),
-    ("httparse", &["load"]),
+    ("httparse", &["load", "deploy/cluster"]),
     ("lol_html", &["load"]),
     ("snap", &["load/push"]),
     ("zip", &["pipeline", "command/helper"]),

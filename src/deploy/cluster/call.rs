@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use serde::Deserialize;
@@ -12,9 +12,11 @@ use tower::Service;
 
 use super::connect::{Cluster, Content};
 use super::failure::{Failure, Status};
+use super::lane::Reply;
+use super::lanes::Asked;
 
-/// No answer of an API server is larger; one of a job's own server might be.
-const MAX_ANSWER: usize = 256 << 20;
+/// No refusal of an API server is longer; one of a job's own server might be.
+const MAX_REFUSAL: usize = 16 << 20;
 const MAX_RETRIES: u32 = 10;
 
 /// How.
@@ -52,6 +54,8 @@ pub enum Accept {
     Json,
     /// JSON, of which no more is read than what the object is called.
     Identity,
+    /// JSON, of which nothing is read.
+    Nothing,
     /// The server's table, else JSON.
     Table,
     /// Aggregated discovery, else the old one.
@@ -114,23 +118,32 @@ impl Call {
         }
     }
 
-    fn request(&self) -> Result<Request<Body>, http::Error> {
-        let method = match self.method {
-            Method::Get => http::Method::GET,
-            Method::Post => http::Method::POST,
-            Method::Put => http::Method::PUT,
-            Method::Patch(_) => http::Method::PATCH,
-            Method::Delete => http::Method::DELETE,
-        };
-        let content = match self.method {
+    /// HTTP's method.
+    fn method(&self) -> &'static str {
+        match self.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch(_) => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+
+    /// What the body is.
+    fn content(&self) -> &'static str {
+        match self.method {
             Method::Patch(Patch::Apply) => "application/apply-patch+yaml",
             Method::Patch(Patch::Merge) => "application/merge-patch+json",
             Method::Patch(Patch::Strategic) => "application/strategic-merge-patch+json",
             Method::Patch(Patch::Json) => "application/json-patch+json",
             Method::Get | Method::Post | Method::Put | Method::Delete => "application/json",
-        };
-        let accept = match self.accept {
-            Accept::Json | Accept::Identity => "application/json",
+        }
+    }
+
+    /// What the answer may be.
+    fn accepted(&self) -> &'static str {
+        match self.accept {
+            Accept::Json | Accept::Identity | Accept::Nothing => "application/json",
             Accept::Table => concat!(
                 "application/json;as=Table;v=v1;g=meta.k8s.io,",
                 "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
@@ -141,7 +154,11 @@ impl Call {
                 "application/json"
             ),
             Accept::Text => "text/plain, application/json",
-        };
+        }
+    }
+
+    /// The path with the query.
+    fn uri(&self) -> String {
         let mut uri = self.path.clone();
         for (n, (key, value)) in self.query.iter().enumerate() {
             uri.push(if n == 0 { '?' } else { '&' });
@@ -149,13 +166,17 @@ impl Call {
             uri.push('=');
             uri.push_str(&escaped(value));
         }
+        uri
+    }
+
+    fn request(&self) -> Result<Request<Body>, http::Error> {
         let mut builder = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header(http::header::ACCEPT, accept)
+            .method(self.method())
+            .uri(self.uri())
+            .header(http::header::ACCEPT, self.accepted())
             .header(http::header::USER_AGENT, concat!("dyno/", env!("CARGO_PKG_VERSION")));
         if self.body.is_some() {
-            builder = builder.header(http::header::CONTENT_TYPE, content);
+            builder = builder.header(http::header::CONTENT_TYPE, self.content());
         }
         builder.body(self.body.clone().map_or_else(Body::empty, Body::from))
     }
@@ -200,9 +221,16 @@ impl Cluster {
         cancel: &CancellationToken,
     ) -> Result<Answer, (Failure, Option<Duration>)> {
         let work = async {
-            let response = self.send(call).await?;
-            let wait = retry_after(&response);
-            self.read(call, response).await.map_err(|failure| (failure, wait))
+            let asked = Asked {
+                method: call.method(),
+                path: &call.uri(),
+                accept: call.accepted(),
+                content: call.content(),
+                body: call.body.as_deref(),
+            };
+            let reply = self.lanes.ask(&asked).await.map_err(|error| (self.broken(error), None))?;
+            let wait = retry_after(&reply);
+            read(call, reply).map_err(|failure| (failure, wait))
         };
         tokio::select! {
             () = cancel.cancelled() => Err((Failure::Cancelled, None)),
@@ -218,48 +246,36 @@ impl Cluster {
     ) -> Result<Response<Content>, Failure> {
         let response = tokio::select! {
             () = cancel.cancelled() => return Err(Failure::Cancelled),
-            response = self.send(call) => response.map_err(|(failure, _)| failure)?,
+            response = self.send(call) => response?,
         };
-        if response.status().is_success() {
+        let status = response.status();
+        if status.is_success() {
             return Ok(response);
         }
-        match self.read(call, response).await {
+        let body = Limited::new(response.into_body(), MAX_REFUSAL).collect().await;
+        let body = body.map_err(|error| Failure::Network(error.to_string()))?.to_bytes().to_vec();
+        match read(call, Reply { status, body, ..Reply::default() }) {
             Err(failure) => Err(failure),
             Ok(_) => Err(Failure::Malformed("unexpected answer".to_owned())),
         }
     }
 
-    async fn send(&self, call: &Call) -> Result<Response<Content>, (Failure, Option<Duration>)> {
-        let request =
-            call.request().map_err(|error| (Failure::Malformed(error.to_string()), None))?;
+    async fn send(&self, call: &Call) -> Result<Response<Content>, Failure> {
+        let request = call.request().map_err(|error| Failure::Malformed(error.to_string()))?;
         let mut service = self.service.clone();
         let sent = match std::future::poll_fn(|context| service.poll_ready(context)).await {
             Ok(()) => service.call(request).await,
             Err(error) => Err(error),
         };
-        sent.map_err(|error| (self.network(error.as_ref()), None))
+        sent.map_err(|error| self.network(error.as_ref()))
     }
 
-    async fn read(&self, call: &Call, response: Response<Content>) -> Result<Answer, Failure> {
-        let status = response.status();
-        let warnings = warnings(response.headers());
-        let body = Limited::new(response.into_body(), MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| Failure::Network(error.to_string()))?
-            .to_bytes();
-        if !status.is_success() {
-            let status = Status::read(status.as_u16(), &body, call.verb(), &call.what);
-            return Err(Failure::Status(Box::new(status)));
+    /// Why there is no answer.
+    fn broken(&self, error: tower::BoxError) -> Failure {
+        match error.downcast::<http::Error>() {
+            Ok(error) => Failure::Malformed(error.to_string()),
+            Err(error) => self.network(error.as_ref()),
         }
-        let body = match call.accept {
-            Accept::Text => Ok(Value::String(String::from_utf8_lossy(&body).into_owned())),
-            Accept::Identity => identity(&body),
-            Accept::Json | Accept::Table | Accept::Discovery => serde_json::from_slice(&body),
-        };
-        let body =
-            body.map_err(|error| Failure::Malformed(format!("cannot read the answer: {error}")))?;
-        Ok(Answer { body, warnings, created: status == StatusCode::CREATED })
     }
 
     /// What Go's client would say.
@@ -290,6 +306,23 @@ impl Cluster {
         }
         Failure::Network(text)
     }
+}
+
+fn read(call: &Call, reply: Reply) -> Result<Answer, Failure> {
+    let Reply { status, warnings, body, .. } = reply;
+    if !status.is_success() {
+        let status = Status::read(status.as_u16(), &body, call.verb(), &call.what);
+        return Err(Failure::Status(Box::new(status)));
+    }
+    let body = match call.accept {
+        Accept::Text => Ok(Value::String(String::from_utf8_lossy(&body).into_owned())),
+        Accept::Identity => identity(&body),
+        Accept::Nothing => Ok(Value::Null),
+        Accept::Json | Accept::Table | Accept::Discovery => serde_json::from_slice(&body),
+    };
+    let body =
+        body.map_err(|error| Failure::Malformed(format!("cannot read the answer: {error}")))?;
+    Ok(Answer { body, warnings: texts(&warnings), created: status == StatusCode::CREATED })
 }
 
 /// What an object is called, out of the whole of it: most of an answer is what was sent.
@@ -355,20 +388,20 @@ async fn within(timeout: Duration, work: impl Future<Output = Tried>) -> Tried {
 }
 
 /// client-go waits only where the server says for how long.
-fn retry_after(response: &Response<Content>) -> Option<Duration> {
-    let status = response.status();
+fn retry_after(reply: &Reply) -> Option<Duration> {
+    let status = reply.status;
     if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
         return None;
     }
-    let seconds = response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    let seconds = reply.retry_after.as_deref()?;
     Some(Duration::from_secs(seconds.parse::<u64>().ok()?.min(60)))
 }
 
 /// The texts of `Warning: 299 - "…"` headers.
-fn warnings(headers: &HeaderMap) -> Vec<String> {
+fn texts(headers: &[String]) -> Vec<String> {
     let mut texts = Vec::new();
-    for header in headers.get_all(http::header::WARNING) {
-        let Ok(mut rest) = header.to_str() else { continue };
+    for header in headers {
+        let mut rest = header.as_str();
         while let Some((_, after)) = rest.split_once("299 ") {
             let Some((_, quoted)) = after.split_once('"') else { break };
             let mut text = String::new();
@@ -397,10 +430,8 @@ mod tests {
 
     #[test]
     fn warnings_are_read_from_their_headers() {
-        let mut headers = HeaderMap::new();
-        headers.append("warning", "299 - \"a \\\"b\\\" c\"".parse().unwrap());
-        headers.append("warning", "299 - \"d\", 299 k8s \"e\"".parse().unwrap());
-        assert_eq!(warnings(&headers), ["a \"b\" c", "d", "e"]);
+        let headers = ["299 - \"a \\\"b\\\" c\"", "299 - \"d\", 299 k8s \"e\""].map(str::to_owned);
+        assert_eq!(texts(&headers), ["a \"b\" c", "d", "e"]);
     }
 
     #[test]

@@ -1,19 +1,23 @@
 //! From a [`ClusterSpec`] to a live [`Cluster`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::client::{AuthError, Body, ConfigExt};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use super::Error;
+use super::lane::Wire;
+use super::lanes::{Lanes, mirror};
 use super::resolve::Resolver;
 use super::spec::{Access, ClusterSpec, OwnCluster, Whose};
 use super::trouble::{Called, unconnected, unloaded};
@@ -37,7 +41,10 @@ pub struct Broken(tower::BoxError);
 pub struct Cluster {
     /// For what kube does itself: commands in pods.
     pub(super) client: kube::Client,
+    /// For answers that are read piece by piece.
     pub(super) service: Service,
+    /// For all others.
+    pub(super) lanes: Arc<Lanes>,
     /// `127.0.0.1:6443`, as kubectl's errors name it.
     pub(super) host: String,
     /// `https://127.0.0.1:6443`.
@@ -56,6 +63,11 @@ impl Cluster {
     /// The server's address.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// How long the quickest answer of the server took; the way there and back is no longer.
+    pub fn quickest(&self) -> Option<Duration> {
+        self.lanes.quickest()
     }
 
     /// True when only declared touches may be sent.
@@ -98,10 +110,10 @@ pub async fn connect(spec: &ClusterSpec) -> Result<Cluster, Error> {
     let namespace = spec.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let (host, server) = told(&config.cluster_url);
     let default = config.default_namespace.clone();
-    let service = service(&config).map_err(|error| unusable(unconnected(&error)))?;
+    let (service, lanes) = ways(&config).map_err(|error| unusable(unconnected(&error)))?;
     let client = kube::Client::new(service.clone(), default);
-    let (fenced, guarded) = (spec.fenced, spec.guarded);
-    Ok(Cluster { client, service, host, server, namespace, fenced, guarded })
+    let (fenced, guarded, lanes) = (spec.fenced, spec.guarded, Arc::new(lanes));
+    Ok(Cluster { client, service, lanes, host, server, namespace, fenced, guarded })
 }
 
 /// An address as it is told, `HOST:PORT` and whole: without a user and a password in it.
@@ -201,9 +213,9 @@ fn own_kubeconfig(own: &OwnCluster, file: &str) -> Result<Kubeconfig, Error> {
     .map_err(|_| Error::Malformed { file: file.to_owned(), what: "kubeconfig", at: None })
 }
 
-/// The way to the server, without kube's queue before it: that would cost a task and two wake-ups a
+/// The ways to the server, without kube's queue before them: that would cost a task and two wake-ups a
 /// request.
-fn service(config: &Config) -> Result<Service, kube::Error> {
+fn ways(config: &Config) -> Result<(Service, Lanes), kube::Error> {
     // The first to install one wins; all of dyno installs the same.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let mut http = HttpConnector::new_with_resolver(Resolver);
@@ -211,6 +223,8 @@ fn service(config: &Config) -> Result<Service, kube::Error> {
     http.set_connect_timeout(Some(CONNECT));
     http.set_nodelay(true);
     let https = config.rustls_https_connector_with_connector(http)?;
+    let wire = |stream| -> Box<dyn Wire> { Box::new(TokioIo::new(stream)) };
+    let opener = https.clone().map_response(wire);
     let client =
         hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(https);
     if let Some(token) = &config.auth_info.token {
@@ -218,14 +232,30 @@ fn service(config: &Config) -> Result<Service, kube::Error> {
         http::HeaderValue::try_from(token.expose_secret())
             .map_err(|error| kube::Error::Auth(AuthError::InvalidBearerToken(error)))?;
     }
-    let auth = config.auth_layer()?;
+    let client = client.map_err(tower::BoxError::from).map_response(boxed);
+    let dresser = dressed(config, tower::service_fn(mirror))?;
+    Ok((dressed(config, client)?, Lanes::new(BoxCloneSyncService::new(opener), dresser)))
+}
+
+/// A service whose requests carry what the kubeconfig says: the server, a token, whom to be.
+fn dressed<S, B>(
+    config: &Config,
+    service: S,
+) -> Result<BoxCloneSyncService<http::Request<Body>, http::Response<B>, tower::BoxError>, kube::Error>
+where
+    S: tower::Service<http::Request<Body>, Response = http::Response<B>, Error = tower::BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+    B: Send + 'static,
+{
     let service = tower::ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(auth)
+        .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
-        .map_err(tower::BoxError::from)
-        .map_response(boxed)
-        .service(client);
+        .service(service);
     Ok(BoxCloneSyncService::new(service))
 }
 

@@ -3,6 +3,8 @@
 mod spec;
 mod resolve;
 mod trouble;
+mod lane;
+mod lanes;
 mod connect;
 mod call;
 mod exec;
