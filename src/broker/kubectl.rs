@@ -14,7 +14,7 @@ use super::rights::{Desk, Granted, Own, Rights};
 /// Performs the request and returns kubectl's exit code.
 pub(super) async fn perform(
     desk: &Desk<'_>,
-    request: &Request,
+    request: &mut Request,
     emit: &mut (dyn FnMut(Event) + Send),
     cancel: &CancellationToken,
 ) -> Result<Outcome> {

@@ -24,7 +24,9 @@ pub async fn perform(
         Task::Gate(plan) => super::gate::perform(desk, &plan, emit, cancel).await,
         Task::Baseline(task) => super::baseline::perform(desk, &task, emit).await,
         Task::Watch(watches) => super::watch::perform(desk, &watches, emit, cancel).await,
-        Task::Kubectl(request) => super::kubectl::perform(desk, &request, emit, cancel).await,
+        Task::Kubectl(mut request) => {
+            super::kubectl::perform(desk, &mut request, emit, cancel).await
+        }
         Task::Deploy(deploy) => super::deploy::perform(desk, *deploy, emit, cancel).await,
         Task::Variable(write) => super::variable::perform(desk, &write, emit).await,
     };

@@ -143,7 +143,7 @@ async fn reach(part: &str, entry: &ClusterEntry) -> Finding {
         Ok(live) => live,
         Err(error) => return Finding::fail(part, chain(&error), mend),
     };
-    let request = Request {
+    let mut request = Request {
         cluster: ClusterChoice::Default,
         namespace: None,
         timeout_ms: 10_000,
@@ -156,7 +156,7 @@ async fn reach(part: &str, entry: &ClusterEntry) -> Finding {
         kubectl::Event::Stderr(text) => refused.push_str(&text),
         kubectl::Event::Bytes(_) | kubectl::Event::Pair(_) | kubectl::Event::Ports(_) => {}
     };
-    let ended = kubectl::perform(&request, &live, &mut emit, &CancellationToken::new()).await;
+    let ended = kubectl::perform(&mut request, &live, &mut emit, &CancellationToken::new()).await;
     let server = said.lines().find(|line| line.starts_with("Server Version"));
     match server {
         Some(server) if ended.code == 0 => Finding::ok(part, format!("answers: {server}")),

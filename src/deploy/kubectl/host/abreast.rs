@@ -2,17 +2,22 @@
 //! needs in order (a namespace before what lies in it) still comes in order.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::apply::Info;
-use super::pace::{MOST, Pace};
-use super::session::Session;
+use super::pace::{MOST, Pace, first};
+use super::session::{Ground, Session};
 use super::trouble::Trouble;
 use super::workload::pod_spec;
 use crate::deploy::cluster::Failure;
 use crate::deploy::kubectl::request::Event;
+
+/// For so long lines wait for others, which nobody sees.
+const LULL: Duration = Duration::from_millis(25);
 
 /// Kinds that others need to be there, or that change what is allowed: all before them is done
 /// first, and all behind them waits.
@@ -48,35 +53,81 @@ where
     W: Fn(Part<'a>, Info) -> F,
     F: Future<Output = (Part<'a>, Result<T, Trouble>)>,
 {
-    let pace = Pace::default();
+    let ground = session.ground();
+    let pace = Pace::new(first(&ground));
     for row in rows(infos) {
-        let ground = session.ground();
         let mut results = stream::iter(row)
-            .map(|info| {
-                let part = Part { ground: ground.clone(), told: Vec::new(), unreachable: false };
-                pace.at_its_turn(work(part, info))
-            })
+            .map(|info| pace.at_its_turn(work(Part::new(ground.clone()), info)))
             .buffered(MOST);
-        while let Some((part, result)) = results.next().await {
-            session.tell(part.told);
-            session.note(part.unreachable);
+        let mut told = Told::default();
+        let lull = tokio::time::sleep(LULL);
+        tokio::pin!(lull);
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = results.next() => next,
+                () = &mut lull, if !told.events.is_empty() => {
+                    told.tell(session);
+                    continue;
+                }
+            };
+            let Some((part, result)) = next else { break };
+            if told.events.is_empty() {
+                lull.as_mut().reset(Instant::now() + LULL);
+            }
+            told.add(part);
             match result {
-                Err(stop @ Trouble::Network(Failure::Cancelled)) => return Err(stop),
+                Err(stop @ Trouble::Network(Failure::Cancelled)) => {
+                    told.tell(session);
+                    return Err(stop);
+                }
                 result => done(session, result),
             }
         }
+        told.tell(session);
     }
     Ok(())
 }
 
+/// What was done and is not told yet. Lines that come together are told together: to write each on its
+/// own takes longer than to make it.
+#[derive(Default)]
+struct Told {
+    events: Vec<Event>,
+    unreachable: bool,
+}
+
+impl Told {
+    fn add(&mut self, part: Part<'_>) {
+        self.events.extend(part.told);
+        self.unreachable |= part.unreachable;
+    }
+
+    fn tell(&mut self, session: &mut Session<'_>) {
+        session.tell(std::mem::take(&mut self.events));
+        session.note(self.unreachable);
+    }
+}
+
 /// One object's part of a request.
 pub struct Part<'a> {
-    ground: super::session::Ground<'a>,
+    ground: Ground<'a>,
     told: Vec<Event>,
     unreachable: bool,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// A part that has told nothing yet.
+    pub fn new(ground: Ground<'a>) -> Self {
+        Self { ground, told: Vec::new(), unreachable: false }
+    }
+
+    /// Tells what it told.
+    pub fn end(self, session: &mut Session<'_>) {
+        session.tell(self.told);
+        session.note(self.unreachable);
+    }
+
     /// Runs something with a session of its own, and keeps what it tells.
     pub async fn run<T>(
         mut self,

@@ -14,7 +14,7 @@ use crate::deploy::cluster::{Accept, Mapping, Method, Patch, Target, is_builtin_
 use crate::deploy::kubectl::print::{
     LAST_APPLIED, annotate, annotated, last_applied, print_object,
 };
-use crate::deploy::kubectl::request::{Apply, DryRun, Item, Output, Validate};
+use crate::deploy::kubectl::request::{Apply, DryRun, Item, Manifest, Output, Validate};
 use crate::deploy::{manifest, merge};
 
 const MAX_RETRIES: u32 = 5;
@@ -66,12 +66,21 @@ pub fn infos(
     items: &[Item],
     enforce_namespace: bool,
 ) -> (Vec<Info>, Vec<Trouble>) {
-    let mut infos = Vec::new();
+    infos_of(session, items.to_vec(), enforce_namespace)
+}
+
+/// As [`infos`], of objects that nobody needs any more.
+fn infos_of(
+    session: &Session<'_>,
+    items: Vec<Item>,
+    enforce_namespace: bool,
+) -> (Vec<Info>, Vec<Trouble>) {
+    let mut infos = Vec::with_capacity(items.len());
     let mut troubles = Vec::new();
     for item in items {
         let manifest = match item {
             Item::Error(text) => {
-                troubles.push(Trouble::text(text.clone()));
+                troubles.push(Trouble::text(text));
                 continue;
             }
             Item::Object(manifest) => manifest,
@@ -98,7 +107,7 @@ pub fn infos(
             });
             continue;
         };
-        let mut object = manifest.object.clone();
+        let Manifest { mut object, source, .. } = manifest;
         let home = session.namespace();
         let namespace = match (mapping.namespaced, namespace.as_str()) {
             (false, _) => {
@@ -119,7 +128,7 @@ pub fn infos(
             }
             (true, other) => other.to_owned(),
         };
-        infos.push(Info { mapping, object, source: manifest.source.clone(), namespace, name });
+        infos.push(Info { mapping, object, source, namespace, name });
     }
     (infos, troubles)
 }
@@ -188,9 +197,11 @@ pub async fn discover(
 }
 
 /// Runs `kubectl apply`.
-pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
+pub async fn run(session: &mut Session<'_>, apply: &mut Apply) -> Outcome {
     discover(session, &apply.items, apply.validate).await?;
-    let (mut infos, built) = infos(session, &apply.items, apply.enforce_namespace);
+    let items = std::mem::take(&mut apply.items);
+    let apply = &*apply;
+    let (mut infos, built) = infos_of(session, items, apply.enforce_namespace);
     let mut troubles = Vec::new();
     if let Err(trouble) = Trouble::all(built) {
         troubles.push(trouble);
@@ -206,16 +217,18 @@ pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
         None => None,
     };
     let mut visited = Visited::default();
-    let present =
+    let mut present =
         if apply.server_side { Present::default() } else { Present::read(session, &infos).await };
-    let present = std::sync::Mutex::new(present);
+    let known: Vec<Known> = infos.iter().map(|info| known(&mut present, apply, info)).collect();
+    let known = std::sync::Mutex::new(known.into_iter());
     let mut applied = Vec::new();
     let (keeps, prunes) = (prints_objects(&apply.output), apply.prune.is_some());
     abreast::each(
         session,
         infos,
         |part, info| {
-            let known = present.lock().unwrap_or_else(PoisonError::into_inner).take(&info);
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let known = known.unwrap_or(Known::Nothing);
             part.run(async move |session| one(session, apply, info, known).await)
         },
         |_, result| match result {
@@ -238,6 +251,17 @@ pub async fn run(session: &mut Session<'_>, apply: &Apply) -> Outcome {
         (Some(prune), None) => prune::by_labels(session, apply, prune, &visited).await,
         (None, _) => Ok(()),
     }
+}
+
+/// What is known of an object. What is to be made is written here, for all of them at once: between two
+/// answers it would take longer.
+fn known(present: &mut Present, apply: &Apply, info: &Info) -> Known {
+    let known = present.take(info);
+    let is_made = apply.dry_run != DryRun::Client && !info.name.is_empty();
+    if is_made && matches!(known, Known::IsNot(_)) {
+        return Known::IsNot(Some(created(&info.object)));
+    }
+    known
 }
 
 fn prints_objects(output: &Output) -> bool {
@@ -286,7 +310,13 @@ async fn one(
     }
     if !prints_objects(&apply.output) {
         let done = operation(done, apply.dry_run);
-        let text = print_object(&object, &apply.output, &done, false).map_err(Trouble::text)?;
+        let text = match (&object, &apply.output) {
+            (Value::Null, Output::Name) => format!("{}/{}\n", info.mapping.type_name(), info.name),
+            (Value::Null, _) => format!("{}/{} {done}\n", info.mapping.type_name(), info.name),
+            (object, output) => {
+                print_object(object, output, &done, false).map_err(Trouble::text)?
+            }
+        };
         session.out(text);
     }
     Ok(object)
@@ -300,7 +330,7 @@ async fn client_side(
 ) -> Result<(Value, &'static str), Trouble> {
     let found = match known {
         Known::Is(current) => Ok(current),
-        Known::IsNot => match create(session, apply, info).await {
+        Known::IsNot(body) => match create(session, apply, info, body).await {
             // Somebody was faster since the list was read.
             Err(Trouble::Status(status)) if status.reason == "AlreadyExists" => {
                 session.get(&info.target()).await
@@ -312,7 +342,7 @@ async fn client_side(
     let current = match found {
         Ok(current) => current,
         Err(failure) if failure.is_not_found() => {
-            return create(session, apply, info).await.map(|object| (object, "created"));
+            return create(session, apply, info, None).await.map(|object| (object, "created"));
         }
         Err(failure) => {
             let verb =
@@ -338,7 +368,13 @@ fn last_applied_of(object: &Value) -> Option<&str> {
     object.pointer("/metadata/annotations")?.get(LAST_APPLIED)?.as_str()
 }
 
-async fn create(session: &mut Session<'_>, apply: &Apply, info: &Info) -> Result<Value, Trouble> {
+/// Makes an object; what the server made of it is null where nobody asks.
+async fn create(
+    session: &mut Session<'_>,
+    apply: &Apply,
+    info: &Info,
+    body: Option<String>,
+) -> Result<Value, Trouble> {
     if apply.dry_run == DryRun::Client {
         let mut object = info.object.clone();
         annotate(&mut object, false);
@@ -347,9 +383,14 @@ async fn create(session: &mut Session<'_>, apply: &Apply, info: &Info) -> Result
     }
     let change = Change {
         method: Method::Post,
-        accept: wanted(apply),
+        // It is called as it was to be called.
+        accept: if prints_objects(&apply.output) || apply.prune.is_some() {
+            wanted(apply)
+        } else {
+            Accept::Nothing
+        },
         query: options(&apply.field_manager, apply.dry_run, apply.validate),
-        body: Some(created(&info.object)),
+        body: Some(body.unwrap_or_else(|| created(&info.object))),
     };
     session
         .change(change, &info.home())

@@ -50,10 +50,10 @@ use trouble::Trouble;
 /// How an operation ends: well, or with what is to be told.
 type Outcome = Result<(), Trouble>;
 
-/// Performs a request. On cancel it stops between two requests to the server: what was applied
+/// Performs a request; what it was to bring may be gone from it then. On cancel it stops between two requests to the server: what was applied
 /// stays applied. When the future is dropped the same is true.
 pub async fn perform(
-    request: &Request,
+    request: &mut Request,
     cluster: &Cluster,
     emit: &mut (dyn FnMut(Event) + Send),
     cancel: &CancellationToken,
@@ -62,7 +62,7 @@ pub async fn perform(
         emit(Event::Stderr(note.clone()));
     }
     let mut session = Session::new(request, cluster, emit, cancel);
-    let outcome = match &request.operation {
+    let outcome = match &mut request.operation {
         Operation::Apply(apply) => apply::run(&mut session, apply).await,
         Operation::Create(create) => create::run(&mut session, create).await,
         Operation::Replace(create) => create::replace(&mut session, create).await,

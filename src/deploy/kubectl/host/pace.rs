@@ -2,16 +2,29 @@
 //! beyond costs a connection, and where the server is the bound it buys nothing.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use super::session::Ground;
+
 /// A few: enough for a server that is near.
-const FIRST: usize = 4;
+const NEAR: usize = 4;
+/// For one that is far away.
+const FAR: usize = 16;
+/// No answer of a server that is near takes longer than this, if only the quickest is looked at.
+const NEAR_WITHIN: Duration = Duration::from_millis(5);
 /// No more, however far away the server is: it has its own limits.
 pub const MOST: usize = 32;
 /// A step is worth it when an object takes no more than this of the time it took before.
 const WORTH: f64 = 0.8;
+
+/// How many go side by side at first.
+pub fn first(ground: &Ground<'_>) -> usize {
+    let is_near = ground.quickest().is_none_or(|quickest| quickest <= NEAR_WITHIN);
+    if is_near { NEAR } else { FAR }
+}
 
 /// The rule, without time and waiting.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,15 +63,14 @@ struct State {
     since: Instant,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        let width = Width { now: FIRST, before: None, is_settled: false };
-        let state = State { width, surplus: 0, n_done: 0, since: Instant::now() };
-        Self { places: Semaphore::new(FIRST), state: Mutex::new(state) }
-    }
-}
-
 impl Pace {
+    /// A pace that begins with so many.
+    pub fn new(first: usize) -> Self {
+        let width = Width { now: first, before: None, is_settled: false };
+        let state = State { width, surplus: 0, n_done: 0, since: Instant::now() };
+        Self { places: Semaphore::new(first), state: Mutex::new(state) }
+    }
+
     /// Does a piece of work when it is its turn; turns come in the order they are asked for.
     pub async fn at_its_turn<T>(&self, work: impl Future<Output = T>) -> T {
         // The semaphore is never closed: without a place there would just be one more at work.
@@ -105,7 +117,7 @@ mod tests {
 
     /// The widths one after the other, by what an object takes at each.
     fn widths(took: impl Fn(usize) -> f64) -> Vec<usize> {
-        let mut width = Width { now: FIRST, before: None, is_settled: false };
+        let mut width = Width { now: NEAR, before: None, is_settled: false };
         let mut widths = vec![width.now];
         while !width.is_settled {
             width = width.next(took(width.now));
@@ -127,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn no_more_is_at_work_than_has_its_turn_and_all_is_done_in_order() {
         use futures_util::stream::{self, StreamExt};
-        let pace = Pace::default();
+        let pace = Pace::new(NEAR);
         let at_work = Mutex::new((0_usize, 0_usize));
         let done: Vec<usize> = stream::iter(0..500)
             .map(|n| {
@@ -148,6 +160,6 @@ mod tests {
             .await;
         assert_eq!(done, (0..500).collect::<Vec<_>>());
         let most = at_work.lock().unwrap().1;
-        assert!((FIRST..=MOST).contains(&most), "{most}");
+        assert!((NEAR..=MOST).contains(&most), "{most}");
     }
 }

@@ -38,6 +38,11 @@ impl<'a> Ground<'a> {
     {
         Session { ground: self.clone(), emit, warned: BTreeSet::new(), unreachable: false }
     }
+
+    /// How long the quickest answer of the server took.
+    pub fn quickest(&self) -> Option<Duration> {
+        self.cluster.quickest()
+    }
 }
 
 /// What is asked of a target.
@@ -90,9 +95,16 @@ impl<'a> Session<'a> {
         self.ground.clone()
     }
 
-    /// Tells what a part of the request told elsewhere; a warning that was told before is left out.
+    /// Tells what parts of the request told elsewhere, lines of one stream at once; a warning that was
+    /// told before is left out.
     pub fn tell(&mut self, events: Vec<Event>) {
+        let mut out = String::new();
         for event in events {
+            if let Event::Stdout(text) = event {
+                out.push_str(&text);
+                continue;
+            }
+            self.out(std::mem::take(&mut out));
             if let Event::Stderr(text) = &event
                 && text.starts_with(WARNING)
                 && text.ends_with('\n')
@@ -102,6 +114,7 @@ impl<'a> Session<'a> {
             }
             (self.emit)(event);
         }
+        self.out(out);
     }
 
     /// Records that a part of the request found the cluster itself at fault.
