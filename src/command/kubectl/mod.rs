@@ -63,8 +63,7 @@ pub async fn run(
         Ok(Parsed::Forward(request)) => return forward::run(*request, vars, streams).await,
         Err(usage) => {
             put((&mut streams.err, STDERR), &format!("{usage}\n"))?;
-            let is_diff =
-                argv.iter().find(|word| !word.starts_with('-')).is_some_and(|word| word == "diff");
+            let is_diff = kubectl::verb(argv).is_some_and(|verb| verb == "diff");
             return Ok(Outcome::Code(if is_diff { 2 } else { 1 }));
         }
     };

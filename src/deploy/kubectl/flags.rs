@@ -148,6 +148,27 @@ pub fn parse(argv: &[String], flags: &[Flag], command: &str) -> Result<Parsed, U
     Ok(parsed)
 }
 
+/// The words of a command line before `--`: no flags, and no values of the flags that every command
+/// has. A namespace may be called `job`.
+pub fn words(argv: &[String]) -> Vec<&str> {
+    let takes_the_next = |arg: &str| {
+        GLOBAL.iter().filter(|flag| implied(**flag).is_none()).any(|flag| {
+            arg.strip_prefix("--") == Some(flag.name)
+                || flag.short.is_some_and(|short| arg == format!("-{short}"))
+        })
+    };
+    let mut words = Vec::new();
+    let mut rest = argv.iter().take_while(|arg| *arg != "--");
+    while let Some(arg) = rest.next() {
+        if takes_the_next(arg) {
+            rest.next();
+        } else if !arg.starts_with('-') {
+            words.push(arg.as_str());
+        }
+    }
+    words
+}
+
 /// What a flag is when no value follows it.
 fn implied(flag: Flag) -> Option<&'static str> {
     match flag.kind {
@@ -329,6 +350,15 @@ mod tests {
         assert_eq!(parsed.text("namespace"), Some("z"));
         assert!(parsed.is("recursive", false));
         assert_eq!(read("-f -").unwrap().list("filename"), ["-"]);
+    }
+
+    #[test]
+    fn the_value_of_a_flag_is_no_word() {
+        let argv: Vec<String> =
+            ["-n", "job", "deployment", "x", "--context", "c", "-njob", "--", "y"]
+                .map(str::to_owned)
+                .to_vec();
+        assert_eq!(words(&argv), ["deployment", "x"]);
     }
 
     #[test]

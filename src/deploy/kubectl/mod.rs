@@ -117,7 +117,7 @@ pub struct Fetched {
     pub body: Vec<u8>,
 }
 
-pub use guest::{Source, Unfound, choice, parse};
+pub use guest::{Source, Unfound, choice, parse, verb};
 pub use host::{carry, perform};
 pub use listen::{Listen, listens};
 pub use print::logged;

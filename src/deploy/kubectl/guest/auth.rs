@@ -18,7 +18,7 @@ pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
         flag("show-managed-fields", Kind::Bool),
         flag("allow-missing-template-keys", Kind::Bool),
     ];
-    let verb = context.argv.iter().find(|arg| !arg.starts_with('-'));
+    let verb = flags::words(context.argv).first().copied();
     let command = verb.map_or("kubectl auth".to_owned(), |verb| format!("kubectl auth {verb}"));
     let mut flags = context.flags(FLAGS, &command)?;
     if flags.args.is_empty() {
@@ -154,7 +154,7 @@ pub fn parse_top(context: &Context<'_>) -> Result<Parsed, Usage> {
         flag("show-capacity", Kind::Bool),
         flag("show-swap", Kind::Bool),
     ];
-    let verb = context.argv.iter().find(|arg| !arg.starts_with('-'));
+    let verb = flags::words(context.argv).first().copied();
     let command = verb.map_or("kubectl top".to_owned(), |verb| format!("kubectl top {verb}"));
     let mut flags = context.flags(FLAGS, &command)?;
     if flags.args.is_empty() {

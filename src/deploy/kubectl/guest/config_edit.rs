@@ -364,7 +364,7 @@ fn property(context: &Context<'_>, edit: &Edit<'_>) -> Result<Parsed, Usage> {
                     put(content, last, Some(value.as_deref().unwrap_or_default()));
                 });
             }
-            _ => return Err(mistake(format!("invalid property: {path}"))),
+            _ => return Err(mistake(format!("unable to parse {path} after [] at api.Config"))),
         }
         Ok(())
     })?;

@@ -27,7 +27,7 @@ const SHARED: [Flag; 8] = [
 pub fn parse(context: Context<'_>) -> Result<Parsed, Usage> {
     // The kind is the first word; flags may stand before it. Behind `--` is a container's command.
     let own = || context.argv.iter().take_while(|arg| *arg != "--");
-    let words: Vec<&str> = own().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
+    let words = flags::words(context.argv);
     let kind = words.iter().find_map(|word| match *word {
         "namespace" | "ns" => Some("namespace"),
         "configmap" | "cm" => Some("configmap"),

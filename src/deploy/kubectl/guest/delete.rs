@@ -57,6 +57,7 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     if all && selected {
         return Err(mistake("setting 'all' parameter but found a non empty selector. "));
     }
+    named_twice(&flags.args, all, selected)?;
     let grace = grace(&flags)?;
     if grace == 0 {
         notes.push(IMMEDIATE.to_owned());
@@ -90,6 +91,22 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         output,
     };
     context.request(&flags, notes, Operation::Delete(delete))
+}
+
+/// Names leave nothing to choose: what else would choose is a mistake.
+fn named_twice(args: &[String], all: bool, selected: bool) -> Result<(), Usage> {
+    if !all && !selected {
+        return Ok(());
+    }
+    if args.iter().any(|arg| arg.contains('/')) {
+        return Err(mistake(
+            "selectors and the all flag cannot be used when passing resource/name arguments",
+        ));
+    }
+    if args.len() > 1 {
+        return Err(mistake("name cannot be provided when a selector is specified"));
+    }
+    Ok(())
 }
 
 /// The grace period; −1 is the object's own. Zero is meant only together with `--force`: alone it

@@ -224,9 +224,9 @@ pub fn cron_job(context: &Context<'_>) -> Result<Parsed, Usage> {
 /// Reads `kubectl create service …`.
 #[expect(clippy::too_many_lines, reason = "one flat list of flags and what becomes of them")]
 pub fn service(context: &Context<'_>) -> Result<Parsed, Usage> {
-    let words: Vec<&String> = context.argv.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let at = words.iter().position(|word| ["service", "svc"].contains(&word.as_str()));
-    let kind = at.and_then(|at| words.get(at + 1)).map(|word| word.as_str()).unwrap_or_default();
+    let words = flags::words(context.argv);
+    let at = words.iter().position(|word| ["service", "svc"].contains(word));
+    let kind = at.and_then(|at| words.get(at + 1)).copied().unwrap_or_default();
     let kind = match kind {
         "clusterip" => "ClusterIP",
         "nodeport" => "NodePort",

@@ -34,7 +34,8 @@ pub fn read(path: &Path, files: &dyn Files) -> Result<Option<Value>, Usage> {
         }
     };
     let value = manifest::parse(&content).map_err(|error| {
-        mistake(format!("error loading config file \"{}\": {error}", path.display()))
+        let why = error.trim_start_matches("error converting YAML to JSON: ");
+        mistake(format!("error loading config file \"{}\": {why}", path.display()))
     })?;
     match value {
         Value::Null => Ok(Some(json!({}))),
@@ -180,6 +181,21 @@ fn platforms(flags: &Parsed) -> Result<(), Usage> {
     }
 }
 
+/// What is asked for by its name has to be there; groups and uids belong to a user.
+fn known(config: &Value, flags: &Parsed) -> Result<(), Usage> {
+    if let Some(name) = flags.filled("cluster")
+        && find(config, "clusters", &name).is_none()
+    {
+        return Err(mistake(format!("no server found for cluster \"{name}\"")));
+    }
+    if let Some(name) = flags.filled("user")
+        && find(config, "users", &name).is_none()
+    {
+        return Err(mistake(format!("auth info \"{name}\" does not exist")));
+    }
+    Ok(())
+}
+
 fn boxed(own: OwnCluster) -> ClusterChoice {
     ClusterChoice::Own(Box::new(own))
 }
@@ -197,6 +213,7 @@ fn own(
     let empty = Value::Object(Map::new());
     let cluster = find(config, "clusters", &cluster_name).unwrap_or(&empty);
     let user = find(config, "users", &user_name).unwrap_or(&empty);
+    known(config, flags)?;
     no_program(&user_name, user)?;
     let server = flags
         .filled("server")

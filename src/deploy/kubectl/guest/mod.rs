@@ -150,6 +150,11 @@ pub fn choice(argv: &[String], files: &dyn Files) -> Result<ClusterChoice, Usage
     kubeconfig::choose(&flags::parse(&own, &[], "kubectl")?, files)
 }
 
+/// What a command line says to do.
+pub fn verb(argv: &[String]) -> Option<String> {
+    command_word(argv).ok().flatten().map(|(_, verb)| verb)
+}
+
 /// Reads a command line (without `kubectl` itself) and all that it names.
 pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result<Parsed, Usage> {
     let Some((at, command)) = command_word(argv)? else {

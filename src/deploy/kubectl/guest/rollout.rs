@@ -2,7 +2,7 @@
 
 use super::get::{self, Bare};
 use super::{Context, input, mistake, misuse, options};
-use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
+use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{DryRun, Operation, Output, Parsed, Rollout, RolloutAction, Usage};
 
 const FLAGS: &[Flag] = &[
@@ -24,7 +24,7 @@ const FLAGS: &[Flag] = &[
 
 /// Reads `kubectl rollout …`.
 pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
-    let verb = context.argv.iter().find(|arg| !arg.starts_with('-'));
+    let verb = flags::words(context.argv).first().copied();
     let command =
         verb.map_or("kubectl rollout".to_owned(), |verb| format!("kubectl rollout {verb}"));
     let mut flags = context.flags(FLAGS, &command)?;

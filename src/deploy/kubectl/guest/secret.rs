@@ -22,14 +22,9 @@ const SOURCES: [Flag; 6] = [
 
 /// Reads `kubectl create secret …`.
 pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
-    let kind = context
-        .argv
-        .iter()
-        .filter(|arg| !arg.starts_with('-'))
-        .skip_while(|arg| *arg != "secret")
-        .nth(1)
-        .cloned();
-    match kind.as_deref() {
+    let words = flags::words(context.argv);
+    let kind = words.into_iter().skip_while(|arg| *arg != "secret").nth(1);
+    match kind {
         Some("generic") => generic(context),
         Some("docker-registry") => docker_registry(context),
         Some("tls") => tls(context),

@@ -1,7 +1,7 @@
 //! `kubectl wait`, from the command line to the request.
 
 use super::get::{self, Bare};
-use super::{Context, input, mistake, options};
+use super::{Context, input, mistake, nothing_named, options};
 use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Operation, Parsed, Usage, Wait};
 
@@ -38,6 +38,9 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         if !known {
             return Err(mistake(format!("unrecognized condition: \"{condition}\"")));
         }
+    }
+    if flags.args.is_empty() && !input::is_given(&flags) {
+        return Err(nothing_named());
     }
     let timeout_ms = match flags.duration_ms("timeout").unwrap_or(30_000) {
         millis if millis < 0 => None,

@@ -2,7 +2,7 @@
 
 use super::get::{self, Bare};
 use super::{Context, input, mistake, misuse, nothing_named, options, set_env};
-use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
+use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Operation, Parsed, Scale, SetImage, Usage};
 
 const FLAGS: &[Flag] = &[
@@ -27,8 +27,7 @@ const FLAGS: &[Flag] = &[
 
 /// Reads `kubectl set …`.
 pub fn parse_set(mut context: Context<'_>) -> Result<Parsed, Usage> {
-    let what = context.argv.iter().find(|arg| !arg.starts_with('-'));
-    match what.map(String::as_str) {
+    match flags::words(context.argv).first().copied() {
         Some("env") => return set_env::parse(context),
         Some("image") | None => {}
         Some(what) => {
@@ -94,7 +93,7 @@ pub fn parse_scale(mut context: Context<'_>) -> Result<Parsed, Usage> {
         ));
     }
     if flags.args.is_empty() && !input::is_given(&flags) {
-        return Err(mistake("must specify one of -f and -k"));
+        return Err(nothing_named());
     }
     let mut notes = Vec::new();
     let scale = Scale {

@@ -156,7 +156,12 @@ async fn tables(session: &mut Session<'_>, get: &Get) -> Outcome {
     let mut troubles: Vec<Trouble> = Vec::new();
     if let What::Types(words) = &get.selection.what {
         for mapping in select::mappings(session, words)? {
-            match select::pieces(session, &get.selection, &mapping, Accept::Table).await {
+            let pieces = if get.sort_by.is_some() {
+                select::whole_tables(session, &get.selection, &mapping).await
+            } else {
+                select::pieces(session, &get.selection, &mapping, Accept::Table).await
+            };
+            match pieces {
                 Ok(pieces) => answers.extend(
                     pieces.into_iter().map(|table| Answer { mapping: mapping.clone(), table }),
                 ),
@@ -217,7 +222,12 @@ fn print(get: &Get, answers: &[Answer]) -> Result<String, Trouble> {
             sort_by: get.sort_by.as_deref(),
         };
         let tables: Vec<&Value> = group.iter().map(|answer| &answer.table).collect();
-        let text = table::print(&tables, &style).map_err(Trouble::text)?;
+        let text = match table::print(&tables, &style) {
+            Ok(text) => text,
+            // A table that cannot be sorted is none, to kubectl.
+            Err(_) if get.sort_by.is_some() => String::new(),
+            Err(why) => return Err(Trouble::text(why)),
+        };
         if !text.is_empty() {
             texts.push(text);
         }

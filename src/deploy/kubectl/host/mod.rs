@@ -125,11 +125,14 @@ async fn version(session: &mut Session<'_>, output: &Output) -> Outcome {
 }
 
 async fn cluster_info(session: &mut Session<'_>) -> Outcome {
-    session.plain(Call::get("/version")).await?;
-    let server = session.server().to_owned();
-    session.out(format!(
-        "Kubernetes control plane is running at {server}\n\n\
-         To further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n"
-    ));
+    let asked = session.plain(Call::get("/version")).await;
+    if asked.is_ok() {
+        let server = session.server().to_owned();
+        session.out(format!("Kubernetes control plane is running at {server}\n"));
+    }
+    session.out(
+        "\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n",
+    );
+    asked?;
     Ok(())
 }

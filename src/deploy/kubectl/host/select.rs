@@ -130,14 +130,28 @@ pub async fn pieces(
     accept: Accept,
 ) -> Result<Vec<Value>, Trouble> {
     let namespace = if selection.all_namespaces { String::new() } else { home(session, mapping) };
-    pieces_in(session, selection, mapping, (&namespace, accept)).await
+    pieces_in(session, selection, mapping, (&namespace, accept, &[])).await
 }
+
+/// Tables whose rows hold their whole objects, to be sorted by any part of them.
+pub async fn whole_tables(
+    session: &mut Session<'_>,
+    selection: &Selection,
+    mapping: &Mapping,
+) -> Result<Vec<Value>, Trouble> {
+    let namespace = if selection.all_namespaces { String::new() } else { home(session, mapping) };
+    let of = (namespace.as_str(), Accept::Table, &[("includeObject", "Object")][..]);
+    pieces_in(session, selection, mapping, of).await
+}
+
+/// A namespace, the form of the answer, and what else is asked for.
+type Asked<'a> = (&'a str, Accept, &'a [(&'static str, &'a str)]);
 
 async fn pieces_in(
     session: &mut Session<'_>,
     selection: &Selection,
     mapping: &Mapping,
-    (namespace, accept): (&str, Accept),
+    (namespace, accept, more): Asked<'_>,
 ) -> Result<Vec<Value>, Trouble> {
     let target = Target { mapping, namespace, name: "", subresource: "" };
     let mut pieces: Vec<Value> = Vec::new();
@@ -145,6 +159,7 @@ async fn pieces_in(
     loop {
         let mut query = query(selection);
         query.push(("limit", PIECE.to_owned()));
+        query.extend(more.iter().map(|(key, value)| (*key, (*value).to_owned())));
         if !next.is_empty() {
             query.push(("continue", next.clone()));
         }
@@ -187,7 +202,7 @@ pub async fn list_in(
     mapping: &Mapping,
     namespace: &str,
 ) -> Result<Vec<Value>, Trouble> {
-    let pieces = pieces_in(session, selection, mapping, (namespace, Accept::Json)).await?;
+    let pieces = pieces_in(session, selection, mapping, (namespace, Accept::Json, &[])).await?;
     Ok(objects(pieces, mapping))
 }
 

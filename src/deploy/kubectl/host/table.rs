@@ -44,7 +44,8 @@ pub fn lines(tables: &[&Value], style: &Style<'_>) -> Result<Vec<Vec<String>>, S
         .collect();
     let mut rows: Vec<&Value> =
         tables.iter().filter_map(|table| table.get("rows")?.as_array()).flatten().collect();
-    if let Some(path) = style.sort_by {
+    // One row is in its order, whatever the path.
+    if let Some(path) = style.sort_by.filter(|_| rows.len() > 1) {
         static NOTHING: Value = Value::Null;
         sort(&mut rows, path, |row| row.get("object").unwrap_or(&NOTHING))?;
     }

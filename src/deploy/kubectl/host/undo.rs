@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Outcome;
 use super::apply::{Info, operation};
-use super::select;
 use super::session::Session;
 use super::trouble::Trouble;
+use super::{Outcome, describe, select};
 use crate::deploy::cluster::{Failure, Patch};
 use crate::deploy::kubectl::print::{LAST_APPLIED, aligned, print_object};
 use crate::deploy::kubectl::request::{DryRun, Rollout, Selection, What};
@@ -275,10 +274,8 @@ pub async fn history(session: &mut Session<'_>, info: &Info, revision: i64) -> O
                 .cloned(),
             None => object.pointer("/spec/template").cloned(),
         };
-        let template = manifest::yaml(&template.unwrap_or_default());
-        session.out(format!("{head} with revision #{revision}\nPod Template:\n"));
-        session.out(template.lines().flat_map(|line| ["  ", line, "\n"]).collect::<String>());
-        session.out("\n");
+        let template = describe::template(&template.unwrap_or_default());
+        session.out(format!("{head} with revision #{revision}\n{template}\n"));
         return Ok(());
     }
     let header = vec!["REVISION".to_owned(), "CHANGE-CAUSE".to_owned()];

@@ -13,7 +13,7 @@ use super::trouble::Trouble;
 use super::watch::{self, Followed, Step};
 use crate::deploy::jsonpath::{self, Template};
 use crate::deploy::kubectl::print::{print_object, type_and_name};
-use crate::deploy::kubectl::request::{Output, Wait, What};
+use crate::deploy::kubectl::request::{Output, Wait};
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
@@ -145,10 +145,7 @@ pub async fn run(session: &mut Session<'_>, wait: &Wait) -> Outcome {
         let absent = troubles.iter().any(missing) || (infos.is_empty() && troubles.is_empty());
         if creates && absent {
             if Instant::now() >= deadline {
-                return Err(Trouble::text(format!(
-                    "timed out waiting for the condition on {}",
-                    told(wait)
-                )));
+                return Err(Trouble::text("timed out waiting for the condition"));
             }
             session.pause(Duration::from_millis(250)).await?;
             continue;
@@ -159,12 +156,7 @@ pub async fn run(session: &mut Session<'_>, wait: &Wait) -> Outcome {
         break (infos, troubles);
     };
     if infos.is_empty() && troubles.is_empty() {
-        let named = matches!(wait.selection.what, What::Names(_));
-        return if deletes && named {
-            Ok(())
-        } else {
-            Err(Trouble::text("no matching resources found"))
-        };
+        return if deletes { Ok(()) } else { Err(Trouble::text("no matching resources found")) };
     }
     for info in infos {
         match one(session, wait, &info, &conditions, deadline).await {
@@ -176,18 +168,6 @@ pub async fn run(session: &mut Session<'_>, wait: &Wait) -> Outcome {
     Trouble::all(troubles)
 }
 
-fn told(wait: &Wait) -> String {
-    match &wait.selection.what {
-        What::Names(names) => {
-            let names: Vec<String> =
-                names.iter().map(|named| format!("{}/{}", named.resource, named.name)).collect();
-            names.join(", ")
-        }
-        What::Types(types) => types.join(", "),
-        What::Files(_) => "the objects".to_owned(),
-    }
-}
-
 async fn one(
     session: &mut Session<'_>,
     wait: &Wait,
@@ -196,52 +176,53 @@ async fn one(
     deadline: Instant,
 ) -> Outcome {
     for condition in conditions {
-        if let Condition::Deleted = condition {
-            super::delete::gone(session, info, info.object.pointer("/metadata/uid"), deadline)
-                .await?;
-            continue;
-        }
-        if wait.timeout_ms == Some(0) {
-            if !condition.holds(&info.object).map_err(Trouble::text)? {
-                return Err(Trouble::text(format!(
-                    "condition not met for {}/{}",
-                    info.mapping.plural, info.name
-                )));
-            }
-            continue;
-        }
-        let followed = watch::follow(session, info, deadline, |_, object| {
-            Ok(if condition.holds(object).map_err(Trouble::text)? {
-                Step::Done(())
-            } else {
-                Step::Wait
-            })
+        until(session, wait, info, (condition, deadline)).await?;
+        let text = if wait.output == Output::Default {
+            format!("{} condition met\n", type_and_name(&info.object))
+        } else {
+            print_object(&info.object, &wait.output, "", false).map_err(Trouble::text)?
+        };
+        session.out(text);
+    }
+    Ok(())
+}
+
+/// Waits until one condition of an object holds.
+async fn until(
+    session: &mut Session<'_>,
+    wait: &Wait,
+    info: &Info,
+    (condition, deadline): (&Condition, Instant),
+) -> Outcome {
+    if let Condition::Deleted = condition {
+        let uid = info.object.pointer("/metadata/uid");
+        return super::delete::gone(session, info, uid, deadline).await;
+    }
+    let place = || format!("{}/{}", info.mapping.plural, info.name);
+    if wait.timeout_ms == Some(0) {
+        return if condition.holds(&info.object).map_err(Trouble::text)? {
+            Ok(())
+        } else {
+            Err(Trouble::text(format!("condition not met for {}", place())))
+        };
+    }
+    let followed = watch::follow(session, info, deadline, |_, object| {
+        Ok(if condition.holds(object).map_err(Trouble::text)? {
+            Step::Done(())
+        } else {
+            Step::Wait
         })
-        .await?;
-        match followed {
-            Followed::Done(()) => {}
-            Followed::Deleted => {
-                return Err(Trouble::text(format!(
-                    "{} \"{}\" not found",
-                    info.mapping.resource(),
-                    info.name
-                )));
-            }
-            Followed::TimedOut => {
-                return Err(Trouble::text(format!(
-                    "timed out waiting for the condition on {}/{}",
-                    info.mapping.plural, info.name
-                )));
-            }
+    })
+    .await?;
+    match followed {
+        Followed::Done(()) => Ok(()),
+        Followed::Deleted => {
+            Err(Trouble::text(format!("{} \"{}\" not found", info.mapping.resource(), info.name)))
+        }
+        Followed::TimedOut => {
+            Err(Trouble::text(format!("timed out waiting for the condition on {}", place())))
         }
     }
-    let text = if wait.output == Output::Default {
-        format!("{} condition met\n", type_and_name(&info.object))
-    } else {
-        print_object(&info.object, &wait.output, "", false).map_err(Trouble::text)?
-    };
-    session.out(text);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -205,6 +205,13 @@ async fn one(session: &mut Session<'_>, info: &Info, events: bool) -> Result<Str
     Ok(sheet.finish())
 }
 
+/// The pods that a workload makes, in columns that are only marked.
+pub fn template(template: &Value) -> String {
+    let mut sheet = Sheet::default();
+    containers::template(&mut sheet, template);
+    sheet.raw()
+}
+
 /// What an object's own selector selects.
 fn selected(object: &Value) -> Selection {
     all(Some(sheet::selector(object.pointer("/spec/selector"))), None)

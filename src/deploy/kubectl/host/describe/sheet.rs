@@ -40,6 +40,11 @@ impl Sheet {
         self.done.push_str(&tabbed(&text));
     }
 
+    /// The whole, not aligned.
+    pub fn raw(self) -> String {
+        self.done + &self.text
+    }
+
     /// The whole, aligned.
     pub fn finish(mut self) -> String {
         self.flush();
