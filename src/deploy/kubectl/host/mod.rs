@@ -30,13 +30,13 @@ mod access;
 mod kinds;
 mod explain;
 mod describe;
+mod quantity;
 mod top;
 mod wait;
 mod logs;
 
 use tokio_util::sync::CancellationToken;
 
-pub use describe::NOT_TOLD;
 pub use forward::carry;
 pub use prune::kinds as pruned_kinds;
 

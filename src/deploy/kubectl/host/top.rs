@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Outcome;
+use super::quantity::{Amount, quantity};
 use super::select;
 use super::session::Session;
 use super::trouble::Trouble;
@@ -15,28 +16,6 @@ struct Row {
     names: Vec<String>,
     cpu: Amount,
     memory: Amount,
-}
-
-/// A quantity as it is, in billionths: sums are of what was measured, not of what is shown.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Amount(pub i128);
-
-impl Amount {
-    /// In thousandths, rounded up.
-    fn milli(self) -> i128 {
-        self.0.div_euclid(1_000_000) + i128::from(self.0.rem_euclid(1_000_000) > 0)
-    }
-
-    /// In ones, rounded up.
-    fn whole(self) -> i128 {
-        self.0.div_euclid(1_000_000_000) + i128::from(self.0.rem_euclid(1_000_000_000) > 0)
-    }
-}
-
-impl std::iter::Sum for Amount {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        Self(all.map(|amount| amount.0).fold(0, i128::saturating_add))
-    }
 }
 
 /// Runs `kubectl top`.
@@ -246,42 +225,6 @@ fn usage(object: &Value, what: &str) -> Amount {
     quantity(&text(object, &format!("/usage/{what}")))
 }
 
-/// A quantity in any unit that Kubernetes writes; what is none is nothing.
-pub fn quantity(text: &str) -> Amount {
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let binary = |power: u32| 1_000_000_000 * 1024_i128.pow(power);
-    let exponent = unit.strip_prefix(['e', 'E']).and_then(|power| power.parse::<i32>().ok());
-    let factor = match (unit, exponent) {
-        (_, Some(power)) => match u32::try_from(power + 9) {
-            Ok(power) if power <= 27 => 10_i128.pow(power),
-            Ok(_) | Err(_) => 0,
-        },
-        ("n", _) => 1,
-        ("u", _) => 1_000,
-        ("m", _) => 1_000_000,
-        ("", _) => 1_000_000_000,
-        ("k", _) => 10_i128.pow(12),
-        ("M", _) => 10_i128.pow(15),
-        ("G", _) => 10_i128.pow(18),
-        ("T", _) => 10_i128.pow(21),
-        ("P", _) => 10_i128.pow(24),
-        ("E", _) => 10_i128.pow(27),
-        ("Ki", _) => binary(1),
-        ("Mi", _) => binary(2),
-        ("Gi", _) => binary(3),
-        ("Ti", _) => binary(4),
-        ("Pi", _) => binary(5),
-        ("Ei", _) => binary(6),
-        _ => 0,
-    };
-    let (ones, parts) = number.split_once('.').unwrap_or((number, ""));
-    let digits: i128 = format!("{ones}{parts}").parse().unwrap_or(0);
-    let below = u32::try_from(parts.len()).ok().and_then(|power| 10_i128.checked_pow(power));
-    let product = digits.saturating_mul(factor);
-    Amount(below.map_or(0, |below| product / below + i128::from(product % below > 0)))
-}
-
 fn order(left: &Row, right: &Row, top: &Top) -> std::cmp::Ordering {
     match top.sort_by.as_str() {
         "cpu" => right.cpu.milli().cmp(&left.cpu.milli()),
@@ -297,26 +240,6 @@ fn sort(rows: &mut [Row], top: &Top) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantities_are_read_in_every_unit() {
-        for (text, milli, whole) in [
-            ("250m", 250, 1),
-            ("1", 1000, 1),
-            ("1234567n", 2, 1),
-            ("1500u", 2, 1),
-            ("0.5", 500, 1),
-            ("12Mi", 12_000 << 20, 12 << 20),
-            ("1k", 1_000_000, 1000),
-            ("1e3", 1_000_000, 1000),
-            ("2E", 2_i128 * 10_i128.pow(21), 2_i128 * 10_i128.pow(18)),
-            ("", 0, 0),
-            ("abc", 0, 0),
-        ] {
-            let read = quantity(text);
-            assert_eq!((read.milli(), read.whole()), (milli, whole), "{text}");
-        }
-    }
 
     #[test]
     fn ages_are_written_as_go_does() {

@@ -7,7 +7,7 @@ use super::sheet::{
     Sheet, filled, is, list, map, moment, number, selector_or_none, since, text, told,
 };
 use super::volumes::{self, volumes};
-use crate::deploy::kubectl::host::top::quantity;
+use crate::deploy::kubectl::host::quantity::quantity;
 
 /// Describes a pod.
 pub fn pod(sheet: &mut Sheet, pod: &Value) {

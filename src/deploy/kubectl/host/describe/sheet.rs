@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::deploy::kubectl::print::LAST_APPLIED;
 
 /// Longer annotations are cut.
-const MAX_ANNOTATION: usize = 140;
+pub const MAX_ANNOTATION: usize = 140;
 
 /// A description that is being written.
 #[derive(Debug, Default)]
@@ -134,7 +134,7 @@ impl Sheet {
 }
 
 /// Cut at a number of bytes, though never inside of a character.
-fn cut(text: &str, length: usize) -> String {
+pub fn cut(text: &str, length: usize) -> String {
     if text.len() <= length {
         return text.to_owned();
     }

@@ -3,170 +3,8 @@
 use serde_json::Value;
 
 use super::content::storage_class;
-use super::sheet::{
-    Sheet, bracketed, filled, is, list, map, moment, number, plain, since, text, told,
-};
-
-/// What kubectl tells of a kind of volume: its key, its title, and titles with what is told there.
-struct Source {
-    key: &'static str,
-    title: &'static str,
-    fields: &'static [(&'static str, Told)],
-}
-
-/// How a field of a volume is told.
-#[derive(Clone, Copy)]
-enum Told {
-    Text(&'static str),
-    Number(&'static str),
-    Truth(&'static str),
-    OrNone(&'static str),
-    Texts(&'static str),
-}
-
-use Told::{Number, OrNone, Text, Texts, Truth};
-
-const SOURCES: &[Source] = &[
-    Source {
-        key: "hostPath",
-        title: "HostPath (bare host directory volume)",
-        fields: &[("Path", Text("/path")), ("HostPathType", OrNone("/type"))],
-    },
-    Source {
-        key: "secret",
-        title: "Secret (a volume populated by a Secret)",
-        fields: &[("SecretName", Text("/secretName")), ("Optional", Truth("/optional"))],
-    },
-    Source {
-        key: "configMap",
-        title: "ConfigMap (a volume populated by a ConfigMap)",
-        fields: &[("Name", Text("/name")), ("Optional", Truth("/optional"))],
-    },
-    Source {
-        key: "nfs",
-        title: "NFS (an NFS mount that lasts the lifetime of a pod)",
-        fields: &[
-            ("Server", Text("/server")),
-            ("Path", Text("/path")),
-            ("ReadOnly", Truth("/readOnly")),
-        ],
-    },
-    Source {
-        key: "persistentVolumeClaim",
-        title: "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
-        fields: &[("ClaimName", Text("/claimName")), ("ReadOnly", Truth("/readOnly"))],
-    },
-    Source {
-        key: "image",
-        title: "Image (a container image or OCI artifact)",
-        fields: &[("Reference", Text("/reference")), ("PullPolicy", Text("/pullPolicy"))],
-    },
-    Source {
-        key: "gcePersistentDisk",
-        title: "GCEPersistentDisk (a Persistent Disk resource in Google Compute Engine)",
-        fields: &[
-            ("PDName", Text("/pdName")),
-            ("FSType", Text("/fsType")),
-            ("Partition", Number("/partition")),
-            ("ReadOnly", Truth("/readOnly")),
-        ],
-    },
-    Source {
-        key: "awsElasticBlockStore",
-        title: "AWSElasticBlockStore (a Persistent Disk resource in AWS)",
-        fields: &[
-            ("VolumeID", Text("/volumeID")),
-            ("FSType", Text("/fsType")),
-            ("Partition", Number("/partition")),
-            ("ReadOnly", Truth("/readOnly")),
-        ],
-    },
-    Source {
-        key: "gitRepo",
-        title: "GitRepo (a volume that is pulled from git when the pod is created)",
-        fields: &[("Repository", Text("/repository")), ("Revision", Text("/revision"))],
-    },
-    Source {
-        key: "glusterfs",
-        title: "Glusterfs (a Glusterfs mount on the host that shares a pod's lifetime)",
-        fields: &[
-            ("EndpointsName", Text("/endpoints")),
-            ("Path", Text("/path")),
-            ("ReadOnly", Truth("/readOnly")),
-        ],
-    },
-    Source {
-        key: "quobyte",
-        title: "Quobyte (a Quobyte mount on the host that shares a pod's lifetime)",
-        fields: &[
-            ("Registry", Text("/registry")),
-            ("Volume", Text("/volume")),
-            ("ReadOnly", Truth("/readOnly")),
-        ],
-    },
-    Source {
-        key: "vsphereVolume",
-        title: "vSphereVolume (a Persistent Disk resource in vSphere)",
-        fields: &[
-            ("VolumePath", Text("/volumePath")),
-            ("FSType", Text("/fsType")),
-            ("StoragePolicyName", Text("/storagePolicyName")),
-        ],
-    },
-    Source {
-        key: "photonPersistentDisk",
-        title: "PhotonPersistentDisk (a Persistent Disk resource in photon platform)",
-        fields: &[("PdID", Text("/pdID")), ("FSType", Text("/fsType"))],
-    },
-    Source {
-        key: "portworxVolume",
-        title: "PortworxVolume (a Portworx Volume resource)",
-        fields: &[("VolumeID", Text("/volumeID"))],
-    },
-    Source {
-        key: "flocker",
-        title: "Flocker (a Flocker volume mounted by the Flocker agent)",
-        fields: &[("DatasetName", Text("/datasetName")), ("DatasetUUID", Text("/datasetUUID"))],
-    },
-    Source {
-        key: "storageos",
-        title: "StorageOS (a StorageOS Persistent Disk resource)",
-        fields: &[
-            ("VolumeName", Text("/volumeName")),
-            ("VolumeNamespace", Text("/volumeNamespace")),
-            ("FSType", Text("/fsType")),
-            ("ReadOnly", Truth("/readOnly")),
-        ],
-    },
-    Source {
-        key: "fc",
-        title: "FC (a Fibre Channel disk)",
-        fields: &[
-            ("TargetWWNs", Texts("/targetWWNs")),
-            ("LUN", OrNone("/lun")),
-            ("FSType", Text("/fsType")),
-            ("ReadOnly", Truth("/readOnly")),
-        ],
-    },
-    Source {
-        key: "azureFile",
-        title: "AzureFile (an Azure File Service mount on the host and bind mount to the pod)",
-        fields: &[
-            ("SecretName", Text("/secretName")),
-            ("ShareName", Text("/shareName")),
-            ("ReadOnly", Truth("/readOnly")),
-        ],
-    },
-    Source {
-        key: "csi",
-        title: "CSI (a Container Storage Interface (CSI) volume source)",
-        fields: &[
-            ("Driver", Text("/driver")),
-            ("FSType", Text("/fsType")),
-            ("ReadOnly", Truth("/readOnly")),
-        ],
-    },
-];
+use super::sheet::{Sheet, bracketed, filled, is, list, map, moment, number, since, text, told};
+use super::sources;
 
 /// Describes volumes.
 pub fn volumes(sheet: &mut Sheet, volumes: &[Value], before: &str) {
@@ -178,11 +16,10 @@ pub fn volumes(sheet: &mut Sheet, volumes: &[Value], before: &str) {
     let blank = if before.is_empty() { "" } else { " " };
     for volume in volumes {
         sheet.put(1, format!("{blank}{}:\n", text(volume, "/name")));
-        let known = SOURCES.iter().find(|source| volume.get(source.key).is_some());
-        if let Some(source) = known {
-            let inner = volume.get(source.key).unwrap_or(&Value::Null);
-            told_by(sheet, source, inner);
-        } else if let Some(inner) = volume.get("emptyDir") {
+        if sources::of_pod(sheet, volume) {
+            continue;
+        }
+        if let Some(inner) = volume.get("emptyDir") {
             let limit = filled(inner, "/sizeLimit").filter(|limit| *limit != "0");
             sheet.field(2, "Type", "EmptyDir (a temporary directory that shares a pod's lifetime)");
             sheet.field(2, "Medium", text(inner, "/medium"));
@@ -213,37 +50,6 @@ pub fn volumes(sheet: &mut Sheet, volumes: &[Value], before: &str) {
         } else {
             sheet.put(1, "<unknown>\n");
         }
-    }
-}
-
-fn told_by(sheet: &mut Sheet, source: &Source, inner: &Value) {
-    sheet.field(2, "Type", source.title);
-    for (title, how) in source.fields {
-        let value = match how {
-            Text(key) => text(inner, key).to_owned(),
-            Number(key) => number(inner, key).to_string(),
-            Truth(key) => is(inner, key).to_string(),
-            OrNone(key) => told(inner, key).unwrap_or_else(|| "<none>".to_owned()),
-            Texts(key) => super::sheet::texts(inner, key).join(", "),
-        };
-        sheet.field(2, title, value);
-    }
-    if source.key != "csi" {
-        return;
-    }
-    sheet.put(2, "VolumeAttributes:\t");
-    let mut all: Vec<(&String, &Value)> =
-        map(inner, "/volumeAttributes").into_iter().flatten().collect();
-    all.sort_by_key(|(key, _)| *key);
-    if all.is_empty() {
-        sheet.put(0, "<none>\n");
-    }
-    for (n, (key, value)) in all.into_iter().enumerate() {
-        if n > 0 {
-            sheet.put(2, "");
-            sheet.put(2, "\t");
-        }
-        sheet.put(2, format!("{key}={}\n", plain(value)));
     }
 }
 
@@ -351,15 +157,7 @@ fn claim_itself(sheet: &mut Sheet, claim: &Value, is_whole: bool) {
     let (mut capacity, mut modes) = (String::new(), String::new());
     if !volume.is_empty() {
         capacity = told(claim, "/status/capacity/storage").unwrap_or_else(|| "0".to_owned());
-        let held = super::sheet::texts(claim, "/status/accessModes");
-        let short = [
-            ("ReadWriteOnce", "RWO"),
-            ("ReadOnlyMany", "ROX"),
-            ("ReadWriteMany", "RWX"),
-            ("ReadWriteOncePod", "RWOP"),
-        ];
-        let short = short.iter().filter(|(mode, _)| held.contains(mode)).map(|(_, short)| *short);
-        modes = short.collect::<Vec<_>>().join(",");
+        modes = access_modes(claim, "/status/accessModes");
     }
     sheet.field(0, "Capacity", capacity);
     sheet.field(0, "Access Modes", modes);
@@ -374,6 +172,19 @@ fn claim_itself(sheet: &mut Sheet, claim: &Value, is_whole: bool) {
         sheet.field(1, "Kind", text(source, "/kind"));
         sheet.field(1, "Name", text(source, "/name"));
     }
+}
+
+/// Access modes in short, in kubectl's order.
+pub fn access_modes(object: &Value, pointer: &str) -> String {
+    let held = super::sheet::texts(object, pointer);
+    let short = [
+        ("ReadWriteOnce", "RWO"),
+        ("ReadOnlyMany", "ROX"),
+        ("ReadWriteMany", "RWX"),
+        ("ReadWriteOncePod", "RWOP"),
+    ];
+    let short = short.iter().filter(|(mode, _)| held.contains(mode)).map(|(_, short)| *short);
+    short.collect::<Vec<_>>().join(",")
 }
 
 /// Describes the claims that a stateful set makes for each of its pods.
