@@ -8,8 +8,11 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use serde_json::json;
 
-use crate::standins::speakers::{CART, Speaker};
+use crate::standins::cart::{CART, Reflection};
+use crate::standins::server::{Request, Response, Site};
+use crate::standins::speakers::Speaker;
 use crate::support::{Dial, Ending, Runner, Server, Shop, Station};
 
 const LOAD: &str = "load: { users: 2, duration: 1s, think: 20ms, timeout: 2s }";
@@ -19,36 +22,36 @@ struct Case {
     /// `TARGET` is the address.
     plan: String,
     address: String,
-    /// Lines of the script that come before.
+    /// A line of the script that comes before.
     files: String,
-    /// An endpoint that the table names.
-    endpoint: &'static str,
-    /// What to replace, and by what.
-    wrong: (&'static str, &'static str),
-    /// What is said of it then.
-    says: &'static str,
-    code: i32,
+    good: Good,
+    wrong: Wrong,
 }
 
+/// An endpoint that the table of the good run names.
+type Good = &'static str;
+
+/// What to replace, by what, and what is said of it then, with which exit code.
+type Wrong = (&'static str, &'static str, &'static str, i32);
+
 impl Case {
-    fn new(plan: &str, port: u16) -> Self {
-        Self {
-            plan: format!("{LOAD}\n{plan}"),
-            address: format!("127.0.0.1:{port}"),
-            files: "true".to_owned(),
-            endpoint: "",
-            wrong: ("", ""),
-            says: "",
-            code: 99,
-        }
+    fn new(plan: &str, port: u16, good: Good, wrong: Wrong) -> Self {
+        let address = format!("127.0.0.1:{port}");
+        Self { plan: format!("{LOAD}\n{plan}"), address, files: "true".to_owned(), good, wrong }
+    }
+
+    /// A plan of one journey's steps against a server.
+    fn steps(scheme: &str, server: &Speaker, steps: &str, good: Good, wrong: Wrong) -> Self {
+        let plan = format!("target: {scheme}://TARGET\njourneys: [{{ steps: [{steps}] }}]");
+        Self::new(&plan, server.port(), good, wrong)
     }
 
     fn write(&self, plan: &str) -> String {
         format!("cat > perf.yaml <<'YAML'\n{}\nYAML", plan.replace("TARGET", &self.address))
     }
 
-    /// Runs the plan as it is, and the wrong one.
-    fn check(&self, runner: impl Fn() -> Runner) {
+    /// Runs the plan as it is, and the wrong one. Returns what both jobs said.
+    fn check(&self, runner: impl Fn() -> Runner) -> String {
         let job = runner()
             .script([
                 &self.files,
@@ -58,89 +61,119 @@ impl Case {
             ])
             .run();
         assert_eq!(job.ending, Ending::Success, "{}", job.log);
-        for told in ["--- load: passed ---", self.endpoint, ",connections_opened,"] {
+        for told in ["--- load: passed ---", self.good, ",connections_opened,"] {
             assert!(job.log.contains(told), "`{told}` is missing:\n{}", job.log);
         }
-        assert!(self.plan.contains(self.wrong.0), "{}", self.wrong.0);
-        let wrong = self.plan.replacen(self.wrong.0, self.wrong.1, 1);
-        let job = runner()
-            .script([&self.files, &self.write(&wrong), "dyno load perf.yaml", "echo never"])
-            .run();
-        let ended = (&job.ending, job.exit_code);
-        assert_eq!(ended, (&Ending::ScriptFailure, Some(self.code)), "{}", job.log);
-        assert!(job.log.contains(self.says), "`{}` is missing:\n{}", self.says, job.log);
+        let (what, by, says, code) = self.wrong;
+        assert!(self.plan.contains(what), "{what}");
+        let wrong = self.write(&self.plan.replacen(what, by, 1));
+        let bad = runner().script([&self.files, &wrong, "dyno load perf.yaml", "echo never"]).run();
+        let ended = (&bad.ending, bad.exit_code);
+        assert_eq!(ended, (&Ending::ScriptFailure, Some(code)), "{}", bad.log);
+        assert!(bad.log.contains(says), "`{says}` is missing:\n{}", bad.log);
+        job.log + &bad.log
     }
+}
+
+fn runner() -> Runner {
+    Station::new(0.5).runner()
 }
 
 #[test]
 fn a_job_speaks_tcp() {
-    let server = Speaker::lines();
     let steps = "{ tcp: { send: \"PING {{ vu() }}\\r\\n\", expect: \"+PING {{ vu() }}\", keep: true }, name: ping, timeout: 300ms }";
-    let case = Case {
-        endpoint: "TCP ping",
-        wrong: ("expect: \"+PING", "expect: \"+PONG"),
-        says: "no answer within 300ms",
-        ..Case::new(
-            &format!("target: tcp://TARGET\njourneys: [{{ steps: [{steps}] }}]"),
-            server.port(),
-        )
-    };
-    case.check(|| Station::new(0.5).runner());
+    let wrong = ("expect: \"+PING", "expect: \"+PONG", "no answer within 300ms", 99);
+    Case::steps("tcp", &Speaker::lines(), steps, "TCP ping", wrong).check(runner);
 }
 
 #[test]
 fn a_job_talks_over_a_websocket() {
-    let server = Speaker::chat();
     let steps = "{ websocket: { connect: '/chat?u={{ vu() }}' } }, { websocket: { expect: welcome } }, \
         { websocket: { send: 'hello {{ vu() }}', expect: 'HELLO {{ vu() }}' }, name: hello, timeout: 300ms }, \
         { websocket: { close: 1000 } }";
-    let case = Case {
-        endpoint: "WS hello",
-        wrong: ("expect: 'HELLO", "expect: 'Hello"),
-        says: "no answer within 300ms",
-        ..Case::new(
-            &format!(
-                "target: ws://TARGET\njourneys: [{{ steps: [{steps}] }}]\nlimits: [errors < 1%]"
-            ),
-            server.port(),
-        )
-    };
-    case.check(|| Station::new(0.5).runner());
+    let wrong = ("expect: 'HELLO", "expect: 'Hello", "no answer within 300ms", 99);
+    let server = Speaker::chat();
+    let mut case = Case::steps("ws", &server, steps, "WS hello", wrong);
+    case.plan += "\nlimits: [errors < 1%]";
+    case.check(runner);
 }
 
 #[test]
 fn a_job_asks_a_name_server() {
-    let server = Speaker::names();
     let steps = "{ dns: { name: 'user{{ vu() }}.example' }, name: user, \
         check: { status: NOERROR, json: { '$.answers[0].data': 10.0.0.7 } } }";
-    let case = Case {
-        endpoint: "DNS user",
-        wrong: ("name: 'user{{", "name: 'no.user{{"),
-        says: "every request failed: status NXDOMAIN",
-        ..Case::new(
-            &format!("target: dns://TARGET\njourneys: [{{ steps: [{steps}] }}]"),
-            server.port(),
-        )
-    };
-    case.check(|| Station::new(0.5).runner());
+    let wrong = ("name: 'user{{", "name: 'no.user{{", "every request failed: status NXDOMAIN", 99);
+    Case::steps("dns", &Speaker::names(), steps, "DNS user", wrong).check(runner);
 }
+
+const CALL: &str = "{ grpc: { call: shop.Cart/Add, proto: protos/cart.proto }, \
+    json: { name: mat, count: 3 }, check: { json: { $.items: 3 } } }";
 
 #[test]
 fn a_job_calls_grpc_by_its_own_proto_file() {
-    let server = Speaker::cart();
-    let steps = "{ grpc: { call: shop.Cart/Add, proto: protos/cart.proto }, json: { name: mat, count: 3 }, \
-        check: { json: { $.items: 3 } } }";
-    let case = Case {
-        files: format!("mkdir protos; cat > protos/cart.proto <<'END'\n{CART}END"),
-        endpoint: "GRPC shop.Cart/Add",
-        wrong: ("name: mat", "name: nothing"),
-        says: "every request failed: status NOT_FOUND: no such thing",
-        ..Case::new(
-            &format!("target: grpc://TARGET\njourneys: [{{ steps: [{steps}] }}]"),
-            server.port(),
-        )
-    };
-    case.check(|| Station::new(0.5).runner());
+    let says = "every request failed: status NOT_FOUND: no such thing";
+    let wrong = ("name: mat", "name: nothing", says, 99);
+    let server = Speaker::cart(Reflection::None);
+    let mut case = Case::steps("grpc", &server, CALL, "GRPC shop.Cart/Add", wrong);
+    case.files = format!("mkdir protos; cat > protos/cart.proto <<'END'\n{CART}END");
+    case.check(runner);
+}
+
+#[test]
+fn a_job_calls_grpc_by_what_the_server_says_of_itself() {
+    let steps = CALL.replace(", proto: protos/cart.proto", "");
+    let says = "`shop.Cart` has no method `Ad`: did you mean `Add`?";
+    for reflection in [Reflection::V1, Reflection::V1Alpha] {
+        let server = Speaker::cart(reflection);
+        let wrong = ("Cart/Add", "Cart/Ad", says, 98);
+        Case::steps("grpc", &server, &steps, "GRPC shop.Cart/Add", wrong).check(runner);
+    }
+    let server = Speaker::cart(Reflection::None);
+    let case = Case::steps("grpc", &server, &steps, "", ("", "", "", 0));
+    let job = runner().script([&case.write(&case.plan), "dyno load perf.yaml", "echo never"]).run();
+    assert_eq!((&job.ending, job.exit_code), (&Ending::ScriptFailure, Some(98)), "{}", job.log);
+    let says = format!("gRPC reflection at 127.0.0.1:{}: UNIMPLEMENTED", server.port());
+    assert!(job.log.contains(&says), "{}", job.log);
+    assert!(job.log.contains("or name the service's file: `proto: …`"), "{}", job.log);
+}
+
+/// Gives tokens to one client, and answers to who shows one.
+struct Guarded;
+
+#[async_trait::async_trait]
+impl Site for Guarded {
+    async fn answer(&self, request: Request) -> Response {
+        let form = "grant_type=client_credentials&client_id=shop-load&client_secret=Open-Sesame&scope=read";
+        if request.path == "/token" && request.body == form {
+            let token = r#"{"access_token":"tok-en-31415","token_type":"Bearer","expires_in":60}"#;
+            return Response::new(200, "application/json", token);
+        }
+        if request.path == "/token" {
+            let told = String::from_utf8_lossy(&request.body);
+            let no = json!({ "error": "invalid_client", "error_description": told });
+            return Response::json(401, &no);
+        }
+        let is_shown = request.header("authorization") == Some("Bearer tok-en-31415");
+        Response::text(if is_shown { 200 } else { 403 }, "in")
+    }
+}
+
+#[test]
+fn a_job_fetches_a_token_with_its_clients_credentials() {
+    let server = Server::start(0, Arc::new(Guarded)).unwrap();
+    let plan = "target: http://TARGET\njourneys: [{ auth: { oauth: { token-url: 'http://TARGET/token', \
+        client-id: shop-load, client-secret: '{{ env.SHOP_SECRET }}', scope: read } }, steps: [{ get: /in }] }]";
+    let wrong =
+        ("env.SHOP_SECRET", "env.OTHER_SECRET", "status 401 grant_type=client_credentials", 98);
+    let case = Case::new(plan, server.address().port(), "GET /in", wrong);
+    let log = case.check(|| {
+        runner().masked("SHOP_SECRET", "Open-Sesame").masked("OTHER_SECRET", "Shut-Sesame")
+    });
+    // The server says back what it got: the wrong secret too, which is masked by then.
+    assert!(log.contains("no OAuth token from 127.0.0.1"), "{log}");
+    for secret in ["Open-Sesame", "Shut-Sesame", "tok-en-31415"] {
+        assert!(!log.contains(secret), "`{secret}` is told:\n{log}");
+    }
 }
 
 #[test]
@@ -148,17 +181,11 @@ fn a_job_shares_connections_of_http2() {
     let server = Speaker::http2();
     let plan = "target: http://TARGET\nhttp: { version: 2, streams: 2 }\n\
         journeys: [{ steps: [{ get: /x, check: { json: { $.hello: two } } }] }]";
-    let case = Case {
-        endpoint: "GET /x",
-        wrong: ("version: 2, streams: 2", "version: 1"),
-        says: "every request failed: ",
-        ..Case::new(plan, server.port())
-    };
-    case.check(|| Station::new(0.5).runner());
+    let wrong = ("version: 2, streams: 2", "version: 1", "every request failed: ", 99);
+    Case::new(plan, server.port(), "GET /x", wrong).check(runner);
     let (_shop, old) = Shop::open(0, Dial::default()).unwrap();
-    let case = Case::new(plan, old.address().port());
-    let job =
-        Station::new(0.5).runner().script([&case.write(&case.plan), "dyno load perf.yaml"]).run();
+    let case = Case::new(plan, old.address().port(), "", wrong);
+    let job = runner().script([&case.write(&case.plan), "dyno load perf.yaml"]).run();
     assert_eq!((&job.ending, job.exit_code), (&Ending::ScriptFailure, Some(97)), "{}", job.log);
     assert!(
         job.log.contains("the server closed the connection instead of speaking HTTP/2"),
@@ -226,7 +253,7 @@ fn a_job_shows_the_certificate_of_its_file_variables() {
     let plan = "target: https://TARGET\n\
         tls: { ca: $SHOP_CA, certificate: $CLIENT_CERT, key: $CLIENT_KEY }\n\
         journeys: [{ steps: [{ get: /products }] }]";
-    let case = Case::new(plan, server.address().port());
+    let case = Case::new(plan, server.address().port(), "", ("", "", "", 0));
     let job = runner(true).script([&case.write(&case.plan), "dyno load perf.yaml"]).run();
     assert_eq!(job.ending, Ending::Success, "{}", job.log);
     let job = runner(false).script([&case.write(&case.plan), "dyno load perf.yaml"]).run();
@@ -253,13 +280,8 @@ fn a_job_goes_through_a_proxy() {
          journeys: [{{ steps: [{{ get: /products }}] }}]",
         proxy.port()
     );
-    let case = Case {
-        endpoint: "GET /products",
-        wrong: ("me:$PROXY_PASSWORD@", ""),
-        says: "it wants a name and a password",
-        code: 97,
-        ..Case::new(&plan, port)
-    };
+    let wrong = ("me:$PROXY_PASSWORD@", "", "it wants a name and a password", 97);
+    let case = Case::new(&plan, port, "GET /products", wrong);
     case.check(|| station.runner().masked("PROXY_PASSWORD", "pw"));
     assert!(proxy.n_connections() >= 2 && station.shop.n_requests() > 0);
 }
@@ -358,11 +380,8 @@ fn a_redirect_leads_nowhere_that_the_plan_does_not_name() {
 struct Redirecting(String);
 
 #[async_trait::async_trait]
-impl crate::standins::server::Site for Redirecting {
-    async fn answer(
-        &self,
-        _: crate::standins::server::Request,
-    ) -> crate::standins::server::Response {
-        crate::standins::server::Response::text(302, "").header("location", self.0.clone())
+impl Site for Redirecting {
+    async fn answer(&self, _: Request) -> Response {
+        Response::text(302, "").header("location", self.0.clone())
     }
 }

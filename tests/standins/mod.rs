@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, reason = "the program and the tests each use a part of it")]
 
+pub mod cart;
 pub mod server;
 pub mod shop;
 pub mod speakers;
