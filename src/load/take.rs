@@ -113,9 +113,11 @@ fn group(captures: &regex::Captures<'_>) -> Value {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::load::tests::mutants::{changed, changes};
 
     #[test]
     fn values_come_from_where_the_plan_says() {
@@ -150,6 +152,27 @@ mod tests {
         }
         for text in ["", "data", "regex", "css", "css a[", "$[", "regex ("] {
             assert!(Take::parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_breaks_what_is_saved_of_it(
+            noise in "[ -~\\n\u{e9}]{0,60}",
+            changes in changes(),
+            text in prop::sample::select(vec![
+                "$.data[*].id", "$.data[-1]", "$.*", "regex id\":\"(\\w+)", "all (\\d*)", "css li", "css-all a @href",
+                "header x", "cookie sid",
+            ]),
+        ) {
+            let body = r#"{"data":[{"id":"p1"},{"id":2}]}<ul><li>a<li>b</ul><a href=/x>"#;
+            let body = changed(format!("{noise}{body}").as_bytes(), &changes);
+            let body = String::from_utf8_lossy(&body);
+            let json = serde_json::from_str(&body).ok();
+            let headers = [("x".to_owned(), noise)];
+            let elapsed = Duration::ZERO;
+            let seen = Seen { is_status_fine: true, headers: &headers, body: &body, json: json.as_ref(), elapsed };
+            drop(Take::parse(text).unwrap().from(&seen, |_| None));
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod support;
 mod plans;
 mod journeys;
 mod hostile;
+pub mod mutants;
 mod models;
 mod presets;
 mod http2;

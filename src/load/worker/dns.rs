@@ -153,3 +153,41 @@ fn told(answer: &Message) -> Vec<u8> {
     });
     value.to_string().into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::rdata::{A, MX, TXT};
+    use hickory_proto::rr::{RData, Record};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::load::tests::mutants::{changed, changes};
+
+    proptest! {
+        #[test]
+        fn an_answer_with_wrong_bytes_in_it_is_one_to_this_question_or_none(
+            id in any::<u16>(),
+            changes in changes(),
+        ) {
+            let asked = query("www.shop.example", "MX", id).unwrap();
+            let name = asked.queries[0].name().clone();
+            let mut answer = Message::response(id, asked.metadata.op_code);
+            answer.add_query(asked.queries[0].clone());
+            for data in [
+                RData::A(A::new(10, 0, 0, 7)),
+                RData::TXT(TXT::new(vec!["hello".to_owned()])),
+                RData::MX(MX::new(5, name.clone())),
+            ] {
+                answer.add_answer(Record::from_rdata(name.clone(), 60, data));
+            }
+            prop_assert!(is_answer(&answer, id, &asked));
+            let bytes = answer.to_vec().unwrap();
+            if let Ok(read) = Message::from_vec(&changed(&bytes, &changes)) {
+                if is_answer(&read, id, &asked) {
+                    prop_assert_eq!(read.metadata.id, id);
+                }
+                prop_assert!(serde_json::from_slice::<serde_json::Value>(&told(&read)).is_ok());
+            }
+        }
+    }
+}

@@ -233,3 +233,107 @@ fn mistakes_in_calls_are_told_with_their_places_and_what_was_meant() {
         assert!(told.contains(says), "`{says}` is missing:\n{told}");
     }
 }
+
+/// A plan with something of everything.
+const WHOLE: &str = r#"include: [more.yaml]
+target: http://shop.example:8080/base
+http: { version: 2, streams: 3 }
+load:
+  stages:
+    - { name: warm, users: 5, hold: 10s }
+    - { name: peak, users: 50, ramp: 10s, hold: 1m, judge: true }
+  timeout: 5s
+setup:
+  - { get: /health, check: { status: 200 } }
+journeys:
+  - name: buy
+    weight: 2
+    think: 0.5s..2s
+    data: { names: [eric, phoebe] }
+    feed: { account: { file: a.csv, order: unique } }
+    headers: { x-id: "{{ uuid() }}" }
+    steps:
+      - &list
+        get: /products
+        tags: [read]
+        save: { ids: "$.data[*].id", first: 'regex id=(\d+)' }
+      - repeat: 2
+        when: first < 3 and account
+        steps: [*list, { get: "/products/{{ pick(ids) }}", name: "/products/{id}" }]
+      - post: /cart
+        json: { name: "{{ pick(names) }}", n: "{{ random(1, 2) }}" }
+        check: { status: [200, 201], json: { $.ok: true }, time: 2s }
+limits:
+  - p95 < 300ms during peak
+  - p99 GET /products < 1s or abort
+  - errors < 1% over 10s
+"#;
+
+/// Changes a text as somebody does who types: letters, lines, indents.
+fn mistyped(text: &str, changes: &[(u8, usize, char)]) -> String {
+    let mut text = text.to_owned();
+    for (what, at, with) in changes {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let n = lines.len().max(1);
+        match what {
+            0 if !lines.is_empty() => drop(lines.remove(at % n)),
+            1 if !lines.is_empty() => lines.insert(at % n, lines[(at / 7) % n].clone()),
+            2 if !lines.is_empty() => lines.swap(at % n, (at / 7) % n),
+            3 if !lines.is_empty() => lines[at % n].insert(0, ' '),
+            4 if lines.get(at % n).is_some_and(|line| line.starts_with(' ')) => {
+                lines[at % n].replace_range(..1, "");
+            }
+            _ => {
+                let mut letters: Vec<char> = text.chars().collect();
+                let at = at % letters.len().max(1);
+                match what {
+                    5 => letters.insert(at, *with),
+                    6 if !letters.is_empty() => drop(letters.remove(at)),
+                    _ if !letters.is_empty() => letters[at] = *with,
+                    _ => {}
+                }
+                text = letters.into_iter().collect();
+                continue;
+            }
+        }
+        text = lines.join("\n");
+    }
+    text
+}
+
+/// True for `file:line:column: …`, of a file that there is.
+fn is_placed(line: &str) -> bool {
+    let mut parts = line.trim_start().splitn(4, ':');
+    let is_file = parts.next().is_some_and(|file| ["p.yaml", "more.yaml"].contains(&file));
+    let mut is_number =
+        || parts.next().is_some_and(|text| text.parse::<u32>().is_ok_and(|number| number > 0));
+    is_file && is_number() && is_number()
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_mistyped_plan_is_a_plan_or_each_of_its_mistakes_is_told_with_its_place(
+        changes in proptest::collection::vec(
+            (0..9_u8, proptest::prelude::any::<usize>(), proptest::sample::select("\t :-,#&*!|>'\"{}[]%@`$.<0aZ\u{e9}\u{0}".chars().collect::<Vec<_>>())),
+            1..5,
+        ),
+    ) {
+        let text = mistyped(WHOLE, &changes);
+        let more = "limits: [rate > 5/s]\n";
+        let begun = std::time::Instant::now();
+        let built = build(&[("p.yaml", &text), ("more.yaml", more), ("a.csv", "name\neric\n")]);
+        proptest::prop_assert!(begun.elapsed() < std::time::Duration::from_secs(10));
+        if let Err(told) = built {
+            let mistakes: Vec<&str> = told.lines().filter(|line| line.starts_with("  ")).collect();
+            proptest::prop_assert!(!mistakes.is_empty(), "{}\n{}", told, text);
+            for mistake in mistakes {
+                proptest::prop_assert!(is_placed(mistake), "{}\n{}", told, text);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_plan_that_is_mistyped_is_one() {
+    build(&[("p.yaml", WHOLE), ("more.yaml", ""), ("a.csv", "name\neric\n")]).unwrap();
+}

@@ -70,8 +70,10 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::{GzEncoder, ZlibEncoder};
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::load::tests::mutants::{changed, changes};
 
     fn unpack(coding: Coding, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let mut answer = Answer { coding, body, ..Answer::default() };
@@ -101,5 +103,24 @@ mod tests {
         assert_eq!(unpack(Coding::Gzip, bomb), Err(Failure::TooLarge));
         assert!(unpack(Coding::Gzip, b"no gzip".to_vec()).is_err());
         assert!(unpack(Coding::of(b"br"), b"x".to_vec()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_packed_body_with_wrong_bytes_in_it_is_its_text_or_a_failure(
+            text in prop::collection::vec(prop_oneof![Just(b' '), any::<u8>()], 0..3000),
+            changes in changes(),
+            cut in prop::option::of(0..60_usize),
+        ) {
+            let packed = gzip(&text);
+            prop_assert_eq!(unpack(Coding::Gzip, packed.clone()), Ok(text.clone()));
+            let end = cut.unwrap_or(packed.len()).min(packed.len());
+            let wrong = changed(&packed[..end], &changes);
+            if let Ok(read) = unpack(Coding::Gzip, wrong.clone()) {
+                // A checksum finds what was changed in the text, if not what was said beside it.
+                prop_assert!(read.len() <= READ && (read.is_empty() || read.starts_with(&text)));
+            }
+            drop(unpack(Coding::Deflate, wrong));
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::load::tests::mutants::{changed, changes};
 
 const GET: Question = Question { is_head: false, wants_body: true, wants_headers: false };
 const HEAD_REQUEST: Question = Question { is_head: true, wants_body: true, wants_headers: false };
@@ -317,6 +318,24 @@ proptest! {
             }
             let remembered = if parser.is_done() { End::Done(parser.into_answer(), left) } else { End::Open };
             prop_assert_eq!(remembered, take(question, &[piece, rest]));
+        }
+    }
+
+    #[test]
+    fn an_answer_with_wrong_bytes_in_it_breaks_nothing_and_reads_the_same_however_it_is_cut(
+        (bytes, _, _) in valid(),
+        changes in changes(),
+        coding in prop::sample::select(vec![Coding::Gzip, Coding::Deflate, Coding::Plain]),
+        lengths in prop::collection::vec(1_usize..200, 1..8),
+    ) {
+        let bytes = changed(&bytes, &changes);
+        let whole = finish(GET, &[&bytes]);
+        prop_assert_eq!(whole.clone().ok(), finish(GET, &pieces(&bytes, &lengths)).ok());
+        if let Ok(mut answer) = whole {
+            prop_assert!(answer.body.len() <= bytes.len() && answer.cookies.len() <= HEADERS);
+            answer.coding = coding;
+            drop(answer.unpack());
+            prop_assert!(answer.body.len() <= READ);
         }
     }
 

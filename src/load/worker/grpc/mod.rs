@@ -179,7 +179,10 @@ fn deadline(user: &User, span: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::load::tests::mutants::{changed, changes};
 
     #[test]
     fn frames_that_lie_are_refused() {
@@ -190,5 +193,32 @@ mod tests {
             assert!(unframed(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(unescaped("a%20b%C3%BC%zz%4"), "a bü%zz%4");
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_with_wrong_bytes_in_it_breaks_nothing(
+            text in "[ -~]{0,40}",
+            changes in changes(),
+            code in prop_oneof![Just("0".to_owned()), "[0-9 -]{0,3}"],
+            why in "[%0-9a-fA-F é]{0,12}",
+        ) {
+            let file = "syntax = \"proto3\"; package a; message M { string text = 1; repeated M m = 2; \
+                map<string, int64> n = 3; } service S { rpc Do(M) returns (M); }";
+            let files = std::collections::BTreeMap::from([("a.proto".to_owned(), file.to_owned())]);
+            let mut protos = proto::Protos::default();
+            protos.add("a.proto", &[], &files).unwrap();
+            let pool = proto::unpack(&protos.packed()).unwrap();
+            let method = proto::find(&pool, "a.S", "Do").unwrap();
+            let json = serde_json::json!({ "text": text, "m": [{}, { "text": "x" }], "n": { "a": "5" } });
+            let right = pack(&method, &json.to_string()).unwrap();
+            let answer = |body: Vec<u8>, code: &str| {
+                let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+                let headers = vec![pair("grpc-status", code), pair("grpc-message", &why)];
+                Answer { status: 200, headers, body, ..Answer::default() }
+            };
+            prop_assert!(read(&method, answer(right.clone(), "0"), true).is_ok());
+            drop(read(&method, answer(changed(&right, &changes), &code), true));
+        }
     }
 }

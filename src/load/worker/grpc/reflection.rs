@@ -209,8 +209,11 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prost_reflect::DescriptorPool;
+    use prost_reflect::prost::Message;
 
     use super::*;
+    use crate::load::tests::mutants::{changed, changes};
 
     #[test]
     fn a_field_reads_as_it_was_written() {
@@ -223,6 +226,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_answer_with_wrong_bytes_in_it_breaks_nothing(changes in changes()) {
+            let file = protox::file::File::from_source("a.proto", "package a; message M {}").unwrap();
+            let answer = field(4, &field(1, file.file_descriptor_proto().encode_to_vec().as_slice()));
+            prop_assert_eq!(answered(&answer).map(|files| files.len()), Ok(1));
+            if let Ok(files) = answered(&changed(&answer, &changes)) {
+                for file in files.into_iter().filter_map(|file| proto::read_file(file).ok()) {
+                    drop(proto::add_files(&mut DescriptorPool::new(), vec![file]));
+                }
+            }
+        }
+
         #[test]
         fn no_bytes_break_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             drop(answered(&bytes));

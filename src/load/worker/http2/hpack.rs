@@ -287,6 +287,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::load::tests::mutants::{changed, changes};
 
     fn read(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<(String, String)>, Failure> {
         let mut fields = Vec::new();
@@ -362,6 +363,23 @@ mod tests {
                 let wanted: Vec<_> =
                     block.iter().map(|(name, value, _)| (name.clone(), value.clone())).collect();
                 prop_assert_eq!(read(&mut decoder, &bytes).unwrap(), wanted);
+            }
+        }
+
+        #[test]
+        fn a_block_with_wrong_bytes_in_it_breaks_nothing(
+            fields in prop::collection::vec(("[a-c]{1,3}", "[ -~]{0,60}"), 1..12),
+            changes in changes(),
+        ) {
+            let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+            for _ in 0..3 {
+                let mut bytes = Vec::new();
+                encoder.begin(&mut bytes);
+                for (name, value) in &fields {
+                    encoder.field(name, value, Keep::Yes, &mut bytes);
+                }
+                drop(read(&mut decoder, &changed(&bytes, &changes)));
+                prop_assert!(decoder.size <= TABLE && decoder.bytes.len() < 1 << 20);
             }
         }
 

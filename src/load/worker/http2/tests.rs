@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::frame::{Head, push_head, push_numbers};
 use super::*;
+use crate::load::tests::mutants::{changed, changes, conversation};
 
 const QUESTION: Question = Question { is_head: false, wants_body: true, wants_headers: true };
 
@@ -215,5 +216,26 @@ proptest! {
             }
         }
         prop_assert!(conn.out.len() < 1 << 20);
+    }
+
+    #[test]
+    fn a_conversation_with_wrong_bytes_in_it_breaks_nothing_and_is_the_same_however_it_is_cut(
+        body in prop::collection::vec(any::<u8>(), 0..300),
+        changes in changes(),
+        cut in 1..50_usize,
+    ) {
+        let right = conversation(&body, b"\x40\x01t\x01r");
+        let read = |bytes: &[u8], cut: usize| {
+            let mut conn = open(1);
+            let end = bytes.chunks(cut).find_map(|piece| conn.read(piece, Instant::now()).err());
+            (conn.take(1).map(|stream| (stream.end, stream.answer)), end.is_some())
+        };
+        let (stream, is_wrong) = read(&right, cut);
+        let (end, answer) = stream.unwrap();
+        prop_assert!(!is_wrong && end == Some(Ok(())) && answer.body == body);
+        let wrong = changed(&right, &changes);
+        let whole = read(&wrong, wrong.len().max(1));
+        prop_assert_eq!(&whole, &read(&wrong, cut));
+        prop_assert!(whole.0.is_none_or(|(_, answer)| answer.body.len() <= wrong.len()));
     }
 }
