@@ -14,6 +14,7 @@
 //! ```
 
 mod error;
+mod mistake;
 mod near;
 mod outcome;
 mod secret;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Bottom first. A module may import from lines below its own, and from itself.
 const LAYERS: &[&[&str]] = &[
-    &["error", "near", "outcome", "secret", "shutdown", "statistics", "unit", "verdict"], // leaves may see each other
+    &["error", "mistake", "near", "outcome", "secret", "shutdown", "statistics", "unit", "verdict"], // leaves may see each other
     &["job"],
     &["environment", "load", "gate", "deploy"],
     &["policy", "report"],

@@ -218,7 +218,6 @@ fn cluster(args: &Args, vars: &dyn Vars) -> Result<ClusterChoice> {
 fn verification(path: &Path, vars: &dyn Vars) -> Result<(Option<load::Plan>, Option<gate::Plan>)> {
     let sheet = policy::plan::read(path, vars).map_err(Error::job)?;
     let name = path.file_stem().map_or_else(|| "verify".into(), |name| name.to_string_lossy());
-    let mend = || format!("mend {}", path.display());
     let load = if sheet.file.target.is_some() || sheet.file.load.is_some() {
         let written = sheet.written(name.into_owned());
         let built = load::Plan::build(&written, &load::Overrides::default(), vars);
@@ -229,10 +228,8 @@ fn verification(path: &Path, vars: &dyn Vars) -> Result<(Option<load::Plan>, Opt
     let gate = if sheet.file.checks.is_empty() {
         None
     } else {
-        let written =
-            gate::Written { checks: sheet.file.checks.clone(), gate: sheet.file.gate.clone() };
-        let built = gate::Plan::build(written, gate::Overrides::default(), vars);
-        Some(built.map_err(|error| Error::job(error).hint(mend()))?)
+        let built = gate::Plan::build(sheet.gate(), gate::Overrides::default(), vars);
+        Some(built.map_err(|mistakes| sheet.locate_all(&mistakes))?)
     };
     if load.is_none() && gate.is_none() {
         return Err(Error::job(format!("{} has neither a load nor checks", path.display()))

@@ -9,7 +9,7 @@ use crate::broker::Event;
 use crate::command::Streams;
 use crate::command::guest::Guest;
 use crate::error::{Error, Result};
-use crate::gate::{self, Overrides, Plan, Summary, Window, WindowChoice, Written};
+use crate::gate::{self, Overrides, Plan, Summary, Window, WindowChoice};
 use crate::job::Vars;
 use crate::outcome::Outcome;
 use crate::policy::{self, Task, VariableValue, VariableWrite};
@@ -92,7 +92,7 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
 }
 
 fn plan(args: &Args, folder: &Folder, vars: &dyn Vars, streams: &mut Streams) -> Result<Plan> {
-    let file = policy::plan::read_checks(&args.plan, vars).map_err(Error::job)?.file;
+    let sheet = policy::plan::read_checks(&args.plan, vars).map_err(Error::job)?;
     let name = args.plan.file_stem().map(|name| name.to_string_lossy().into_owned());
     let overrides = Overrides {
         name: name.unwrap_or_default(),
@@ -101,9 +101,8 @@ fn plan(args: &Args, folder: &Folder, vars: &dyn Vars, streams: &mut Streams) ->
         variable: args.variable.clone(),
         ..Overrides::default()
     };
-    let written = Written { checks: file.checks, gate: file.gate };
-    let mut plan = Plan::build(written, overrides, vars)
-        .map_err(|error| Error::job(error).hint(format!("mend {}", args.plan.display())))?;
+    let mut plan = Plan::build(sheet.gate(), overrides, vars)
+        .map_err(|mistakes| sheet.locate_all(&mistakes))?;
     // The report of a load in this job, or of an earlier job that handed it on.
     let steady = report::load::steady(folder).map_err(Error::job)?;
     let steady = steady.map(|(start_ms, end_ms)| Window { start_ms, end_ms });

@@ -8,18 +8,17 @@ use tokio_util::sync::CancellationToken;
 use super::guest::Guest;
 use crate::broker::Event;
 use crate::gate::source::Recording;
-use crate::gate::{self, Check, Overrides, Plan, Watch, Written};
+use crate::gate::{self, Check, Overrides, Plan, Watch};
 use crate::job::Vars;
 use crate::policy::{self, Task};
 
 /// Returns what the plan's checks ask; nothing where there are none, or none that can be read: that
 /// is for the gate to tell.
 pub(super) fn watches(plan: Option<&Path>, vars: &dyn Vars) -> Vec<Watch> {
-    let Some(file) = plan.and_then(|path| policy::plan::read_checks(path, vars).ok()) else {
+    let Some(sheet) = plan.and_then(|path| policy::plan::read_checks(path, vars).ok()) else {
         return Vec::new();
     };
-    let written = Written { checks: file.file.checks, gate: file.file.gate };
-    let plan = Plan::build(written, Overrides::default(), vars);
+    let plan = Plan::build(sheet.gate(), Overrides::default(), vars);
     plan.map(|plan| plan.checks.iter().flat_map(Check::questions).collect()).unwrap_or_default()
 }
 

@@ -75,8 +75,14 @@ impl Limit {
             .map(|(_, symbol, operator)| (symbol, operator))
             .ok_or_else(|| format!("`{text}` has no `<`, `<=`, `>` or `>=`: write `mean < 800`"))?;
         let (left, right) = text.split_once(symbol).unwrap_or((text, ""));
-        let reduce: Reduce = left.trim().parse()?;
-        let right = right.trim();
+        let (left, right) = (left.trim(), right.trim());
+        if left.is_empty() {
+            return Err(format!(
+                "`{text}` does not say how samples become one value: write `p95 {symbol} {right}` or \
+                 `mean {symbol} {right}`"
+            ));
+        }
+        let reduce: Reduce = left.parse()?;
         let threshold = match right.rsplit_once('/') {
             None => quantity(right, unit)?,
             Some((amount, time)) if reduce.is_per_second() => {
@@ -144,8 +150,7 @@ fn in_unit(text: &str, unit: Option<Unit>) -> Result<f64, String> {
     if suffix.is_empty() {
         return Ok(number);
     }
-    let written = Unit::find(suffix)
-        .ok_or_else(|| format!("`{suffix}` is no unit: one of {}", Unit::names()))?;
+    let written = Unit::named(suffix)?;
     let Some(unit) = unit else { return Ok(number * written.factor) };
     if written.dimension != unit.dimension {
         let advice = match (suffix, unit.dimension) {

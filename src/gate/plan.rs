@@ -11,6 +11,7 @@ use super::limit::Limit;
 use super::reduce::Reduce;
 use super::series::{Chosen, Window};
 use super::source::{Kind, Recording};
+use super::summary::Measured;
 use crate::secret::Secret;
 use crate::unit::Span;
 
@@ -382,9 +383,9 @@ pub struct Plan {
     /// How the checks make the gate's verdict; `None`: the worst of them is it.
     #[serde(default)]
     pub score: Option<Score>,
-    /// The accepted runs' values by the checks' names, oldest first; the broker's word.
+    /// What the accepted runs measured by the checks' names, oldest first; the broker's word.
     #[serde(default)]
-    pub history: BTreeMap<String, Vec<f64>>,
+    pub history: BTreeMap<String, Vec<Measured>>,
     /// What was recorded during the load, by the source's name.
     #[serde(default)]
     pub recordings: BTreeMap<String, Recording>,

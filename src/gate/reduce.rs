@@ -6,7 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::series::Point;
+use crate::near::nearest;
 use crate::unit::{float, whole};
+
+/// What a misspelt name may have been meant for.
+const NAMES: [&str; 11] =
+    ["mean", "max", "min", "last", "median", "p95", "p99", "increase", "rate", "slope", "count"];
 
 /// How the samples of one series become one value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -147,11 +152,14 @@ impl FromStr for Reduce {
                 .and_then(|p| p.parse::<f64>().ok())
                 .filter(|p| *p > 0.0 && *p <= 100.0)
                 .map(Self::Percentile)
-                .ok_or_else(|| {
-                    format!(
+                .ok_or_else(|| match nearest(text, NAMES) {
+                    Some(meant) => {
+                        format!("`{text}` is no way to make one value; did you mean `{meant}`?")
+                    }
+                    None => format!(
                         "`{text}` is none of mean, max, min, last, p50 … p99, increase, rate, \
                          slope, count"
-                    )
+                    ),
                 }),
         }
     }

@@ -68,9 +68,13 @@ pub struct CheckResult {
 pub struct Measured {
     /// One value for the whole window.
     pub value: f64,
-    /// The means of parts of the window of the same length.
-    pub blocks: Vec<f64>,
+    /// The same value of each part of the window, [`BLOCKS`] of the same length; `None` where there
+    /// are too few samples.
+    pub blocks: Vec<Option<f64>>,
 }
+
+/// Parts of the window that runs are compared by.
+pub const BLOCKS: usize = 8;
 
 /// The gate's whole outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

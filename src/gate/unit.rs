@@ -1,5 +1,7 @@
 //! Units of limits and of what a query returns: a limit is converted, never guessed.
 
+use crate::mistake::suggest;
+
 /// What a unit measures. Two units can be compared only within one dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
@@ -72,9 +74,12 @@ impl Unit {
         UNITS.iter().copied().find(|unit| unit.name == name)
     }
 
-    /// Returns every unit's name, for a message.
-    pub fn names() -> String {
-        UNITS.iter().map(|unit| unit.name).collect::<Vec<_>>().join(", ")
+    /// Returns the unit of that name, or what is to be told where there is none.
+    pub fn named(name: &str) -> Result<Self, String> {
+        Self::find(name).ok_or_else(|| {
+            let names: Vec<&str> = UNITS.iter().map(|unit| unit.name).collect();
+            format!("`{name}` is no unit; {}", suggest(name, &names))
+        })
     }
 }
 

@@ -57,7 +57,7 @@ mod tests;
 pub use body::{PartFile, UploadFile};
 pub use connection_file::{HttpFile, TlsFile, Version, is_inline};
 pub use coordinate::{WorkerSpec, run};
-pub use error::{Error, Mistake};
+pub use error::Error;
 pub use event::{Event, Phase, Progress};
 pub use file::{CriterionFile, JourneyFile, ModelFile, StepFile};
 pub use limit::{LimitResult, millis};

@@ -10,23 +10,23 @@ use std::collections::BTreeMap;
 use super::protocol::Event;
 use super::rights::{Desk, Granted, Rights};
 use crate::error::{Error, Result};
-use crate::gate::{Plan, Summary};
+use crate::gate::{Measured, Plan, Summary};
 use crate::job::Job;
 use crate::outcome::Outcome;
 use crate::policy::{BaselineTask, BaselineVerb};
 
-/// Returns the accepted runs' values by the checks' names, oldest first.
+/// Returns what the accepted runs measured by the checks' names, oldest first.
 pub(super) async fn history(
     desk: &Desk<'_>,
     plan: &Plan,
     emit: &mut (dyn FnMut(Event) + Send),
-) -> BTreeMap<String, Vec<f64>> {
+) -> BTreeMap<String, Vec<Measured>> {
     let read = async {
         let Some(place) = place(desk, &plan.name)? else { return Ok(None) };
         place.read().await.map(Some)
     };
     match read.await {
-        Ok(runs) => runs.unwrap_or_default().values(plan),
+        Ok(runs) => runs.unwrap_or_default().accepted(plan),
         Err(error) => {
             // Without them the checks are inconclusive, which is said there.
             let error: Error = error;

@@ -103,14 +103,14 @@ impl Runs {
         self.runs.iter().filter(|run| run.state == State::Accepted).count()
     }
 
-    /// Returns the accepted values that a plan's checks may be compared with, oldest first.
-    pub fn values(&self, plan: &Plan) -> BTreeMap<String, Vec<f64>> {
+    /// Returns what a plan's checks may be compared with of the accepted runs, oldest first.
+    pub fn accepted(&self, plan: &Plan) -> BTreeMap<String, Vec<Measured>> {
         let of = |check: &Check| {
             let fingerprint = fingerprint(check);
             let accepted = self.runs.iter().filter(|run| run.state == State::Accepted);
             let kept = accepted.filter_map(|run| run.checks.get(&check.name));
             let alike = kept.filter(|kept| kept.of == fingerprint);
-            (check.name.clone(), alike.map(|kept| kept.measured.value).collect())
+            (check.name.clone(), alike.map(|kept| kept.measured.clone()).collect())
         };
         plan.checks.iter().map(of).collect()
     }

@@ -11,7 +11,7 @@ struct File {
     gate: Option<GateFile>,
 }
 
-fn build(text: &str) -> Result<Plan, Error> {
+fn build(text: &str) -> Result<Plan, Mistakes> {
     let file: File = serde_saphyr::from_str(text).unwrap();
     let written = Written { checks: file.checks, gate: file.gate };
     let vars = BTreeMap::from([("pod".to_owned(), "web-1".to_owned())]);
@@ -89,17 +89,19 @@ gate: { window: { explicit: { start: yesterday, end: today } } }
     .unwrap_err();
     let text = error.to_string();
     for part in [
-        "checks[0] `a`: source: is empty",
-        "checks[0] `a`: query: the variable `nothing` is not set",
-        "checks[0] `a`: limit: `` is not a number",
-        "checks[0] `a`: unit: `parsec` is no unit",
-        "checks[1] `a`: warn: `mean > 0` looks the other way",
-        "checks[2] `b`: warn: `mean < 2` lies beyond the limit",
-        "checks[3]: `name` is empty",
-        "checks[3]: query: is empty",
-        "checks[3]: step: must be at least 1s",
-        "checks[3]: quality.coverage: `80` is no share",
-        "gate.window: `yesterday` is no time",
+        "checks[0].source: is empty",
+        "checks[0].query: the variable `nothing` is not set",
+        "checks[0].limit: `` is not a number",
+        "checks[0].unit: `parsec` is no unit",
+        "checks[1].name: another check is called `a`, too",
+        "checks[1].warn: `mean > 0` looks the other way",
+        "checks[2].warn: `mean < 2` lies beyond the limit",
+        "checks[3].name: is empty",
+        "checks[3].query: is empty",
+        "checks[3].step: must be at least 1s",
+        "checks[3].quality.coverage: `80` is no share",
+        "gate.window.explicit.start: `yesterday` is no time",
+        "gate.window.explicit.end: `today` is no time",
     ] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
@@ -107,10 +109,10 @@ gate: { window: { explicit: { start: yesterday, end: today } } }
 
 #[test]
 fn a_plan_without_a_check_and_a_name_that_comes_twice_are_told() {
-    assert!(build("gate: {}").unwrap_err().to_string().contains("`checks:` is empty"));
+    assert!(build("gate: {}").unwrap_err().to_string().contains("checks: is empty"));
     let twice = "checks: [{ name: a, source: p, query: up, limit: mean < 1 }, \
                  { name: a, source: p, query: up, limit: mean < 1 }]";
-    assert!(build(twice).unwrap_err().to_string().contains("the same name"));
+    assert!(build(twice).unwrap_err().to_string().contains("another check is called `a`"));
 }
 
 #[test]
@@ -175,11 +177,11 @@ fn mistakes_in_the_newer_keys_are_told_too() {
         ("queries: { a: up, b: x }, value: a, limit: mean < 1", "queries.b: `value` makes nothing"),
         ("queries: { a: up }, value: '1', limit: mean < 1", "queries.a: `value` makes nothing"),
         ("query: up, queries: { a: up }, value: a, limit: mean < 1", "exclude each other"),
-        ("queries: { a: up }, limit: mean < 1", "value: says what is made"),
+        ("queries: { a: up }, limit: mean < 1", "value: is missing; it says what is made"),
         ("queries: { a: up }, value: b, limit: mean < 1", "`b` is none of a"),
         ("query: up, value: a, limit: mean < 1", "there are none"),
         ("queries: { a: up }, sources: { b: p }, value: a, limit: mean < 1", "sources.b"),
-        ("query: up, argo: {}", "neither `success-condition`"),
+        ("query: up, argo: {}", "checks[0].argo: neither `success-condition`"),
         ("query: up, argo: { success-condition: x < 1 }", "`x` is none of result"),
         (
             "query: up, argo: { success-condition: 'result < 1' }, limit: mean < 1",

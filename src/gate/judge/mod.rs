@@ -7,18 +7,16 @@ use super::quality::{Usable, counted, usable};
 use super::reduce::Reduce;
 use super::regression::compare;
 use super::series::{Answer, Point, Window};
-use super::summary::{Chart, CheckResult, Measured};
+use super::summary::{BLOCKS, Chart, CheckResult, Measured};
 use super::unit::{Unit, show};
 use crate::unit::{float, whole};
 use crate::verdict::Verdict;
 
 const COLUMNS: u64 = 48;
-/// Parts of the window that a run is kept by, for runs to come.
-const BLOCKS: u32 = 8;
 
-/// Judges an answer. Without good data there is no value and no `passed`. `past` holds the accepted
-/// runs' values, oldest first.
-pub fn judge(check: &Check, answer: &Answer, window: Window, past: &[f64]) -> CheckResult {
+/// Judges an answer. Without good data there is no value and no `passed`. `past` holds what
+/// the accepted runs measured, oldest first.
+pub fn judge(check: &Check, answer: &Answer, window: Window, past: &[Measured]) -> CheckResult {
     let mut result = blank(check);
     result.points = answer.n_points(window);
     result.series = u64::try_from(answer.series.len()).unwrap_or(u64::MAX);
@@ -40,7 +38,7 @@ pub fn judge(check: &Check, answer: &Answer, window: Window, past: &[f64]) -> Ch
             });
             result.counts = decided.verdict;
             if let (Some(against), Some(run)) = (&check.rule.regression, &run) {
-                let compared = compare(against, run.value, past);
+                let compared = compare(against, run, past);
                 result.reason = format!("{}; {}", result.reason, compared.reason);
                 if compared.verdict > result.verdict {
                     result.verdict = compared.verdict;
@@ -305,28 +303,22 @@ fn measured(
     let Some(against) = rule.regression else { return Ok(None) };
     let kind = (against.reduce, against.is_upper);
     let whole = value(rule, kind, usable)?.value;
-    let span = (window.end_ms - window.start_ms) / i64::from(BLOCKS);
-    let mut blocks = Vec::new();
-    for n in 0..BLOCKS {
-        let start_ms = window.start_ms + span * i64::from(n);
-        let part = Window { start_ms, end_ms: start_ms + span };
+    let n_blocks = i64::try_from(BLOCKS).unwrap_or(i64::MAX);
+    let length = (window.end_ms - window.start_ms) / n_blocks;
+    let block = |n: i64| {
+        let start_ms = window.start_ms + length * n;
+        let within = |point: &Point| start_ms <= point.at_ms && point.at_ms < start_ms + length;
         let inside: Vec<Usable<'_>> = usable
             .iter()
             .map(|series| Usable {
                 series: series.series,
-                points: series
-                    .points
-                    .iter()
-                    .copied()
-                    .filter(|point| part.start_ms <= point.at_ms && point.at_ms < part.end_ms)
-                    .collect(),
+                points: series.points.iter().copied().filter(within).collect(),
             })
             .filter(|series| !series.points.is_empty())
             .collect();
-        // A part with too few samples is no block.
-        blocks.extend(value(rule, kind, &inside).ok().map(|found| found.value));
-    }
-    Ok(Some(Measured { value: whole, blocks }))
+        value(rule, kind, &inside).ok().map(|found| found.value)
+    };
+    Ok(Some(Measured { value: whole, blocks: (0..n_blocks).map(block).collect() }))
 }
 
 fn reason(check: &Check, decided: &Decided, result: &CheckResult, window: Window) -> String {

@@ -230,10 +230,15 @@ fn accepted_runs_are_one_more_thing_to_hold() {
         (&quiet[..3], Verdict::Inconclusive),
         (&[], Verdict::Inconclusive),
     ] {
-        let result = super::judge(&check, &data, WINDOW, past);
+        let blocks = vec![None; BLOCKS];
+        let run = |value: &f64| Measured { value: *value, blocks: blocks.clone() };
+        let past: Vec<Measured> = past.iter().map(run).collect();
+        let result = super::judge(&check, &data, WINDOW, &past);
         assert_eq!((result.verdict, result.counts), (verdict, verdict), "{}", result.reason);
         assert_eq!(result.value, Some(10.0), "the absolute value is told all the same");
-        assert_eq!(result.run.as_ref().map(|run| run.value), Some(10.0));
+        let run = result.run.as_ref().unwrap();
+        assert_eq!((run.value, run.blocks.len()), (10.0, BLOCKS));
+        assert_eq!(run.blocks.iter().flatten().count(), 6, "a sample a part, two parts without");
         let summary = Summary::of(WINDOW.into(), vec![result], None);
         assert_eq!(summary.is_acceptable(), verdict != Verdict::Failed);
     }

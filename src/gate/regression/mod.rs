@@ -1,9 +1,12 @@
-//! A run against the accepted ones: one value a run, never one a request. What could not have been
-//! seen is told, and is no pass.
+//! A run against the accepted ones: one value a run and the means of its parts, never one a request.
+//! What could not have been seen is told, and is no pass.
+
+mod blocks;
 
 use serde::{Deserialize, Serialize};
 
 use crate::gate::plan::Against;
+use crate::gate::summary::Measured;
 use crate::gate::unit::show;
 use crate::statistics::mean;
 use crate::unit::float;
@@ -29,8 +32,11 @@ pub struct Compared {
     pub reason: String,
 }
 
-/// Compares a run's value with those of the accepted runs, oldest first.
-pub fn compare(against: &Against, value: f64, past: &[f64]) -> Compared {
+/// Compares a run with the accepted ones, oldest first.
+///
+/// What the runs come to decides whether this one is worse: how they differ from each other is the
+/// noise. A run that is noisier in itself than that may be worse unseen, and does not pass for it.
+pub fn compare(against: &Against, run: &Measured, past: &[Measured]) -> Compared {
     let last = usize::try_from(against.last).unwrap_or(usize::MAX);
     let past = past.get(past.len().saturating_sub(last)..).unwrap_or_default();
     let runs = u32::try_from(past.len()).unwrap_or(u32::MAX);
@@ -46,7 +52,9 @@ pub fn compare(against: &Against, value: f64, past: &[f64]) -> Compared {
             ),
         );
     }
-    let Some(seen) = noise(value, past) else {
+    let value = run.value;
+    let values: Vec<f64> = past.iter().map(|run| run.value).collect();
+    let Some(seen) = noise(value, &values) else {
         return untold(
             runs,
             "the accepted runs' values cannot be compared: 0 among them".to_owned(),
@@ -57,12 +65,14 @@ pub fn compare(against: &Against, value: f64, past: &[f64]) -> Compared {
     let error = seen.spread * (1.0 + 1.0 / n).sqrt();
     let degrees = n - 1.0;
     let critical = quantile(against.confidence, degrees);
-    let visible = (critical + quantile(POWER, degrees)) * error;
+    let own = blocks::unrest(run, past);
+    let blur = own.unwrap_or(0.0).max(seen.spread) * (1.0 + 1.0 / n).sqrt();
+    let visible = (critical + quantile(POWER, degrees)) * blur;
     let is_real = worse > critical * error && worse > 1e-12;
     let (change, smallest) = (worse.exp_m1(), visible.exp_m1());
     let verdict = if is_real && change >= against.worse_by {
         Verdict::Failed
-    } else if smallest <= against.worse_by {
+    } else if smallest <= against.worse_by && own.is_some() {
         Verdict::Passed
     } else {
         Verdict::Inconclusive
@@ -74,7 +84,14 @@ pub fn compare(against: &Against, value: f64, past: &[f64]) -> Compared {
         }
         Verdict::Passed => "within the noise of the accepted runs".to_owned(),
         Verdict::Warned | Verdict::Inconclusive | Verdict::Error => {
-            format!("{} may be there unseen", percent(against.worse_by))
+            let why = match own {
+                None => ": this run has no samples in most parts of the window, and they have",
+                Some(own) if own > seen.spread => {
+                    ": this run is more restless in itself than they are among each other"
+                }
+                Some(_) => "",
+            };
+            format!("{} may be there unseen{why}", percent(against.worse_by))
         }
     };
     Compared {

@@ -6,6 +6,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::gate::reduce::Reduce;
+use crate::gate::summary::BLOCKS;
 use crate::statistics::shift;
 
 const AGAINST: Against = Against {
@@ -32,6 +33,20 @@ fn quantiles_are_those_of_the_tables() {
     }
 }
 
+/// Runs of which only what they come to is known.
+fn runs(values: &[f64]) -> Vec<Measured> {
+    values.iter().map(|value| Measured { value: *value, blocks: vec![None; BLOCKS] }).collect()
+}
+
+fn compared(against: &Against, value: f64, past: &[f64]) -> Compared {
+    compare(against, &Measured { value, blocks: Vec::new() }, &runs(past))
+}
+
+/// A run by its parts.
+fn parted(blocks: &[f64]) -> Measured {
+    Measured { value: mean(blocks), blocks: blocks.iter().copied().map(Some).collect() }
+}
+
 #[test]
 fn a_run_is_told_from_the_noise_of_the_accepted_ones() {
     let quiet = [100.0, 101.0, 99.0, 100.5, 99.5, 100.2];
@@ -51,11 +66,11 @@ fn a_run_is_told_from_the_noise_of_the_accepted_ones() {
         (AGAINST, 100.0, &[1.0, 0.0, 1.0, 1.0, 1.0], Verdict::Inconclusive, "cannot be compared"),
         (AGAINST, 5.0, &[5.0; 5], Verdict::Passed, "could have seen +0 %"),
     ] {
-        let compared = compare(&against, value, past);
+        let compared = compared(&against, value, past);
         assert_eq!(compared.verdict, verdict, "{value}: {}", compared.reason);
         assert!(compared.reason.contains(part), "{value}: {}", compared.reason);
     }
-    assert!(compare(&AGAINST, 115.0, &loud).smallest.unwrap() > 0.5);
+    assert!(compared(&AGAINST, 115.0, &loud).smallest.unwrap() > 0.5);
 }
 
 proptest::proptest! {
@@ -68,11 +83,72 @@ proptest::proptest! {
         worse_by in 0.0..1.0_f64,
     ) {
         let against = Against { worse_by, ..AGAINST };
-        let (was, is) = (compare(&against, value, &past), compare(&against, value * worse, &past));
+        let (was, is) = (compared(&against, value, &past), compared(&against, value * worse, &past));
         proptest::prop_assert!(is.verdict >= was.verdict, "{} / {}", was.reason, is.reason);
         let less = Against { is_upper: false, ..against };
-        let (was, is) = (compare(&less, value, &past), compare(&less, value / worse, &past));
+        let (was, is) = (compared(&less, value, &past), compared(&less, value / worse, &past));
         proptest::prop_assert!(is.verdict >= was.verdict, "{} / {}", was.reason, is.reason);
+    }
+}
+
+#[test]
+fn a_run_that_is_restless_in_itself_does_not_pass_for_its_mean() {
+    let climb = [60.0, 70.0, 85.0, 95.0, 105.0, 115.0, 130.0, 140.0];
+    let past: Vec<Measured> = [100.0, 101.0, 99.0, 100.5, 99.5, 100.2]
+        .iter()
+        .map(|level| parted(&climb.map(|value| value * level / 100.0)))
+        .collect();
+    let restless = [20.0, 180.0, 40.0, 160.0, 30.0, 170.0, 150.0, 50.0];
+    let late = [None, None, None, None, None, Some(115.0), Some(130.0), Some(140.0)];
+    for (run, verdict, part) in [
+        (parted(&climb), Verdict::Passed, "within the noise"),
+        (parted(&climb.map(|value| value * 1.3)), Verdict::Failed, "worse than 6"),
+        (parted(&restless), Verdict::Inconclusive, "this run is more restless in itself"),
+        (parted(&restless.map(|value| value * 1.5)), Verdict::Failed, "worse than 6"),
+        (
+            Measured { value: 100.0, blocks: late.to_vec() },
+            Verdict::Inconclusive,
+            "no samples in most parts of the window",
+        ),
+        (Measured { value: 130.0, blocks: late.to_vec() }, Verdict::Failed, "worse than 6"),
+    ] {
+        let compared = compare(&AGAINST, &run, &past);
+        assert_eq!(compared.verdict, verdict, "{}", compared.reason);
+        assert!(compared.reason.contains(part), "{}", compared.reason);
+    }
+    let without = runs(&[100.0, 101.0, 99.0, 100.5, 99.5, 100.2]);
+    let compared = compare(&AGAINST, &parted(&restless), &without);
+    assert_eq!(compared.verdict, Verdict::Passed, "they show no course: {}", compared.reason);
+}
+
+proptest::proptest! {
+    /// Parts of the window say what could have been seen; they never take a failure away, and
+    /// fewer of them never make a pass.
+    #[test]
+    fn parts_only_ever_take_a_pass_away(
+        past in proptest::collection::vec(proptest::collection::vec(50.0..200.0_f64, BLOCKS), 5..12),
+        run in proptest::collection::vec(50.0..200.0_f64, BLOCKS),
+        worse in 1.0..3.0_f64,
+        worse_by in 0.0..2.0_f64,
+        lost in proptest::collection::vec(proptest::bool::ANY, BLOCKS),
+    ) {
+        let against = Against { worse_by, ..AGAINST };
+        let past: Vec<Measured> = past.iter().map(|blocks| parted(blocks)).collect();
+        let run = parted(&run);
+        let bare: Vec<f64> = past.iter().map(|run| run.value).collect();
+        let (with, without) = (compare(&against, &run, &past), compared(&against, run.value, &bare));
+        proptest::prop_assert!(with.verdict >= without.verdict);
+        proptest::prop_assert_eq!(with.verdict == Verdict::Failed, without.verdict == Verdict::Failed);
+        let blocks: Vec<Option<f64>> =
+            run.blocks.iter().map(|block| block.map(|value| value * worse)).collect();
+        let slower = Measured { value: run.value * worse, blocks };
+        proptest::prop_assert!(compare(&against, &slower, &past).verdict >= with.verdict);
+        if lost.iter().filter(|lost| **lost).count() > BLOCKS / 2 {
+            let kept = |(block, lost): (&Option<f64>, &bool)| block.filter(|_| !lost);
+            let blocks = run.blocks.iter().zip(&lost).map(kept).collect();
+            let thin = compare(&against, &Measured { blocks, ..run }, &past);
+            proptest::prop_assert!(thin.verdict >= Verdict::Inconclusive, "{}", thin.reason);
+        }
     }
 }
 
@@ -81,7 +157,7 @@ fn only_the_newest_runs_count() {
     let mut past = vec![10.0; 30];
     past.extend([100.0, 101.0, 99.0, 100.5, 99.5]);
     let against = Against { last: 5, ..AGAINST };
-    let compared = compare(&against, 100.0, &past);
+    let compared = compared(&against, 100.0, &past);
     assert_eq!((compared.verdict, compared.runs), (Verdict::Passed, 5));
 }
 
@@ -168,12 +244,17 @@ fn identical_builds_are_seldom_called_regressed_and_slower_ones_are_found() {
 #[test]
 fn against_stored_runs_the_gate_errs_as_seldom_as_it_says() {
     let mut rng = SmallRng::seed_from_u64(7);
-    let mut run = |level: f64| level * (0.05 * noise(&mut rng)).exp();
+    let mut run = |level: f64| {
+        let level = level * (0.05 * noise(&mut rng)).exp();
+        let samples = samples(&mut rng, level);
+        let blocks: Vec<f64> = samples.chunks(samples.len() / BLOCKS).map(mean).collect();
+        parted(&blocks)
+    };
     let (mut false_alarms, mut found, mut passed_unseen) = (0, 0, 0);
     for _ in 0..2000 {
-        let past: Vec<f64> = (0..10).map(|_| run(100.0)).collect();
-        let same = compare(&AGAINST, run(100.0), &past);
-        let slower = compare(&AGAINST, run(125.0), &past);
+        let past: Vec<Measured> = (0..10).map(|_| run(100.0)).collect();
+        let same = compare(&AGAINST, &run(100.0), &past);
+        let slower = compare(&AGAINST, &run(125.0), &past);
         false_alarms += u32::from(same.verdict == Verdict::Failed);
         found += u32::from(slower.verdict == Verdict::Failed);
         let unseen = same.smallest.is_some_and(|smallest| smallest > AGAINST.worse_by);

@@ -7,9 +7,10 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{Error, PlanFile};
 use crate::job::Vars;
-use crate::load;
+use crate::mistake::{Mistake, Mistakes};
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::yaml::{self, Document};
+use crate::{gate, load};
 
 /// A file may include files that include files, but not for ever.
 const DEPTH: usize = 8;
@@ -38,7 +39,7 @@ struct Part {
 }
 
 /// The lists that included files add to, as a mistake's key names them.
-const LISTS: [&str; 5] = ["journeys[", "limits[", "setup[", "teardown[", "criteria["];
+const LISTS: [&str; 6] = ["journeys[", "limits[", "setup[", "teardown[", "criteria[", "checks["];
 
 /// Reads a plan file and what it includes; what it says is checked where it is used. Names of files
 /// may hold variables of the job, as those of type file have a path for a value.
@@ -133,6 +134,7 @@ impl Reader<'_> {
             all.setup.len(),
             all.teardown.len(),
             all.criteria.len(),
+            all.checks.len(),
         ];
         self.sheet.file.include(file);
         self.sheet.parts.push(Part { document: document.clone(), begins });
@@ -294,14 +296,26 @@ impl Sheet {
         }
     }
 
-    /// Gives the mistakes of a plan their files and lines.
+    /// Returns the gate's part.
+    pub fn gate(&self) -> gate::Written {
+        gate::Written { checks: self.file.checks.clone(), gate: self.file.gate.clone() }
+    }
+
+    /// Gives the mistakes of a load their files and lines.
     pub fn locate(&self, error: load::Error) -> crate::error::Error {
-        let load::Error::Plan(mistakes) = error else { return crate::error::Error::job(error) };
+        match error {
+            load::Error::Plan(mistakes) => self.locate_all(&mistakes),
+            other => crate::error::Error::job(other),
+        }
+    }
+
+    /// Gives mistakes of the plan their files and lines.
+    pub fn locate_all(&self, mistakes: &Mistakes) -> crate::error::Error {
         let problems = mistakes.0.iter().map(|mistake| self.problem(mistake)).collect();
         crate::error::Error::job(Error::Malformed(Problems(yaml::sorted(problems))))
     }
 
-    fn problem(&self, mistake: &load::Mistake) -> Problem {
+    fn problem(&self, mistake: &Mistake) -> Problem {
         let (part, key) = self.own_key(&mistake.key);
         match part {
             Some(part) => part.document.problem(&key, &*mistake.text),
