@@ -6,10 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
 use super::combine::combine;
-use super::judge::{blank, columns_of, judge, settled, unfit};
+use super::judge::{Past, blank, columns_of, judge, settled, unfit};
 use super::plan::{Check, Plan, SourceChoice};
 use super::quality::restarted;
-use super::series::{Answer, Chosen, Query, Window};
+use super::reduce::Reduce;
+use super::series::{Answer, Chosen, Query, Series, Window};
 use super::settle::{Bounds, Look, Next, next};
 use super::source::{self, MetricSource};
 use super::summary::{CheckResult, Event, Summary};
@@ -142,21 +143,28 @@ impl<'a> Gate<'a> {
         };
         let judged = match (answer, restarted) {
             (Ok(answer), None) => {
-                let past = self.plan.history.get(&check.name).map_or(&[][..], Vec::as_slice);
-                judge(check, &answer, window, past)
+                let runs = self.plan.history.get(&check.name).map_or(&[][..], Vec::as_slice);
+                judge(check, &answer, window, Past { runs, load: self.mean_rate() })
             }
             (Ok(_), Some(why)) | (Err(why), _) => unfit(check, blank(check), (&why, window)),
         };
         Ok(self.with_load(CheckResult { source: name, link, ..judged }, window))
     }
 
+    /// The load's requests a second, where its report is there.
+    fn rate(&self) -> Option<&Series> {
+        let mut all = self.plan.recordings.get(source::LOAD)?.series.iter();
+        all.find(|series| series.labels.get("__name__").is_some_and(|name| name == "rate"))
+    }
+
+    fn mean_rate(&self) -> Option<f64> {
+        let inside = self.rate()?.points.iter().filter(|point| self.window.contains(point.at_ms));
+        Reduce::Mean.over(&inside.map(|point| point.value).collect::<Vec<_>>())
+    }
+
     /// Puts the load's rate beside the judged series, on the same columns.
     fn with_load(&self, mut result: CheckResult, window: Window) -> CheckResult {
-        let rate = self.plan.recordings.get(source::LOAD).and_then(|recording| {
-            let mut all = recording.series.iter();
-            all.find(|series| series.labels.get("__name__").is_some_and(|name| name == "rate"))
-        });
-        if let (Some(chart), Some(rate)) = (&mut result.chart, rate) {
+        if let (Some(chart), Some(rate)) = (&mut result.chart, self.rate()) {
             chart.load = columns_of(&rate.points, window, chart.columns.len());
         }
         result

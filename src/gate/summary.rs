@@ -71,6 +71,9 @@ pub struct Measured {
     /// The same value of each part of the window, [`BLOCKS`] of the same length; `None` where there
     /// are too few samples.
     pub blocks: Vec<Option<f64>>,
+    /// The load's mean requests a second meanwhile; `None` where no load's report is known.
+    #[serde(default)]
+    pub load: Option<f64>,
 }
 
 /// Parts of the window that runs are compared by.

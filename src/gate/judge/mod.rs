@@ -14,16 +14,24 @@ use crate::verdict::Verdict;
 
 const COLUMNS: u64 = 48;
 
-/// Judges an answer. Without good data there is no value and no `passed`. `past` holds what
-/// the accepted runs measured, oldest first.
-pub fn judge(check: &Check, answer: &Answer, window: Window, past: &[Measured]) -> CheckResult {
+/// What a run is compared with, and under which load it was.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Past<'a> {
+    /// What the accepted runs measured, oldest first.
+    pub runs: &'a [Measured],
+    /// This run's load, in requests a second.
+    pub load: Option<f64>,
+}
+
+/// Judges an answer. Without good data there is no value and no `passed`.
+pub fn judge(check: &Check, answer: &Answer, window: Window, past: Past<'_>) -> CheckResult {
     let mut result = blank(check);
     result.points = answer.n_points(window);
     result.series = u64::try_from(answer.series.len()).unwrap_or(u64::MAX);
     let fit = unit_mistake(check, answer).map_or(Ok(()), Err);
     let decided = fit.and_then(|()| usable(&check.rule, answer, window)).and_then(|usable| {
         let decided = decide(check, &usable)?;
-        let run = measured(&check.rule, &usable, window)?;
+        let run = measured(&check.rule, &usable, window, past.load)?;
         Ok((decided, run))
     });
     match decided {
@@ -38,7 +46,7 @@ pub fn judge(check: &Check, answer: &Answer, window: Window, past: &[Measured]) 
             });
             result.counts = decided.verdict;
             if let (Some(against), Some(run)) = (&check.rule.regression, &run) {
-                let compared = compare(against, run, past);
+                let compared = compare(against, run, past.runs);
                 result.reason = format!("{}; {}", result.reason, compared.reason);
                 if compared.verdict > result.verdict {
                     result.verdict = compared.verdict;
@@ -299,6 +307,7 @@ fn measured(
     rule: &Rule,
     usable: &[Usable<'_>],
     window: Window,
+    load: Option<f64>,
 ) -> Result<Option<Measured>, String> {
     let Some(against) = rule.regression else { return Ok(None) };
     let kind = (against.reduce, against.is_upper);
@@ -318,7 +327,7 @@ fn measured(
             .collect();
         value(rule, kind, &inside).ok().map(|found| found.value)
     };
-    Ok(Some(Measured { value: whole, blocks: (0..n_blocks).map(block).collect() }))
+    Ok(Some(Measured { value: whole, blocks: (0..n_blocks).map(block).collect(), load }))
 }
 
 fn reason(check: &Check, decided: &Decided, result: &CheckResult, window: Window) -> String {

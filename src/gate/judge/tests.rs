@@ -14,7 +14,7 @@ use crate::unit::Span;
 pub(super) const WINDOW: Window = Window { start_ms: 1_700_000_000_000, end_ms: 1_700_000_060_000 };
 
 pub(super) fn judge(check: &Check, answer: &Answer, window: Window) -> CheckResult {
-    super::judge(check, answer, window, &[])
+    super::judge(check, answer, window, Past::default())
 }
 
 pub(super) fn check(limit: &str, unit: Option<&str>) -> Check {
@@ -231,9 +231,9 @@ fn accepted_runs_are_one_more_thing_to_hold() {
         (&[], Verdict::Inconclusive),
     ] {
         let blocks = vec![None; BLOCKS];
-        let run = |value: &f64| Measured { value: *value, blocks: blocks.clone() };
+        let run = |value: &f64| Measured { value: *value, blocks: blocks.clone(), load: None };
         let past: Vec<Measured> = past.iter().map(run).collect();
-        let result = super::judge(&check, &data, WINDOW, &past);
+        let result = super::judge(&check, &data, WINDOW, Past { runs: &past, load: None });
         assert_eq!((result.verdict, result.counts), (verdict, verdict), "{}", result.reason);
         assert_eq!(result.value, Some(10.0), "the absolute value is told all the same");
         let run = result.run.as_ref().unwrap();
@@ -243,7 +243,7 @@ fn accepted_runs_are_one_more_thing_to_hold() {
         assert_eq!(summary.is_acceptable(), verdict != Verdict::Failed);
     }
     check.rule.limit = Some(Limit::parse("mean < 5", None).unwrap());
-    let result = super::judge(&check, &data, WINDOW, &[]);
+    let result = super::judge(&check, &data, WINDOW, Past::default());
     assert_eq!(result.verdict, Verdict::Failed, "a broken limit is worse than no baseline");
     assert!(!Summary::of(WINDOW.into(), vec![result], None).is_acceptable());
 }

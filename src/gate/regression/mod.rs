@@ -14,6 +14,8 @@ use crate::verdict::Verdict;
 
 /// How often a change that is really there should be found.
 const POWER: f64 = 0.8;
+/// Loads that differ by more than this share are not alike.
+const OTHER_LOAD: f64 = 0.25;
 
 /// What the comparison with the accepted runs came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,12 +39,21 @@ pub struct Compared {
 /// What the runs come to decides whether this one is worse: how they differ from each other is the
 /// noise. A run that is noisier in itself than that may be worse unseen, and does not pass for it.
 pub fn compare(against: &Against, run: &Measured, past: &[Measured]) -> Compared {
+    let all = past;
+    let alike: Vec<Measured> =
+        all.iter().filter(|other| is_alike(run.load, other.load)).cloned().collect();
     let last = usize::try_from(against.last).unwrap_or(usize::MAX);
-    let past = past.get(past.len().saturating_sub(last)..).unwrap_or_default();
+    let past = alike.get(alike.len().saturating_sub(last)..).unwrap_or_default();
     let runs = u32::try_from(past.len()).unwrap_or(u32::MAX);
     if runs < against.at_least {
-        let so_far =
-            if runs == 0 { "no baseline yet".to_owned() } else { format!("{runs} accepted") };
+        let so_far = match (all.len() - alike.len(), runs) {
+            (0, 0) => "no baseline yet".to_owned(),
+            (0, _) => format!("{runs} accepted"),
+            (others, _) => format!(
+                "{runs} accepted with a load like this one's ({}), {others} with another",
+                run.load.map_or("unknown".to_owned(), |rate| format!("{} requests/s", show(rate)))
+            ),
+        };
         return untold(
             runs,
             format!(
@@ -107,6 +118,15 @@ pub fn compare(against: &Against, run: &Measured, past: &[Measured]) -> Compared
             percent(change),
             percent(smallest)
         ),
+    }
+}
+
+/// True where two runs had about the same load: what a service needs under half of it says nothing.
+fn is_alike(a: Option<f64>, b: Option<f64>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a <= b * (1.0 + OTHER_LOAD) && b <= a * (1.0 + OTHER_LOAD),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 

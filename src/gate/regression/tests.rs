@@ -35,16 +35,20 @@ fn quantiles_are_those_of_the_tables() {
 
 /// Runs of which only what they come to is known.
 fn runs(values: &[f64]) -> Vec<Measured> {
-    values.iter().map(|value| Measured { value: *value, blocks: vec![None; BLOCKS] }).collect()
+    values
+        .iter()
+        .map(|value| Measured { value: *value, blocks: vec![None; BLOCKS], load: None })
+        .collect()
 }
 
 fn compared(against: &Against, value: f64, past: &[f64]) -> Compared {
-    compare(against, &Measured { value, blocks: Vec::new() }, &runs(past))
+    compare(against, &Measured { value, blocks: Vec::new(), load: None }, &runs(past))
 }
 
 /// A run by its parts.
 fn parted(blocks: &[f64]) -> Measured {
-    Measured { value: mean(blocks), blocks: blocks.iter().copied().map(Some).collect() }
+    let of = blocks.iter().copied().map(Some).collect();
+    Measured { value: mean(blocks), blocks: of, load: None }
 }
 
 #[test]
@@ -106,11 +110,15 @@ fn a_run_that_is_restless_in_itself_does_not_pass_for_its_mean() {
         (parted(&restless), Verdict::Inconclusive, "this run is more restless in itself"),
         (parted(&restless.map(|value| value * 1.5)), Verdict::Failed, "worse than 6"),
         (
-            Measured { value: 100.0, blocks: late.to_vec() },
+            Measured { value: 100.0, blocks: late.to_vec(), load: None },
             Verdict::Inconclusive,
             "no samples in most parts of the window",
         ),
-        (Measured { value: 130.0, blocks: late.to_vec() }, Verdict::Failed, "worse than 6"),
+        (
+            Measured { value: 130.0, blocks: late.to_vec(), load: None },
+            Verdict::Failed,
+            "worse than 6",
+        ),
     ] {
         let compared = compare(&AGAINST, &run, &past);
         assert_eq!(compared.verdict, verdict, "{}", compared.reason);
@@ -141,13 +149,45 @@ proptest::proptest! {
         proptest::prop_assert_eq!(with.verdict == Verdict::Failed, without.verdict == Verdict::Failed);
         let blocks: Vec<Option<f64>> =
             run.blocks.iter().map(|block| block.map(|value| value * worse)).collect();
-        let slower = Measured { value: run.value * worse, blocks };
+        let slower = Measured { value: run.value * worse, blocks, load: None };
         proptest::prop_assert!(compare(&against, &slower, &past).verdict >= with.verdict);
         if lost.iter().filter(|lost| **lost).count() > BLOCKS / 2 {
             let kept = |(block, lost): (&Option<f64>, &bool)| block.filter(|_| !lost);
             let blocks = run.blocks.iter().zip(&lost).map(kept).collect();
             let thin = compare(&against, &Measured { blocks, ..run }, &past);
             proptest::prop_assert!(thin.verdict >= Verdict::Inconclusive, "{}", thin.reason);
+        }
+    }
+}
+
+#[test]
+fn only_runs_under_the_same_load_are_compared() {
+    let under = |load: Option<f64>, values: &[f64]| -> Vec<Measured> {
+        runs(values).into_iter().map(|run| Measured { load, ..run }).collect()
+    };
+    let quiet = [100.0, 101.0, 99.0, 100.5, 99.5, 100.2];
+    for (now, then, expected) in [
+        (Some(50.0), Some(50.0), Ok(6)),
+        (Some(50.0), Some(60.0), Ok(6)),
+        (None, None, Ok(6)),
+        (
+            Some(25.0),
+            Some(50.0),
+            Err("0 accepted with a load like this one's (25 requests/s), 6 with another"),
+        ),
+        (Some(63.0), Some(50.0), Err("(63 requests/s), 6 with another")),
+        (None, Some(50.0), Err("0 accepted with a load like this one's (unknown), 6 with another")),
+        (Some(50.0), None, Err("6 with another")),
+    ] {
+        // Half of the load needs half of the machine: that is no better build.
+        let run = Measured { value: 50.0, blocks: Vec::new(), load: now };
+        let compared = compare(&AGAINST, &run, &under(then, &quiet));
+        match expected {
+            Ok(runs) => assert_eq!((compared.verdict, compared.runs), (Verdict::Passed, runs)),
+            Err(part) => {
+                assert_eq!(compared.verdict, Verdict::Inconclusive);
+                assert!(compared.reason.contains(part), "{}", compared.reason);
+            }
         }
     }
 }
