@@ -9,13 +9,14 @@ use crate::broker::Event;
 use crate::command::Streams;
 use crate::command::guest::Guest;
 use crate::error::{Error, Result};
-use crate::gate::{self, Overrides, Plan, Summary, Window, WindowChoice};
+use crate::gate::{self, JobTokens, Overrides, Plan, Summary, Variable, Window, WindowChoice};
 use crate::job::Vars;
 use crate::outcome::Outcome;
 use crate::policy::{self, Task, VariableValue, VariableWrite};
 use crate::report::gate as told;
 use crate::report::writeback::{Value, Writeback};
 use crate::report::{self, Folder};
+use crate::secret::Secret;
 use crate::shutdown::Signals;
 use crate::unit::Span;
 use crate::verdict::Verdict;
@@ -36,8 +37,12 @@ pub struct Args {
     /// Variable that says `passed` or `failed`, right in the next line of the script
     #[arg(long, value_name = "NAME")]
     variable: Option<String>,
+    /// The environment scope of the project's variable of that name [default: the only one there
+    /// is, or `*`]
+    #[arg(long, value_name = "SCOPE")]
+    scope: Option<String>,
     /// Exit 0 also when the verdict is failed or inconclusive: the variable tells
-    #[arg(long, requires = "variable")]
+    #[arg(long)]
     no_fail: bool,
     /// Judge this much time up to now, in place of the load's steady phase
     #[arg(long, value_name = "SPAN")]
@@ -61,18 +66,29 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
     let folder = Folder::create(&args.report).map_err(Error::job)?;
     // Whatever happens from here on, no earlier pass is left behind.
     told::begin(&folder).map_err(Error::job)?;
-    let back = args
-        .variable
-        .as_deref()
-        .map(|key| Writeback::new(key, vars, folder.clone()))
-        .transpose()
-        .map_err(Error::job)?;
-    write_back(back.as_ref(), Value::Failed)?;
-    let plan = plan(&args, &folder, vars, streams)?;
+    let back = |key: &str| {
+        let back = Writeback::new(key, vars, folder.clone()).map_err(Error::job)?;
+        write_back(Some(&back), Value::Failed).map(|()| back)
+    };
+    let mut written = args.variable.as_deref().map(&back).transpose()?;
+    let plan = plan(&args, &folder, vars, streams);
+    let variable = match &plan {
+        Ok(plan) => plan.variable.clone(),
+        Err(_) => args.variable.clone().map(|key| Variable { key, scope: args.scope.clone() }),
+    };
+    if let (None, Some(variable)) = (&written, &variable) {
+        written = Some(back(&variable.key)?);
+    }
     let guest = Guest::find(args.policy.as_deref(), vars)?;
     let signals = Signals::listen().map_err(Error::system)?;
-    let gate = Gate { guest: &guest, cancel: signals.cancel() };
-    let is_clear = gate.write_project_variable(&plan, VariableValue::Failed, streams).await;
+    let gate = Gate { guest: &guest, cancel: signals.cancel(), token: token(vars), variable };
+    // A plan that cannot be read is no reason to leave an older pass where later jobs look.
+    let is_clear = gate.write_project_variable(VariableValue::Failed, streams).await;
+    let plan = plan?;
+    if args.no_fail && written.is_none() {
+        return Err(Error::job("--no-fail needs a variable that tells the verdict")
+            .hint(format!("add --variable NAME, or `gate.variable` in {}", args.plan.display())));
+    }
     let (outcome, summary) = gate.judge(&plan, streams).await?;
     if let Some(warning) = told::write(&folder, &summary).map_err(Error::job)? {
         say(streams, &format!("WARNING: {warning}"))?;
@@ -80,8 +96,8 @@ pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<O
     told::annotate(&folder, &summary, vars.filled("CI_JOB_URL").as_deref()).map_err(Error::job)?;
     say(streams, told::block(&summary).trim_end())?;
     if summary.verdict <= Verdict::Warned && outcome == Outcome::Passed {
-        write_back(back.as_ref(), Value::Passed)?;
-        gate.write_project_variable(&plan, VariableValue::Passed, streams).await;
+        write_back(written.as_ref(), Value::Passed)?;
+        gate.write_project_variable(VariableValue::Passed, streams).await;
     }
     let is_bad = matches!(outcome, Outcome::Failed | Outcome::Inconclusive);
     if args.no_fail && is_bad && !is_clear {
@@ -99,7 +115,8 @@ fn plan(args: &Args, folder: &Folder, vars: &dyn Vars, streams: &mut Streams) ->
         window: args.last.map(WindowChoice::Last),
         settle: args.settle,
         variable: args.variable.clone(),
-        ..Overrides::default()
+        scope: args.scope.clone(),
+        tokens: JobTokens { source: None, gitlab: token(vars) },
     };
     let mut plan = Plan::build(sheet.gate(), overrides, vars)
         .map_err(|mistakes| sheet.locate_all(&mistakes))?;
@@ -115,6 +132,11 @@ fn plan(args: &Args, folder: &Folder, vars: &dyn Vars, streams: &mut Streams) ->
     }
     plan.recordings = told::recordings(folder).map_err(Error::job)?;
     Ok(plan)
+}
+
+/// The job's own token for GitLab's API; one in the policy wins.
+fn token(vars: &dyn Vars) -> Option<Secret> {
+    vars.filled("GITLAB_TOKEN").map(Secret::new)
 }
 
 /// Says that a load ran before this pipeline was there: its report was left in a cache or in a folder
@@ -143,6 +165,9 @@ fn say(streams: &mut Streams, text: &str) -> Result<()> {
 struct Gate<'a> {
     guest: &'a Guest,
     cancel: &'a CancellationToken,
+    /// The job's own, for the variable.
+    token: Option<Secret>,
+    variable: Option<Variable>,
 }
 
 impl Gate<'_> {
@@ -186,13 +211,8 @@ impl Gate<'_> {
     /// Later jobs read the project's variable where one is there: it outranks the dotenv report.
     /// A profile without a token for it has none to write. False where one was to be written and
     /// was not: then an earlier pipeline's may still stand there.
-    async fn write_project_variable(
-        &self,
-        plan: &Plan,
-        value: VariableValue,
-        streams: &mut Streams,
-    ) -> bool {
-        let Some(variable) = &plan.variable else { return true };
+    async fn write_project_variable(&self, value: VariableValue, streams: &mut Streams) -> bool {
+        let Some(variable) = &self.variable else { return true };
         if !self.guest.is_in_job() {
             return true;
         }
@@ -200,7 +220,7 @@ impl Gate<'_> {
             key: variable.key.clone(),
             value,
             scope: variable.scope.clone(),
-            token: plan.tokens.gitlab.clone(),
+            token: self.token.clone(),
         };
         let mut lines = Vec::new();
         let written = self

@@ -148,8 +148,10 @@ pub struct GateFile {
     pub quality: Option<QualityFile>,
     /// For checks that say nothing else.
     pub on_inconclusive: Option<OnInconclusive>,
-    /// Name of the variable that gets `passed` or `failed`.
+    /// Name of the variable that gets `passed` or `failed`: in the job, in later jobs, in the project.
     pub variable: Option<String>,
+    /// Its environment scope in the project; the only one there is, or `*`, by default.
+    pub scope: Option<String>,
 }
 
 /// What time to look at.

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::{Job, Race, Station, Variable, write_plan};
+use crate::support::{Job, MAINTAINER, Race, Runner, Station, Variable, write_plan};
 
 const PROJECT: u64 = 4217;
 
@@ -108,4 +108,80 @@ fn another_pipeline_at_the_same_moment_leaves_the_gates_own_verdict_or_a_failed_
     let (job, variables) = gate(&[old()], Some(Race::Writes), "mean < 1", true);
     has(&job, &["but reads `of another pipeline` now", "abc is passed, the gate ended with 0"]);
     assert_eq!(variables[0].value, "passed");
+}
+
+#[test]
+fn the_variable_of_one_environment_is_written_where_its_scope_is_named() {
+    let of = |scope: &str| Variable { scope: scope.to_owned(), ..old() };
+    let station = Station::new(0.5);
+    for scope in ["production", "*", "review/*"] {
+        station.lab.gitlab().set_variable(PROJECT, of(scope));
+    }
+    let job = station
+        .runner()
+        .script([
+            &write_plan("mean < 0.1"),
+            "dyno gate plan.yaml --variable abc --scope 'review/*' --no-fail",
+            "sed -i 's/settle: 1s/settle: 1s, variable: abc, scope: production/' plan.yaml",
+            "dyno gate plan.yaml --no-fail",
+            "echo \"the plan's own abc is $abc\"",
+        ])
+        .run();
+    has(&job, &["the plan's own abc is failed"]);
+    let values: Vec<(String, String)> = station
+        .lab
+        .gitlab()
+        .variables_of(PROJECT)
+        .into_iter()
+        .map(|variable| (variable.scope, variable.value))
+        .collect();
+    let expected = [("production", "failed"), ("*", "passed"), ("review/*", "failed")];
+    assert_eq!(values, expected.map(|(scope, value)| (scope.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn a_plan_that_cannot_be_read_leaves_no_older_pass_behind() {
+    let station = Station::new(0.5);
+    station.lab.gitlab().set_variable(PROJECT, old());
+    let job = station
+        .runner()
+        .script([
+            &write_plan("< 1"),
+            "code=0; dyno gate plan.yaml --variable abc || code=$?",
+            "echo \"abc is $abc, the gate ended with $code\"",
+        ])
+        .run();
+    has(
+        &job,
+        &[
+            "plan.yaml:5:12: checks[0].limit: `< 1` does not say how samples become one value",
+            "abc is failed, the gate ended with 2",
+        ],
+    );
+    assert_eq!(station.lab.gitlab().variables_of(PROJECT)[0].value, "failed");
+}
+
+#[test]
+fn a_jobs_own_token_writes_the_variable_where_the_policy_has_none() {
+    let station = Station::new(0.5);
+    let policy = station.policy();
+    let without = policy.lines().filter(|line| !line.starts_with("variables-token-file"));
+    let policy = without.collect::<Vec<_>>().join("\n");
+    let script = [&write_plan("mean < 1"), "dyno gate plan.yaml --variable abc"];
+    for (token, expected) in [(None, None), (Some(MAINTAINER), Some("passed"))] {
+        let runner = Runner::within(&station.lab, &policy).script(script);
+        let runner = match token {
+            Some(token) => runner.masked("GITLAB_TOKEN", token),
+            None => runner,
+        };
+        let job = runner.run();
+        assert!(!job.log.contains(MAINTAINER), "{}", job.log);
+        let variables = station.lab.gitlab().variables_of(PROJECT);
+        assert_eq!(variables.first().map(|variable| variable.value.as_str()), expected);
+    }
+    let job = Runner::within(&station.lab, &policy)
+        .script(script)
+        .masked("GITLAB_TOKEN", "glpat-of-nobody")
+        .run();
+    has(&job, &["WARNING: the project variable abc was not written"]);
 }

@@ -45,6 +45,8 @@ pub struct Overrides {
     pub settle: Option<Span>,
     /// Name of the variable that gets the verdict.
     pub variable: Option<String>,
+    /// Its environment scope in the project.
+    pub scope: Option<String>,
     /// The job's own tokens.
     pub tokens: JobTokens,
 }
@@ -125,6 +127,11 @@ impl Plan {
             notes.add(key, format!("at most {}", Span(LONGEST)));
         }
         let key = overrides.variable.or(gate.variable);
+        let place = if overrides.scope.is_some() { "--scope" } else { "gate.scope" };
+        let scope = overrides.scope.or(gate.scope);
+        if scope.is_some() && key.is_none() {
+            notes.add(place, "is for a `variable`, and none is named");
+        }
         match window {
             Some(window) if mistakes.0.is_empty() => Ok(Self {
                 name: overrides.name,
@@ -135,7 +142,7 @@ impl Plan {
                 history: BTreeMap::new(),
                 recordings: BTreeMap::new(),
                 tokens: overrides.tokens,
-                variable: key.map(|key| Variable { key, scope: None }),
+                variable: key.map(|key| Variable { key, scope }),
                 style: Style::Gate,
             }),
             Some(_) | None => Err(mistakes),

@@ -46,40 +46,22 @@ pub fn compare(against: &Against, run: &Measured, past: &[Measured]) -> Compared
     let past = alike.get(alike.len().saturating_sub(last)..).unwrap_or_default();
     let runs = u32::try_from(past.len()).unwrap_or(u32::MAX);
     if runs < against.at_least {
-        let so_far = match (all.len() - alike.len(), runs) {
-            (0, 0) => "no baseline yet".to_owned(),
-            (0, _) => format!("{runs} accepted"),
-            (others, _) => format!(
-                "{runs} accepted with a load like this one's ({}), {others} with another",
-                run.load.map_or("unknown".to_owned(), |rate| format!("{} requests/s", show(rate)))
-            ),
-        };
-        return untold(
-            runs,
-            format!(
-                "{so_far}, the comparison begins with {} accepted runs of the default branch; this run \
-             counts as one when all else passes",
-                against.at_least
-            ),
-        );
+        return untold(runs, too_few(against, run.load, (runs, all.len() - alike.len())));
     }
-    let value = run.value;
     let values: Vec<f64> = past.iter().map(|run| run.value).collect();
-    let Some(seen) = noise(value, &values) else {
+    let Some(seen) = noise(run.value, &values) else {
         return untold(
             runs,
             "the accepted runs' values cannot be compared: 0 among them".to_owned(),
         );
     };
-    let worse = if against.is_upper { seen.shift } else { -seen.shift };
-    let n = float(u64::from(runs));
-    let error = seen.spread * (1.0 + 1.0 / n).sqrt();
-    let degrees = n - 1.0;
-    let critical = quantile(against.confidence, degrees);
     let own = blocks::unrest(run, past);
+    let n = float(u64::from(runs));
+    let worse = if against.is_upper { seen.shift } else { -seen.shift };
+    let critical = quantile(against.confidence, n - 1.0);
+    let is_real = worse > critical * seen.spread * (1.0 + 1.0 / n).sqrt() && worse > 1e-12;
     let blur = own.unwrap_or(0.0).max(seen.spread) * (1.0 + 1.0 / n).sqrt();
-    let visible = (critical + quantile(POWER, degrees)) * blur;
-    let is_real = worse > critical * error && worse > 1e-12;
+    let visible = (critical + quantile(POWER, n - 1.0)) * blur;
     let (change, smallest) = (worse.exp_m1(), visible.exp_m1());
     let verdict = if is_real && change >= against.worse_by {
         Verdict::Failed
@@ -88,21 +70,13 @@ pub fn compare(against: &Against, run: &Measured, past: &[Measured]) -> Compared
     } else {
         Verdict::Inconclusive
     };
+    let by = percent(against.worse_by);
     let judged = match verdict {
         Verdict::Failed => format!("worse than {runs} accepted runs"),
-        Verdict::Passed if is_real => {
-            format!("a change, but below {}", percent(against.worse_by))
-        }
+        Verdict::Passed if is_real => format!("a change, but below {by}"),
         Verdict::Passed => "within the noise of the accepted runs".to_owned(),
         Verdict::Warned | Verdict::Inconclusive | Verdict::Error => {
-            let why = match own {
-                None => ": this run has no samples in most parts of the window, and they have",
-                Some(own) if own > seen.spread => {
-                    ": this run is more restless in itself than they are among each other"
-                }
-                Some(_) => "",
-            };
-            format!("{} may be there unseen{why}", percent(against.worse_by))
+            format!("{by} may be there unseen{}", unseen(own, seen.spread))
         }
     };
     Compared {
@@ -113,11 +87,39 @@ pub fn compare(against: &Against, run: &Measured, past: &[Measured]) -> Compared
         smallest: Some(smallest),
         reason: format!(
             "{} against {} of {runs} accepted runs ({} worse): {judged}; could have seen {}",
-            show(value),
+            show(run.value),
             show(seen.middle),
             percent(change),
             percent(smallest)
         ),
+    }
+}
+
+/// Says why there is nothing to compare with yet.
+fn too_few(against: &Against, load: Option<f64>, (runs, others): (u32, usize)) -> String {
+    let so_far = match (others, runs) {
+        (0, 0) => "no baseline yet".to_owned(),
+        (0, _) => format!("{runs} accepted"),
+        (others, _) => format!(
+            "{runs} accepted with a load like this one's ({}), {others} with another",
+            load.map_or("unknown".to_owned(), |rate| format!("{} requests/s", show(rate)))
+        ),
+    };
+    format!(
+        "{so_far}, the comparison begins with {} accepted runs of the default branch; this run \
+         counts as one when all else passes",
+        against.at_least
+    )
+}
+
+/// Says what hid a change, where it was this run's own doing.
+fn unseen(own: Option<f64>, spread: f64) -> &'static str {
+    match own {
+        None => ": this run has no samples in most parts of the window, and they have",
+        Some(own) if own > spread => {
+            ": this run is more restless in itself than they are among each other"
+        }
+        Some(_) => "",
     }
 }
 

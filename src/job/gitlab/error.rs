@@ -84,7 +84,7 @@ fn advice(code: u16, message: &str) -> &'static str {
             " (the token needs the scope `api` and the role Maintainer; a job token cannot do it)"
         }
         404 => " (the project is not there, or the token may not see it)",
-        409 => " (the variable exists for several environments; name its scope)",
+        409 => " (the variable exists for several environments; name its scope with --scope)",
         301 | 302 | 303 | 307 | 308 => " (redirects are not followed: put the final URL)",
         _ => "",
     }

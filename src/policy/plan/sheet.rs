@@ -303,10 +303,8 @@ impl Sheet {
 
     /// Gives the mistakes of a load their files and lines.
     pub fn locate(&self, error: load::Error) -> crate::error::Error {
-        match error {
-            load::Error::Plan(mistakes) => self.locate_all(&mistakes),
-            other => crate::error::Error::job(other),
-        }
+        let load::Error::Plan(mistakes) = error else { return crate::error::Error::job(error) };
+        self.locate_all(&mistakes)
     }
 
     /// Gives mistakes of the plan their files and lines.

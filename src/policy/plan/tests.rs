@@ -79,66 +79,66 @@ fn told(keys: &str) -> String {
     }
 }
 
+/// Keys of a check, and what is told of them.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "    limit: \"< 200ms\"\n",
+        "5:12: checks[0].limit: `< 200ms` does not say how samples become one value: write \
+         `p95 < 200ms` or `mean < 200ms`",
+    ),
+    (
+        "    limit: p95 < 200 parsecs\n",
+        "5:12: checks[0].limit: `parsecs` is no unit; there are %, m,",
+    ),
+    ("    limit: p95 < 200 MS\n", "5:12: checks[0].limit: `MS` is no unit; did you mean `ms`?"),
+    (
+        "    limit: maen < 1\n",
+        "5:12: checks[0].limit: `maen` is no way to make one value; did you mean `mean`?",
+    ),
+    ("    limit: mean 800\n", "5:12: checks[0].limit: `mean 800` has no `<`"),
+    ("    step: 1s\n", "2:5: checks[0].limit: is missing; write what must hold: `mean < 800`"),
+    ("    limit: mean < 5\n    unit: secs\n", "6:11: checks[0].unit: `secs` is no unit; there are"),
+    (
+        "    limit: mean < 5\n    warn: mean < 9\n",
+        "6:11: checks[0].warn: `mean < 9` lies beyond the limit `mean < 5`",
+    ),
+    (
+        "    limit: mean < 5\n    quality:\n      coverage: 80\n",
+        "7:17: checks[0].quality.coverage: `80` is no share; write `90%`",
+    ),
+    (
+        "    limit: mean < 5\n    across: summ\n",
+        "6:13: checks[0].across: must be one of `every`, `any`, `mean`, `max`, `min`, `sum`, `count`, \
+         not `summ` (did you mean `sum`?)",
+    ),
+    ("    limit: mean < 5\n    step: 1ms\n", "6:11: checks[0].step: must be at least 1s"),
+    (
+        "    argo: { success-condition: \"reslt < 1\" }\n",
+        "5:32: checks[0].argo.success-condition: `reslt < 1` cannot be read: `reslt` is none of \
+         result",
+    ),
+    (
+        "    regression:\n      worse-by: 10\n",
+        "6:17: checks[0].regression.worse-by: `10` is no share; write `90%`",
+    ),
+    (
+        "    limit: mean < 5\n    queries: { all: up }\n    value: al\n",
+        "7:12: checks[0].value: `al` cannot be read: `al` is none of all",
+    ),
+    (
+        "    limit: mean < 5\ngate:\n  score: { pass: 90 }\n",
+        "7:18: gate.score.pass: `90` is no share; write `90%`",
+    ),
+    ("    limit: mean < 5\ngate:\n  settle: 2h\n", "7:11: gate.settle: at most 1h"),
+    (
+        "    limit: mean < 5\ngate:\n  window: { explicit: { start: monday, end: now } }\n",
+        "7:32: gate.window.explicit.start: `monday` is no time; write `2026-03-01T12:00:00Z`",
+    ),
+];
+
 #[test]
 fn a_mistake_in_a_check_is_told_with_its_file_its_line_and_the_way_out() {
-    for (keys, expected) in [
-        (
-            "    limit: \"< 200ms\"\n",
-            "5:12: checks[0].limit: `< 200ms` does not say how samples become one value: write \
-             `p95 < 200ms` or `mean < 200ms`",
-        ),
-        (
-            "    limit: p95 < 200 parsecs\n",
-            "5:12: checks[0].limit: `parsecs` is no unit; there are %, m,",
-        ),
-        ("    limit: p95 < 200 MS\n", "5:12: checks[0].limit: `MS` is no unit; did you mean `ms`?"),
-        (
-            "    limit: maen < 1\n",
-            "5:12: checks[0].limit: `maen` is no way to make one value; did you mean `mean`?",
-        ),
-        ("    limit: mean 800\n", "5:12: checks[0].limit: `mean 800` has no `<`"),
-        ("    step: 1s\n", "2:5: checks[0].limit: is missing; write what must hold: `mean < 800`"),
-        (
-            "    limit: mean < 5\n    unit: secs\n",
-            "6:11: checks[0].unit: `secs` is no unit; there are",
-        ),
-        (
-            "    limit: mean < 5\n    warn: mean < 9\n",
-            "6:11: checks[0].warn: `mean < 9` lies beyond the limit `mean < 5`",
-        ),
-        (
-            "    limit: mean < 5\n    quality:\n      coverage: 80\n",
-            "7:17: checks[0].quality.coverage: `80` is no share; write `90%`",
-        ),
-        (
-            "    limit: mean < 5\n    across: summ\n",
-            "6:13: checks[0].across: must be one of `every`, `any`, `mean`, `max`, `min`, `sum`, `count`, \
-             not `summ` (did you mean `sum`?)",
-        ),
-        ("    limit: mean < 5\n    step: 1ms\n", "6:11: checks[0].step: must be at least 1s"),
-        (
-            "    argo: { success-condition: \"reslt < 1\" }\n",
-            "5:32: checks[0].argo.success-condition: `reslt < 1` cannot be read: `reslt` is none of \
-             result",
-        ),
-        (
-            "    regression:\n      worse-by: 10\n",
-            "6:17: checks[0].regression.worse-by: `10` is no share; write `90%`",
-        ),
-        (
-            "    limit: mean < 5\n    queries: { all: up }\n    value: al\n",
-            "7:12: checks[0].value: `al` cannot be read: `al` is none of all",
-        ),
-        (
-            "    limit: mean < 5\ngate:\n  score: { pass: 90 }\n",
-            "7:18: gate.score.pass: `90` is no share; write `90%`",
-        ),
-        ("    limit: mean < 5\ngate:\n  settle: 2h\n", "7:11: gate.settle: at most 1h"),
-        (
-            "    limit: mean < 5\ngate:\n  window: { explicit: { start: monday, end: now } }\n",
-            "7:32: gate.window.explicit.start: `monday` is no time; write `2026-03-01T12:00:00Z`",
-        ),
-    ] {
+    for (keys, expected) in MISTAKES {
         let told = told(keys);
         assert!(told.contains(&format!("shared/checks.yaml:{expected}")), "{keys}{told}");
     }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 pub use aggregated::Aggregated;
 pub use cluster::Cluster;
 pub use daemon::OwnDaemon;
-pub use lab::{Lab, policy};
+pub use lab::{Lab, MAINTAINER, policy};
 pub use namespaces::NoNamespaces;
 pub use place::{Place, docker};
 pub use processes::{Marker, eventually};
