@@ -306,13 +306,13 @@ def cpu_per_request(count, ran):
 
 def row_get(bench, servers, table, options):
     process, at = servers.nginx()
-    # Slow tools need no seven rounds: their distance is no matter of noise.
+    # The slow ones in rounds of their own, so that dyno's run lies near each of theirs.
     fast = ["dyno", "wrk", "ab", "h2load"] + (["oha"] if options.with_oha else [])
     table.head("A plain GET over 64 kept-alive connections", "tool", "CPU µs/request", "requests/s",
                "dyno's CPU / its CPU (interval)", "limit")
     limits = {"wrk": 1.0, "oha": 0.75, "k6": 0.16, "locust": 0.09}
-    for tools, rounds in ((fast, options.rounds), (["dyno", "hey", "vegeta", "k6", "locust"], 3)):
-        rows = interleaved(tools, rounds, lambda tool: bench.get(tool, at))
+    for tools in (fast, ["dyno", "hey", "vegeta", "k6", "locust"]):
+        rows = interleaved(tools, options.rounds, lambda tool: bench.get(tool, at))
         for tool, runs in rows.items():
             cpu = statistics.median(cpu_per_request(*run) for run in runs)
             rate = statistics.median(count for count, _ in runs) / bench.seconds
