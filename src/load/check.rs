@@ -207,7 +207,7 @@ mod tests {
     fn checks_hold_or_not() {
         let mut names = Names::default();
         names.variable("id");
-        let variables = [Some(json!(7))];
+        let variables = [Some(json!(7).into())];
         let scope = Scope { variables: &variables, ..Scope::default() };
         let body = r#"{"id":7,"ok":true,"n":1.0,"list":[{"a":"x"}],"gone":null}"#;
         let json: Value = serde_json::from_str(body).unwrap();

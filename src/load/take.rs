@@ -64,43 +64,56 @@ impl Take {
         matches!(self, Self::Header(_))
     }
 
+    /// The text of a path into a JSON body.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Json(_, text) => Some(text),
+            Self::First(_)
+            | Self::All(_)
+            | Self::Css(..)
+            | Self::CssAll(..)
+            | Self::Header(_)
+            | Self::Cookie(_) => None,
+        }
+    }
+
     /// Takes the value; `cookie` finds one by its name.
     pub fn from<'a>(
         &self,
         seen: &Seen<'_>,
         cookie: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Value, Failure> {
-        let (found, what) = match self {
-            Self::Json(path, text) => {
-                let found = match seen.json {
-                    Some(document) => path.find(document),
-                    None => path.find_in(seen.body.as_bytes()).map_err(|_| Failure::NotJson)?,
-                };
-                (found, text.clone())
-            }
-            Self::First(regex) => {
-                let found = regex.captures(seen.body).map(|captures| group(&captures));
-                (found, format!("regex {regex}"))
-            }
+        let found = match self {
+            Self::Json(path, _) => match seen.json {
+                Some(document) => path.find(document),
+                None => path.find_in(seen.body.as_bytes()).map_err(|_| Failure::NotJson)?,
+            },
+            Self::First(regex) => regex.captures(seen.body).map(|captures| group(&captures)),
             Self::All(regex) => {
                 let list: Vec<Value> =
                     regex.captures_iter(seen.body).map(|captures| group(&captures)).collect();
-                ((!list.is_empty()).then_some(Value::Array(list)), format!("all {regex}"))
+                (!list.is_empty()).then_some(Value::Array(list))
             }
-            Self::Css(css, text) => {
-                (css.find(seen.body, 1).into_iter().next().map(Value::from), text.clone())
-            }
-            Self::CssAll(css, text) => {
+            Self::Css(css, _) => css.find(seen.body, 1).into_iter().next().map(Value::from),
+            Self::CssAll(css, _) => {
                 let list = css.find(seen.body, usize::MAX);
-                ((!list.is_empty()).then(|| list.into()), text.clone())
+                (!list.is_empty()).then(|| list.into())
             }
-            Self::Header(name) => {
-                let value = seen.header(name).next().map(Value::from);
-                (value, format!("header {name}"))
-            }
-            Self::Cookie(name) => (cookie(name).map(Value::from), format!("cookie {name}")),
+            Self::Header(name) => seen.header(name).next().map(Value::from),
+            Self::Cookie(name) => cookie(name).map(Value::from),
         };
-        found.ok_or(Failure::Save(what))
+        found.ok_or_else(|| Failure::Save(self.text()))
+    }
+
+    /// What it is told as.
+    fn text(&self) -> String {
+        match self {
+            Self::Json(_, text) | Self::Css(_, text) | Self::CssAll(_, text) => text.clone(),
+            Self::First(regex) => format!("regex {regex}"),
+            Self::All(regex) => format!("all {regex}"),
+            Self::Header(name) => format!("header {name}"),
+            Self::Cookie(name) => format!("cookie {name}"),
+        }
     }
 }
 

@@ -145,6 +145,8 @@ fn order(left: &Value, right: &Value) -> Option<Ordering> {
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -162,6 +164,7 @@ mod tests {
             None,
             Some(json!(false)),
         ];
+        let variables = variables.map(|value| value.map(Arc::new));
         let scope = Scope { variables: &variables, ..Scope::default() };
         for (text, holds) in [
             ("token", true),

@@ -99,7 +99,7 @@ impl Expression {
                 let found = match place {
                     Place::Data(at) => scope.data.get(*at),
                     Place::Env(at) => scope.env.get(*at),
-                    Place::Variable(at) => scope.variables.get(*at).and_then(Option::as_ref),
+                    Place::Variable(at) => scope.variables.get(*at).and_then(Option::as_deref),
                 };
                 Cow::Borrowed(found.ok_or_else(|| Missing::Variable(name.clone()))?)
             }
@@ -125,6 +125,14 @@ impl Expression {
         scope: Scope<'a>,
         rng: &mut SmallRng,
     ) -> Result<Cow<'a, Value>, Missing> {
+        // The most frequent one by far needs no list of its arguments.
+        if let (Function::Pick, [list]) = (function, arguments) {
+            let picked = match list.eval(scope, rng)? {
+                Cow::Borrowed(list) => pick(list, rng).map(Cow::Borrowed),
+                Cow::Owned(list) => pick(&list, rng).cloned().map(Cow::Owned),
+            };
+            return picked.ok_or_else(|| self.nothing());
+        }
         let mut values = Vec::with_capacity(arguments.len());
         for argument in arguments {
             values.push(argument.eval(scope, rng)?);
@@ -132,10 +140,7 @@ impl Expression {
         let mut values = values.into_iter();
         let mut next = || values.next().ok_or_else(|| self.nothing());
         Ok(match function {
-            Function::Pick => match next()? {
-                Cow::Borrowed(list) => Cow::Borrowed(pick(list, rng).ok_or(self.nothing())?),
-                Cow::Owned(list) => Cow::Owned(pick(&list, rng).cloned().ok_or(self.nothing())?),
-            },
+            Function::Pick => return Err(self.nothing()),
             Function::Random => {
                 let (lo, hi) = (next()?.as_i64(), next()?.as_i64());
                 let (Some(lo), Some(hi)) = (lo, hi) else { return Err(self.nothing()) };

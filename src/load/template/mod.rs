@@ -8,6 +8,7 @@ mod condition;
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 use serde_json::Value;
@@ -110,7 +111,7 @@ pub struct Scope<'a> {
     /// The journey's lists, each an array.
     pub data: &'a [Value],
     /// The user's variables.
-    pub variables: &'a [Option<Value>],
+    pub variables: &'a [Option<Arc<Value>>],
     /// The user's number, from 1.
     pub user: u32,
     /// The variables of whoever runs the plan.
@@ -268,6 +269,10 @@ pub fn push_escaped(to: &mut String, text: &str, escape: Escape) {
 fn percent(to: &mut String, text: &str, stays: impl Fn(u8) -> bool) {
     const HEX: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    if text.bytes().all(&stays) {
+        to.push_str(text);
+        return;
+    }
     for &byte in text.as_bytes() {
         if stays(byte) {
             to.push(char::from(byte));
@@ -280,6 +285,10 @@ fn percent(to: &mut String, text: &str, stays: impl Fn(u8) -> bool) {
 }
 
 fn push_json_string(to: &mut String, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        to.push_str(text);
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' => to.push_str("\\\""),
@@ -331,6 +340,7 @@ mod tests {
         let data = [json!([{ "id": 7, "name": "eric" }])];
         let variables =
             [Some(json!(["a b"])), Some(json!({ "id": 7, "tags": ["x", "y"], "n": "ü\"" })), None];
+        let variables = variables.map(|value| value.map(Arc::new));
         let env = [json!("s3cret")];
         let counter = Counter::new(3, 4);
         let scope = Scope {

@@ -1,9 +1,13 @@
 //! JSON with templates in its strings: request bodies and variables.
 
+use std::fmt::Write;
+
 use rand::rngs::SmallRng;
 use serde_json::Value;
 
-use crate::load::template::{Error, Escape, Expression, Missing, Names, Scope, Template};
+use crate::load::template::{
+    Error, Escape, Expression, Missing, Names, Scope, Template, push_escaped,
+};
 
 /// A JSON value some of whose strings are templates.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,7 +104,21 @@ impl Tree {
         match self {
             Self::Fixed(_, text) => to.push_str(text),
             Self::Expression(expression) => {
-                to.push_str(&expression.eval(scope, rng)?.to_string());
+                match expression.eval(scope, rng)?.as_ref() {
+                    Value::String(text) => {
+                        to.push('"');
+                        push_escaped(to, text, Escape::Json);
+                        to.push('"');
+                    }
+                    // Writing to a string cannot fail.
+                    value @ (Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::Array(_)
+                    | Value::Object(_)) => {
+                        let _ = write!(to, "{value}");
+                    }
+                }
             }
             Self::Text(template) => {
                 to.push('"');
@@ -151,7 +169,7 @@ mod tests {
             "fixed": [1, null, {"x": "y"}], "list": ["{{ product.tags }}", 1.5]
         });
         let tree = Tree::parse(&written, &names).unwrap();
-        let variables = [Some(json!({ "name": "b\"elt\n", "price": 4.5, "tags": [true] }))];
+        let variables = [Some(json!({ "name": "b\"elt\n", "price": 4.5, "tags": [true] }).into())];
         let scope = Scope { variables: &variables, ..Scope::default() };
         let expected = json!({
             "name": "b\"elt\n", "price": 4.5, "text": "a \"b\"elt\n\"", "quantity": 2,

@@ -1,5 +1,6 @@
 //! Whether an answer is a good one, and what is saved from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -63,7 +64,13 @@ impl User {
             return Err(Failure::Check(name));
         }
         for (slot, take) in &want.save {
-            let value = take.from(&seen, |name| self.jar.find(name))?;
+            let found = || take.from(&seen, |name| self.jar.find(name));
+            let value = match take.path() {
+                Some(path) if seen.json.is_none() => {
+                    local.recall.take(want.endpoint, (seen.body, path), found)?
+                }
+                Some(_) | None => Arc::new(found()?),
+            };
             if let Some(variable) = self.variables.get_mut(*slot) {
                 *variable = Some(value);
             }

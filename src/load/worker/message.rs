@@ -322,7 +322,7 @@ impl Draft {
         path: [&str; 2],
     ) -> Result<Self, Failure> {
         // Writing to a string cannot fail.
-        let _ = write!(text, "{method} ");
+        text.extend([method.name(), " "]);
         let via = crew.sites.get(site).and_then(|site| site.via.as_ref());
         let via = via.filter(|via| via.forwards);
         if let (Some(_), Some(site)) = (via, crew.sites.get(site)) {
@@ -341,7 +341,7 @@ impl Draft {
             return Err(Failure::Unsendable(text[path].to_owned()));
         }
         let host = crew.sites.get(site).map_or("", |site| &site.authority);
-        let _ = write!(text, " HTTP/1.1\r\nhost: {host}\r\n");
+        text.extend([" HTTP/1.1\r\nhost: ", host, "\r\n"]);
         if let Some(authorization) = via.and_then(|via| via.authorization.as_ref()) {
             text.extend(["proxy-authorization: ", authorization.reveal(), "\r\n"]);
         }

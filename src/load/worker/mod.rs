@@ -23,6 +23,7 @@ mod cookie;
 mod message;
 mod exchange;
 mod judge;
+mod recall;
 mod user;
 mod solo;
 mod thread;
@@ -87,7 +88,7 @@ pub struct Crew {
     n_threads: u32,
     seed: u64,
     /// What the setup saved, by its slots.
-    given: OnceLock<Vec<Option<Value>>>,
+    given: OnceLock<Vec<Option<Arc<Value>>>>,
     /// What shows tokens, by their numbers.
     tokens: RwLock<Vec<String>>,
     /// What gRPC's services are.

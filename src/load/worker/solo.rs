@@ -63,7 +63,7 @@ async fn act(
     number: usize,
     longest: Duration,
     part: Part,
-) -> (Option<String>, Vec<Option<Value>>) {
+) -> (Option<String>, Vec<Option<Arc<Value>>>) {
     let local = Local::new(Arc::clone(crew), Instant::now(), Share::WHOLE);
     let mut user = User::of(&local, number);
     let until = Instant::now() + longest;

@@ -28,6 +28,7 @@ use crate::load::worker::cookie::Jar;
 use crate::load::worker::dial::Stream;
 use crate::load::worker::http2::{Links, Seat};
 use crate::load::worker::message::{Bodies, Message, Pool, Unrendered};
+use crate::load::worker::recall::Recall;
 use crate::load::worker::watch::{Patrol, Watch};
 use crate::load::worker::websocket::Socket;
 use crate::load::worker::wire::Connection;
@@ -70,6 +71,8 @@ pub struct Local {
     pub pool: Pool,
     /// What bodies are kept in while they are read.
     pub bodies: Bodies,
+    /// What was taken from the last answers.
+    pub recall: Recall,
     /// Looks at the users' deadlines.
     pub patrol: Patrol,
 }
@@ -93,6 +96,7 @@ impl Local {
             links: Links::default(),
             pool: Pool::default(),
             bodies: Bodies::default(),
+            recall: Recall::default(),
             patrol: Patrol::new(crew.shortest_timeout()),
             crew,
         }
@@ -104,7 +108,7 @@ pub struct User {
     /// From 0.
     pub number: u64,
     /// Its variables, by slot.
-    pub variables: Vec<Option<Value>>,
+    pub variables: Vec<Option<Arc<Value>>>,
     /// Its cookies.
     pub jar: Jar,
     /// Its connections, at most one an origin.
@@ -195,7 +199,7 @@ impl User {
             None => Some(json!({ "id": number + 1 })),
         };
         if let Some(variable) = self.variables.get_mut(USER) {
-            *variable = own;
+            *variable = own.map(Arc::new);
         }
     }
 
@@ -291,7 +295,7 @@ impl User {
                 }
             };
             if let Some(variable) = self.variables.get_mut(*slot) {
-                *variable = feed.rows.get(row).cloned();
+                *variable = feed.rows.get(row).cloned().map(Arc::new);
             }
         }
         true
@@ -352,7 +356,7 @@ impl User {
             let scope = scope(local, journey, &self.variables, self.number);
             let value = tree.value(scope, &mut self.rng);
             if let Some(variable) = self.variables.get_mut(*slot) {
-                *variable = value.as_ref().ok().cloned();
+                *variable = value.as_ref().ok().cloned().map(Arc::new);
             }
             value?;
         }
@@ -504,7 +508,7 @@ impl Until {
 fn scope<'a>(
     local: &'a Local,
     journey: &'a CompiledJourney,
-    variables: &'a [Option<Value>],
+    variables: &'a [Option<Arc<Value>>],
     number: u64,
 ) -> Scope<'a> {
     let user = u32::try_from(number + 1).unwrap_or(u32::MAX);
