@@ -176,6 +176,62 @@ const LOOKS: &[&str] = &[
     "kubectl logs pair -c app --previous",
     "kubectl logs over",
     "kubectl logs -f over",
+    "kubectl logs pair -c app --limit-bytes=9",
+    "kubectl logs pair -c app --since-time=2020-01-01T00:00:00Z",
+    "kubectl logs pair -c app --since-time=2120-01-01T00:00:00Z",
+    "kubectl logs pair -c app --since-time=x",
+    "kubectl logs pair --all-pods",
+    "~kubectl logs pair --all-pods --all-containers",
+    "kubectl logs pair app -c app",
+    "kubectl logs pair app --all-containers",
+    "kubectl logs pair app -l lab=pods",
+    "kubectl logs pair --since=-1s",
+    "kubectl logs pair --since=1s --since-time=2020-01-01T00:00:00Z",
+    "kubectl logs pair --tail=-2",
+    "kubectl logs pair --limit-bytes=-1",
+    "kubectl logs -l lab=pods -c app --previous --ignore-errors | sort",
+    "kubectl logs pair -c app --previous --ignore-errors",
+    "kubectl logs -f -l lab=pods --all-containers --max-log-requests=2",
+];
+
+/// Three pods of a deployment, which speak for a while and end.
+const CHOIR: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: { name: one, labels: { choir: a } }
+spec:
+  restartPolicy: Never
+  containers:
+    - { name: app, image: IMAGE, command: [sh, -c, "for n in 1 2 3; do echo one $n; sleep 0.3; done"] }
+    - { name: side, image: IMAGE, command: [sh, -c, "for n in 1 2 3; do echo side $n; sleep 0.3; done; printf end"] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: two, labels: { choir: a } }
+spec:
+  restartPolicy: Never
+  containers:
+    - { name: app, image: IMAGE, command: [sh, -c, "for n in 1 2 3; do echo two $n; sleep 0.3; done"] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: never, labels: { choir: b } }
+spec:
+  containers: [{ name: app, image: "localhost/nowhere:1", imagePullPolicy: Never }]
+"#;
+
+/// Lines of the same kind are sorted: which pod speaks first is chance.
+const CHOIRS: &[&str] = &[
+    "~kubectl logs -f -l choir=a",
+    "~kubectl logs -f -l choir=a --prefix",
+    "~kubectl logs -f -l choir=a --all-containers --prefix --tail=-1",
+    "~kubectl logs -f one --all-containers",
+    "~kubectl logs -f one two",
+    "kubectl logs -f -l choir=a --all-containers --max-log-requests=2",
+    "kubectl logs -f -l choir --ignore-errors --prefix | sort",
+    "kubectl logs -f never --pod-running-timeout=2s 2>&1 | sort -u",
+    "kubectl logs -f never --ignore-errors",
+    "kubectl logs never",
 ];
 
 /// Copies: into the pod and out of it, files and folders, to names that are there and that are not.
@@ -354,6 +410,21 @@ fn commands_and_logs_of_real_pods_are_the_same() {
 fn files_and_folders_are_copied_the_same() {
     let Some(lab) = ready("copies") else { return };
     none(&lab.different(COPIES));
+}
+
+#[test]
+fn several_logs_are_followed_at_once() {
+    let Some(lab) = Lab::new("choir", CHOIR) else { return };
+    let path = ".status.containerStatuses[0].state.waiting.reason";
+    lab.eventually("never", path, "ErrImageNeverPull");
+    for pod in ["one", "two"] {
+        eventually("the pod speaks", || {
+            let namespace = &lab.cluster.namespace;
+            let phase = ["-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.phase}"];
+            ["Running", "Succeeded"].contains(&lab.cluster.kubectl(phase).as_str())
+        });
+    }
+    none(&lab.different(CHOIRS));
 }
 
 #[test]

@@ -87,6 +87,10 @@ impl Files for Disk<'_> {
         Err(why.to_owned())
     }
 
+    fn has_platform(&self) -> bool {
+        self.vars.filled("DYNO_SOCKET").is_some()
+    }
+
     fn is_terminal(&self) -> bool {
         std::io::stdin().is_terminal()
     }

@@ -166,6 +166,26 @@ impl Discovery {
             .or_else(|| self.kind_named(word))
     }
 
+    /// What else a short name could have meant: other resources than the one that [`Self::by_word`]
+    /// finds; none where the word is a resource's whole name.
+    pub fn beside(&self, word: &str) -> Vec<String> {
+        let mut others = Vec::new();
+        let Some(chosen) = self.by_word(word) else { return others };
+        if !chosen.short.iter().any(|short| short == word) {
+            return others;
+        }
+        for mapping in &self.mappings {
+            let is_other = (&mapping.group, &mapping.plural) != (&chosen.group, &chosen.plural);
+            if is_other && mapping.short.iter().any(|short| short == word) {
+                let resource = mapping.resource();
+                if !others.contains(&resource) {
+                    others.push(resource);
+                }
+            }
+        }
+        others
+    }
+
     fn named(&self, name: &str, fits: impl Fn(&&Mapping) -> bool) -> Option<&Mapping> {
         let name = name.to_lowercase();
         let in_scope = || self.mappings.iter().filter(|mapping| fits(mapping));

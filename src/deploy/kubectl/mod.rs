@@ -100,6 +100,8 @@ pub trait Files {
     fn kubeconfigs(&self) -> Vec<PathBuf>;
     /// What a kustomization builds, by a program of the environment; else why not.
     fn kustomize(&self, folder: &str) -> Result<Vec<u8>, String>;
+    /// True where a driver has clusters of its own, which a command may mean.
+    fn has_platform(&self) -> bool;
     /// True when standard input is a terminal.
     fn is_terminal(&self) -> bool;
     /// An environment variable, which a line without `=` of an env file stands for.

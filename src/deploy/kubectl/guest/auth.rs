@@ -1,7 +1,7 @@
 //! `kubectl auth …`, `kubectl api-resources`, `kubectl api-versions` and `kubectl top`, from the
 //! command line to the request.
 
-use super::{Context, mistake, misuse, options};
+use super::{Context, help, mistake, misuse, options};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{CanI, Kinds, Operation, Output, Parsed, Top, Usage};
 
@@ -22,7 +22,7 @@ pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
     let command = verb.map_or("kubectl auth".to_owned(), |verb| format!("kubectl auth {verb}"));
     let mut flags = context.flags(FLAGS, &command)?;
     if flags.args.is_empty() {
-        return Err(misuse("say what to ask: can-i or whoami", "kubectl auth"));
+        return Err(help::bare("auth"));
     }
     let verb = flags.args.remove(0);
     match verb.as_str() {
@@ -107,9 +107,15 @@ pub fn parse_kinds(context: &Context<'_>) -> Result<Parsed, Usage> {
         "" => Output::Default,
         "wide" => Output::Wide,
         "name" => Output::Name,
+        "json" => Output::Json,
+        "yaml" => Output::Yaml,
+        "kyaml" => {
+            return Err(mistake("dyno's kubectl api-resources does not print \"kyaml\"; use yaml"));
+        }
         other => {
             return Err(mistake(format!(
-                "dyno's kubectl api-resources does not print \"{other}\"; use name or wide"
+                "unable to match a printer suitable for the output format \"{other}\", allowed \
+                 formats are: json,kyaml,name,wide,yaml"
             )));
         }
     };
@@ -158,12 +164,15 @@ pub fn parse_top(context: &Context<'_>) -> Result<Parsed, Usage> {
     let command = verb.map_or("kubectl top".to_owned(), |verb| format!("kubectl top {verb}"));
     let mut flags = context.flags(FLAGS, &command)?;
     if flags.args.is_empty() {
-        return Err(misuse("say what to show: node or pod", "kubectl top"));
+        return Err(help::bare("top"));
     }
     let nodes = match flags.args.remove(0).as_str() {
         "node" | "nodes" | "no" => true,
         "pod" | "pods" | "po" => false,
-        other => return Err(misuse(&format!("unknown command \"{other}\""), "kubectl top")),
+        other => {
+            let other = other.to_owned();
+            return Err(help::no_command(&other, &flags.args, "kubectl top"));
+        }
     };
     for name in ["show-capacity", "show-swap"] {
         if flags.is(name, false) {

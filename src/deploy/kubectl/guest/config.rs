@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::config_edit::{self, Edit};
 use super::kubeconfig::{entry_name, files, find, merged, text};
-use super::{Context, mistake, misuse};
+use super::{Context, help, mistake, misuse};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Parsed, Usage};
 use crate::deploy::manifest;
@@ -31,11 +31,7 @@ const FLAGS: &[Flag] = &[
 pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
     let mut flags = context.flags(FLAGS, "kubectl config")?;
     if flags.args.is_empty() {
-        return Err(misuse(
-            "say what to do: current-context, get-contexts, set-cluster, set-context, \
-             set-credentials, use-context, view, …",
-            "kubectl config",
-        ));
+        return Err(help::bare("config"));
     }
     let verb = flags.args.remove(0);
     match verb.as_str() {
@@ -50,7 +46,7 @@ pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
             let edit = Edit { flags: &flags, verb: &verb };
             config_edit::run(context, &edit)
         }
-        other => Err(misuse(&format!("unknown command \"{other}\""), "kubectl config")),
+        other => Err(help::no_command(other, &flags.args, "kubectl config")),
     }
 }
 
@@ -106,6 +102,12 @@ fn entries<'a>(config: &'a Value, list: &str) -> &'a [Value] {
 }
 
 fn contexts(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
+    if let Some(other) = flags.text("output").filter(|output| !["", "name"].contains(output)) {
+        return Err(mistake(format!(
+            "--output {other} is not available in kubectl config get-contexts; resetting to \
+             default output format"
+        )));
+    }
     let config = load(context, flags)?;
     let current = text(config.get("current-context"));
     let mut names: Vec<String> = if flags.args.is_empty() {
@@ -146,25 +148,13 @@ fn contexts(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usag
 }
 
 fn view(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
+    if !flags.args.is_empty() {
+        let args = flags.args.join(" ");
+        return Err(misuse(&format!("unexpected arguments: [{args}]"), "kubectl config view"));
+    }
     let mut config = load(context, flags)?;
-    let name = flags.filled("context").unwrap_or_else(|| text(config.get("current-context")));
     if flags.is("minify", false) {
-        let Some(chosen) = find(&config, "contexts", &name).cloned() else {
-            return Err(mistake(if name.is_empty() {
-                "current-context must exist in order to minify".to_owned()
-            } else {
-                format!("cannot locate context {name}")
-            }));
-        };
-        for (list, keep) in [
-            ("contexts", name.clone()),
-            ("clusters", text(chosen.get("cluster"))),
-            ("users", text(chosen.get("user"))),
-        ] {
-            if let Some(Value::Array(entries)) = config.get_mut(list) {
-                entries.retain(|entry| entry_name(entry) == keep);
-            }
-        }
+        minify(&mut config, flags)?;
     }
     if !flags.is("raw", false) {
         redact(&mut config);
@@ -206,6 +196,28 @@ fn view(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
         }
     };
     Ok(told(stdout))
+}
+
+/// Keeps what the chosen context needs.
+fn minify(config: &mut Value, flags: &flags::Parsed) -> Result<(), Usage> {
+    let name = flags.filled("context").unwrap_or_else(|| text(config.get("current-context")));
+    let Some(chosen) = find(config, "contexts", &name).cloned() else {
+        return Err(mistake(if name.is_empty() {
+            "current-context must exist in order to minify".to_owned()
+        } else {
+            format!("cannot locate context {name}")
+        }));
+    };
+    for (list, keep) in [
+        ("contexts", name.clone()),
+        ("clusters", text(chosen.get("cluster"))),
+        ("users", text(chosen.get("user"))),
+    ] {
+        if let Some(Value::Array(entries)) = config.get_mut(list) {
+            entries.retain(|entry| entry_name(entry) == keep);
+        }
+    }
+    Ok(())
 }
 
 /// What kubectl shows instead of secrets.

@@ -146,6 +146,9 @@ fn set_context(context: &Context<'_>, edit: &Edit<'_>) -> Result<Parsed, Usage> 
     if is_current && !flags.args.is_empty() {
         return Err(mistake("you cannot specify both a context name and --current"));
     }
+    if !is_current && flags.args.iter().all(String::is_empty) {
+        return Err(mistake("you must specify a non-empty context name or --current"));
+    }
     let name = if is_current { None } else { Some(only_name(edit)?.to_owned()) };
     let (name, existed) = change(context, flags, |config| {
         let name = match name {

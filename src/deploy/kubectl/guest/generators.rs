@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::create::{Common, finish, metadata, name, with_shared};
 use super::workloads::{command, put};
-use super::{Context, mistake, misuse};
+use super::{Context, help, mistake};
 use crate::deploy::cluster::builtin_by_word;
 use crate::deploy::kubectl::flags::{self, Kind, flag};
 use crate::deploy::kubectl::{Parsed, Usage};
@@ -221,27 +221,23 @@ pub fn cron_job(context: &Context<'_>) -> Result<Parsed, Usage> {
     finish(context, &flags, common, object)
 }
 
-/// Reads `kubectl create service …`.
-#[expect(clippy::too_many_lines, reason = "one flat list of flags and what becomes of them")]
-pub fn service(context: &Context<'_>) -> Result<Parsed, Usage> {
-    let words = flags::words(context.argv);
+/// Which kind of service the words name.
+fn service_kind(words: &[&str]) -> Result<&'static str, Usage> {
     let at = words.iter().position(|word| ["service", "svc"].contains(word));
-    let kind = at.and_then(|at| words.get(at + 1)).copied().unwrap_or_default();
-    let kind = match kind {
-        "clusterip" => "ClusterIP",
-        "nodeport" => "NodePort",
-        "loadbalancer" => "LoadBalancer",
-        "externalname" => "ExternalName",
-        "" => {
-            return Err(misuse(
-                "say which: clusterip, externalname, loadbalancer or nodeport",
-                "kubectl create service",
-            ));
-        }
-        other => {
-            return Err(misuse(&format!("unknown command \"{other}\""), "kubectl create service"));
-        }
-    };
+    let word = |at: Option<usize>| at.and_then(|at| words.get(at)).copied().unwrap_or_default();
+    match word(at.map(|at| at + 1)) {
+        "clusterip" => Ok("ClusterIP"),
+        "nodeport" => Ok("NodePort"),
+        "loadbalancer" => Ok("LoadBalancer"),
+        "externalname" => Ok("ExternalName"),
+        "" => Err(help::bare("create service")),
+        _ => Err(help::unknown(words, word(at), "kubectl create service")),
+    }
+}
+
+/// Reads `kubectl create service …`.
+pub fn service(context: &Context<'_>) -> Result<Parsed, Usage> {
+    let kind = service_kind(&flags::words(context.argv))?;
     let command = format!("kubectl create service {}", kind.to_lowercase());
     let own = [
         flag("tcp", Kind::List),
@@ -267,10 +263,8 @@ pub fn service(context: &Context<'_>) -> Result<Parsed, Usage> {
     if !ports.is_empty() {
         put(&mut spec, "ports", Value::Array(ports));
     }
-    for (key, value) in [
-        ("clusterIP", address),
-        ("externalName", flags.filled("external-name").unwrap_or_default()),
-    ] {
+    let host = flags.filled("external-name").unwrap_or_default();
+    for (key, value) in [("clusterIP", address), ("externalName", host)] {
         if !value.is_empty() {
             put(&mut spec, key, json!(value));
         }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::mistake;
 use crate::deploy::cluster::OwnCluster;
 use crate::deploy::kubectl::flags::Parsed;
-use crate::deploy::kubectl::{ClusterChoice, Files, Usage};
+use crate::deploy::kubectl::{ClusterChoice, Files, Operation, Usage};
 use crate::deploy::manifest;
 use crate::secret::Secret;
 
@@ -131,19 +131,62 @@ pub fn choose(flags: &Parsed, from: &dyn Files) -> Result<ClusterChoice, Usage> 
     let name = asked.clone().unwrap_or_else(|| text(config.get("current-context")));
     let context = find(&config, "contexts", &name).cloned();
     let server = flags.filled("server");
+    let missing = |name: &str| Err(Usage(format!("{MISSING}{name}")));
+    let nowhere = Value::Object(Map::new());
     match (context, asked) {
         (Some(context), _) => own(&config, &name, &context, flags, from).map(boxed),
-        (None, _) if server.is_some() => {
-            own(&config, "", &Value::Object(Map::new()), flags, from).map(boxed)
-        }
-        (None, Some(asked)) if explicit => Err(Usage(format!(
-            "Error in configuration: context was not found for specified context: {asked}"
-        ))),
+        (None, _) if server.is_some() => own(&config, "", &nowhere, flags, from).map(boxed),
+        (None, Some(asked)) if explicit || !from.has_platform() => missing(&asked),
         (None, Some(asked)) => platforms(flags).map(|()| ClusterChoice::Named(asked)),
-        (None, None) if !name.is_empty() => Err(Usage(format!(
-            "Error in configuration: context was not found for specified context: {name}"
-        ))),
-        (None, None) => platforms(flags).map(|()| ClusterChoice::Default),
+        (None, None) if !name.is_empty() => missing(&name),
+        (None, None) if from.has_platform() => platforms(flags).map(|()| ClusterChoice::Default),
+        // Nothing says where the cluster is: kubectl looks on this host then.
+        (None, None) => own(&config, "", &nowhere, flags, from).map(boxed),
+    }
+}
+
+/// How it is told that a context is not there.
+const MISSING: &str = "Error in configuration: context was not found for specified context: ";
+
+/// The same, as the command tells it: some of kubectl's ask for the namespace first, and that has
+/// other words.
+pub fn worded(usage: Usage, operation: &Operation) -> Usage {
+    let asks_for_the_namespace = match operation {
+        Operation::Apply(_)
+        | Operation::Create(_)
+        | Operation::Replace(_)
+        | Operation::SetEnv(_)
+        | Operation::Diff(_)
+        | Operation::Wait(_)
+        | Operation::Version { .. }
+        | Operation::Kinds(_)
+        | Operation::Versions
+        | Operation::CanI(_)
+        | Operation::CanIList { .. }
+        | Operation::WhoAmI { .. }
+        | Operation::Explain(_)
+        | Operation::ClusterInfo
+        | Operation::Raw(_) => true,
+        Operation::Top(top) => top.nodes,
+        Operation::Get(_)
+        | Operation::Delete(_)
+        | Operation::Rollout(_)
+        | Operation::SetImage(_)
+        | Operation::Mark(_)
+        | Operation::Patch(_)
+        | Operation::Exec(_)
+        | Operation::Forward(_)
+        | Operation::Tunnel(_)
+        | Operation::Token(_)
+        | Operation::Describe(_)
+        | Operation::Scale(_)
+        | Operation::Logs(_) => false,
+    };
+    match usage.0.strip_prefix(MISSING) {
+        Some(name) if asks_for_the_namespace => {
+            mistake(format!("context \"{name}\" does not exist"))
+        }
+        Some(_) | None => usage,
     }
 }
 
@@ -200,7 +243,89 @@ fn boxed(own: OwnCluster) -> ClusterChoice {
     ClusterChoice::Own(Box::new(own))
 }
 
-#[expect(clippy::too_many_lines, reason = "one field of the kubeconfig after the other")]
+/// A cluster and a user of a kubeconfig, with what the command line says instead.
+struct Entries<'a> {
+    flags: &'a Parsed,
+    from: &'a dyn Files,
+    cluster_name: String,
+    cluster: &'a Value,
+    user_name: String,
+    user: &'a Value,
+}
+
+/// A name, an id, groups.
+type Impersonated = (Option<String>, Option<String>, Vec<String>);
+
+impl Entries<'_> {
+    fn of_user(&self, key: &str) -> Option<String> {
+        Some(text(self.user.get(key))).filter(|text| !text.is_empty())
+    }
+
+    fn of_cluster(&self, key: &str) -> Option<String> {
+        Some(text(self.cluster.get(key))).filter(|text| !text.is_empty())
+    }
+
+    fn server(&self) -> String {
+        let server = self.flags.filled("server").or_else(|| self.of_cluster("server"));
+        let server = server.unwrap_or_else(|| "http://localhost:8080".to_owned());
+        if server.contains("://") { server } else { format!("http://{server}") }
+    }
+
+    /// A certificate or a key: of the flag's file, else of the kubeconfig, there or in a file.
+    fn pem(&self, flag: &str) -> Result<Option<String>, Usage> {
+        let (holder, what, of) = match flag {
+            "certificate-authority" => (self.cluster, flag, &self.cluster_name),
+            "client-certificate" => (self.user, "client-cert", &self.user_name),
+            _ => (self.user, flag, &self.user_name),
+        };
+        let path = if let Some(path) = self.flags.filled(flag) {
+            path
+        } else {
+            let data = text(holder.get(format!("{flag}-data")));
+            if !data.is_empty() {
+                return decode(&data, flag).map(Some);
+            }
+            text(holder.get(flag))
+        };
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let content = self.from.read(Path::new(&path)).map_err(|error| {
+            let why = super::go_error(&error);
+            mistake(format!("unable to read {what} {path} for {of} due to open {path}: {why}"))
+        })?;
+        let content = String::from_utf8(content);
+        content.map(Some).map_err(|_| mistake(format!("{path} is no text")))
+    }
+
+    fn token(&self) -> Result<Option<String>, Usage> {
+        if let Some(token) = self.flags.filled("token").or_else(|| self.of_user("token")) {
+            return Ok(Some(token));
+        }
+        let Some(path) = self.of_user("tokenFile") else { return Ok(None) };
+        Ok(Some(read_text(&path, self.from)?.trim().to_owned()))
+    }
+
+    /// As whom else the user acts: a name, an id, groups. The others need the name.
+    fn impersonated(&self) -> Result<Impersonated, Usage> {
+        let name = self.flags.filled("as").or_else(|| self.of_user("as"));
+        let uid = self.flags.filled("as-uid").or_else(|| self.of_user("as-uid"));
+        let mut groups = self.flags.list("as-group").to_vec();
+        if groups.is_empty() {
+            let written = self.user.get("as-groups").and_then(Value::as_array);
+            let written = written.into_iter().flatten().filter_map(Value::as_str);
+            groups.extend(written.map(str::to_owned));
+        }
+        if name.is_none() && (uid.is_some() || !groups.is_empty()) {
+            return Err(mistake(format!(
+                "requesting uid, groups or user-extra for {} without impersonating a user",
+                self.user_name
+            )));
+        }
+        Ok((name, uid, groups))
+    }
+}
+
 fn own(
     config: &Value,
     name: &str,
@@ -215,74 +340,26 @@ fn own(
     let user = find(config, "users", &user_name).unwrap_or(&empty);
     known(config, flags)?;
     no_program(&user_name, user)?;
-    let server = flags
-        .filled("server")
-        .or_else(|| Some(text(cluster.get("server"))).filter(|server| !server.is_empty()))
-        .unwrap_or_else(|| "http://localhost:8080".to_owned());
-    let server = if server.contains("://") { server } else { format!("http://{server}") };
-    let pem = |flag: &str, holder: &Value, key: &str| -> Result<Option<String>, Usage> {
-        let read = |path: &str| {
-            let (what, of) = match flag {
-                "certificate-authority" => (flag, &cluster_name),
-                "client-certificate" => ("client-cert", &user_name),
-                _ => (flag, &user_name),
-            };
-            from.read(Path::new(path))
-                .map_err(|error| {
-                    let why = super::go_error(&error);
-                    mistake(format!(
-                        "unable to read {what} {path} for {of} due to open {path}: {why}"
-                    ))
-                })
-                .and_then(|content| {
-                    String::from_utf8(content).map_err(|_| mistake(format!("{path} is no text")))
-                })
-        };
-        if let Some(path) = flags.filled(flag) {
-            return read(&path).map(Some);
-        }
-        let data = text(holder.get(format!("{key}-data")));
-        if !data.is_empty() {
-            return decode(&data, key).map(Some);
-        }
-        match text(holder.get(key)) {
-            path if path.is_empty() => Ok(None),
-            path => read(&path).map(Some),
-        }
-    };
-    let filled = |key: &str| Some(text(user.get(key))).filter(|text| !text.is_empty());
-    let token = match flags.filled("token").or_else(|| filled("token")) {
-        Some(token) => Some(token),
-        None => match filled("tokenFile") {
-            Some(path) => Some(read_text(&path, from)?.trim().to_owned()),
-            None => None,
-        },
-    };
-    let groups = if flags.list("as-group").is_empty() {
-        let groups = user.get("as-groups").and_then(Value::as_array);
-        groups.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    } else {
-        flags.list("as-group").to_vec()
-    };
+    let entries = Entries { flags, from, cluster_name, cluster, user_name, user };
+    let (impersonate, impersonate_uid, impersonate_groups) = entries.impersonated()?;
+    let tls_server_name = flags.filled("tls-server-name");
     Ok(OwnCluster {
         context: if name.is_empty() { "own".to_owned() } else { name.to_owned() },
-        server,
-        tls_server_name: flags
-            .filled("tls-server-name")
-            .or_else(|| Some(text(cluster.get("tls-server-name"))).filter(|name| !name.is_empty())),
-        ca: pem("certificate-authority", cluster, "certificate-authority")?,
+        server: entries.server(),
+        tls_server_name: tls_server_name.or_else(|| entries.of_cluster("tls-server-name")),
+        ca: entries.pem("certificate-authority")?,
         insecure: flags.is(
             "insecure-skip-tls-verify",
             cluster.get("insecure-skip-tls-verify") == Some(&Value::Bool(true)),
         ),
-        certificate: pem("client-certificate", user, "client-certificate")?,
-        key: pem("client-key", user, "client-key")?.map(Secret::new),
-        token: token.map(Secret::new),
-        username: flags.filled("username").or_else(|| filled("username")),
-        password: flags.filled("password").or_else(|| filled("password")).map(Secret::new),
-        impersonate: flags.filled("as").or_else(|| filled("as")),
-        impersonate_uid: flags.filled("as-uid").or_else(|| filled("as-uid")),
-        impersonate_groups: groups,
+        certificate: entries.pem("client-certificate")?,
+        key: entries.pem("client-key")?.map(Secret::new),
+        token: entries.token()?.map(Secret::new),
+        username: flags.filled("username").or_else(|| entries.of_user("username")),
+        password: flags.filled("password").or_else(|| entries.of_user("password")).map(Secret::new),
+        impersonate,
+        impersonate_uid,
+        impersonate_groups,
         namespace: Some(text(context.get("namespace"))).filter(|name| !name.is_empty()),
     })
 }
@@ -347,6 +424,31 @@ contexts: [{name: group/agents:prod, context: {cluster: gitlab, user: agent:7, n
             choice("--context staging", &tree).unwrap(),
             ClusterChoice::Named("staging".to_owned())
         );
+    }
+
+    #[test]
+    fn on_a_laptop_there_are_no_other_clusters() {
+        let tree = Tree::new(&[("config", AGENT)]).kubeconfig("config").on_a_laptop();
+        let missing = choice("--context nope --as me", &tree).unwrap_err().0;
+        assert!(missing.ends_with("not found for specified context: nope"), "{missing}");
+        let ClusterChoice::Own(own) = choice("--as me", &tree).unwrap() else {
+            panic!("not the own cluster");
+        };
+        assert_eq!(own.server, "http://localhost:8080");
+        assert_eq!(own.impersonate.as_deref(), Some("me"));
+    }
+
+    #[test]
+    fn groups_belong_to_a_user() {
+        let tree = Tree::new(&[("config", AGENT)]).kubeconfig("config");
+        for flag in ["--as-group=g", "--as-uid=7"] {
+            let line = format!("--context group/agents:prod {flag}");
+            assert_eq!(
+                choice(&line, &tree).unwrap_err().0,
+                "error: requesting uid, groups or user-extra for agent:7 without impersonating a \
+                 user"
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The guest's side: from a command line, and what it names, to a request.
 
+mod help;
 mod sources;
 mod input;
 mod selector;
@@ -48,11 +49,16 @@ pub struct Context<'a> {
     pub files: &'a dyn Files,
     /// Standard input.
     pub stdin: &'a mut dyn Read,
+    /// Nothing is to be done: it is asked what could be.
+    asks_help: bool,
 }
 
 impl Context<'_> {
     /// Takes the command line apart.
     pub fn flags(&self, flags: &[Flag], command: &str) -> Result<flags::Parsed, Usage> {
+        if self.asks_help {
+            return Err(Usage(help::flags(flags)));
+        }
         flags::parse(self.argv, flags, command)
     }
 
@@ -63,7 +69,8 @@ impl Context<'_> {
         notes: Vec<String>,
         operation: Operation,
     ) -> Result<Parsed, Usage> {
-        let choice = kubeconfig::choose(flags, self.files)?;
+        let choice = kubeconfig::choose(flags, self.files);
+        let choice = choice.map_err(|usage| kubeconfig::worded(usage, &operation))?;
         Ok(Parsed::Remote(Box::new(Request {
             namespace: flags.filled("namespace"),
             cluster: choice,
@@ -107,8 +114,8 @@ pub fn nothing_named() -> Usage {
 const HELP: &str = "\
 dyno answers kubectl here: apply, create, replace, patch, delete, diff, get, label, annotate,
 rollout, set image|env, scale, wait, logs, exec, cp, port-forward, top, auth can-i|whoami, explain,
-describe, api-resources, api-versions, version, cluster-info, config. What each takes is what kubectl takes:
-https://kubernetes.io/docs/reference/kubectl/
+describe, api-resources, api-versions, version, cluster-info, config. `kubectl COMMAND -h` says what one
+takes, in short; at length: https://kubernetes.io/docs/reference/kubectl/
 For the rest a kubectl in the environment is asked, where a kubeconfig of your own is used.
 ";
 
@@ -158,15 +165,31 @@ pub fn verb(argv: &[String]) -> Option<String> {
 /// Reads a command line (without `kubectl` itself) and all that it names.
 pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result<Parsed, Usage> {
     let Some((at, command)) = command_word(argv)? else {
-        return Ok(help());
+        return Ok(told(HELP.to_owned()));
     };
     let mut rest = argv.to_vec();
     rest.remove(at);
-    if rest.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--help" || arg == "-h") {
-        return Ok(help());
+    let asks = |arg: &String| arg == "--help" || arg == "-h";
+    let asks_help = rest.iter().take_while(|arg| *arg != "--").any(asks);
+    let context = Context { argv: &rest, files, stdin, asks_help };
+    if command == "help" {
+        return Ok(told(page(&flags::words(&rest), "")));
     }
-    let mut context = Context { argv: &rest, files, stdin };
-    match command.as_str() {
+    if !asks_help {
+        return run(&command, context);
+    }
+    let words: Vec<&str> = std::iter::once(command.as_str()).chain(flags::words(&rest)).collect();
+    let own = if help::is_group(&words) { None } else { run(&command, context).err() };
+    Ok(told(page(&words, &own.map(|flags| flags.0).unwrap_or_default())))
+}
+
+/// All about a command, or about all.
+fn page(words: &[&str], flags: &str) -> String {
+    help::page(words, flags).unwrap_or_else(|| HELP.to_owned())
+}
+
+fn run(command: &str, mut context: Context<'_>) -> Result<Parsed, Usage> {
+    match command {
         "apply" => apply::parse(context),
         "create" => create::parse(context),
         "replace" => create::parse_replace(context),
@@ -194,7 +217,6 @@ pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result
         "kustomize" => kustomize(&context),
         "version" => version::parse(&context),
         "cluster-info" => version::parse_cluster_info(&context),
-        "help" => Ok(help()),
         other => Err(unknown(other)),
     }
 }
@@ -208,12 +230,11 @@ fn kustomize(context: &Context<'_>) -> Result<Parsed, Usage> {
         [..] => return Err(mistake("specify one path to kustomization.yaml")),
     };
     let built = context.files.kustomize(folder).map_err(mistake)?;
-    let stdout = String::from_utf8_lossy(&built).into_owned();
-    Ok(Parsed::Local { stdout, stderr: String::new(), code: 0 })
+    Ok(told(String::from_utf8_lossy(&built).into_owned()))
 }
 
-fn help() -> Parsed {
-    Parsed::Local { stdout: HELP.to_owned(), stderr: String::new(), code: 0 }
+fn told(stdout: String) -> Parsed {
+    Parsed::Local { stdout, stderr: String::new(), code: 0 }
 }
 
 fn unknown(command: &str) -> Usage {

@@ -69,6 +69,9 @@ pub fn output_of(flags: &Parsed, table: bool, files: Option<&dyn Files>) -> Resu
     let flag = flags.text("template").filter(|template| !template.is_empty());
     let template = argument.or(flag).unwrap_or_default();
     match format {
+        "json" | "yaml" | "kyaml" | "name" | "wide" if argument.is_some() => {
+            Err(no_printer(written, table))
+        }
         "" if flag.is_some() => go_template(template.to_owned()),
         "" => Ok(Output::Default),
         "wide" if table => Ok(Output::Wide),
@@ -110,16 +113,18 @@ pub fn output_of(flags: &Parsed, table: bool, files: Option<&dyn Files>) -> Resu
              go-template or custom-columns"
             )))
         }
-        other => {
-            let columns = if table { "custom-columns,custom-columns-file," } else { "" };
-            let wide = if table { ",wide" } else { "" };
-            Err(mistake(format!(
-                "unable to match a printer suitable for the output format \"{other}\", allowed \
-                 formats are: {columns}go-template,go-template-file,json,jsonpath,\
-                 jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile{wide},yaml"
-            )))
-        }
+        _ => Err(no_printer(written, table)),
     }
+}
+
+fn no_printer(format: &str, table: bool) -> Usage {
+    let columns = if table { "custom-columns,custom-columns-file," } else { "" };
+    let wide = if table { ",wide" } else { "" };
+    mistake(format!(
+        "unable to match a printer suitable for the output format \"{format}\", allowed formats \
+         are: {columns}go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,\
+         kyaml,name,template,templatefile{wide},yaml"
+    ))
 }
 
 /// A mistake in a template is told before any server is asked.

@@ -1,7 +1,7 @@
 //! `kubectl rollout …`, from the command line to the request.
 
 use super::get::{self, Bare};
-use super::{Context, input, mistake, misuse, options};
+use super::{Context, help, input, mistake, options};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{DryRun, Operation, Output, Parsed, Rollout, RolloutAction, Usage};
 
@@ -29,10 +29,7 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         verb.map_or("kubectl rollout".to_owned(), |verb| format!("kubectl rollout {verb}"));
     let mut flags = context.flags(FLAGS, &command)?;
     if flags.args.is_empty() {
-        return Err(misuse(
-            "say what to do: history, pause, restart, resume, status or undo",
-            "kubectl rollout",
-        ));
+        return Err(help::bare("rollout"));
     }
     let verb = flags.args.remove(0);
     let action = match verb.as_str() {
@@ -55,9 +52,7 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         "history" => RolloutAction::History { revision: flags.number("revision", 0) },
         "pause" => RolloutAction::Pause,
         "resume" => RolloutAction::Resume,
-        other => {
-            return Err(misuse(&format!("unknown command \"{other}\""), "kubectl rollout"));
-        }
+        other => return Err(help::no_command(other, &flags.args, "kubectl rollout")),
     };
     let mut notes = Vec::new();
     let dry_run = options::dry_run(&flags, &mut notes)?;

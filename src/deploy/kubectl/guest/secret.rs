@@ -6,7 +6,7 @@ use base64::Engine;
 use serde_json::{Map, Value, json};
 
 use super::create::{self, Common};
-use super::{Context, go_error, mistake, misuse};
+use super::{Context, go_error, help, mistake};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag};
 use crate::deploy::kubectl::{Files, Parsed, Usage};
 use crate::deploy::manifest;
@@ -23,15 +23,13 @@ const SOURCES: [Flag; 6] = [
 /// Reads `kubectl create secret …`.
 pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
     let words = flags::words(context.argv);
-    let kind = words.into_iter().skip_while(|arg| *arg != "secret").nth(1);
-    match kind {
+    let kind = words.iter().skip_while(|arg| **arg != "secret").nth(1);
+    match kind.copied() {
         Some("generic") => generic(context),
         Some("docker-registry") => docker_registry(context),
         Some("tls") => tls(context),
-        Some(other) => {
-            Err(misuse(&format!("unknown command \"{other}\""), "kubectl create secret"))
-        }
-        None => Err(misuse("say which: docker-registry, generic or tls", "kubectl create secret")),
+        Some(_) => Err(help::unknown(&words, "secret", "kubectl create secret")),
+        None => Err(help::bare("create secret")),
     }
 }
 

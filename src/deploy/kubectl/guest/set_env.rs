@@ -2,7 +2,7 @@
 
 use super::get::{self, Bare};
 use super::{Context, input, mistake, options};
-use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
+use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Named, Operation, Output, Parsed, SetEnv, Usage};
 
 const FLAGS: &[Flag] = &[
@@ -29,7 +29,6 @@ const FLAGS: &[Flag] = &[
 ];
 
 /// Reads `kubectl set env …`.
-#[expect(clippy::too_many_lines, reason = "one flat list of flags and what becomes of them")]
 pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     let mut flags = context.flags(FLAGS, "kubectl set env")?;
     flags.args.remove(0);
@@ -37,9 +36,6 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
         if flags.is(name, false) {
             return Err(mistake(format!("dyno's kubectl set env does not know --{name}")));
         }
-    }
-    if flags.is("all", false) && flags.filled("selector").is_some() {
-        return Err(mistake("cannot set --all and --selector at the same time"));
     }
     let args = std::mem::take(&mut flags.args);
     let (resources, written) = apart(&args).ok_or_else(|| {
@@ -52,47 +48,54 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     let mut notes = Vec::new();
     let dry_run = options::dry_run(&flags, &mut notes)?;
     let output = options::output(&flags, false)?;
-    let list = flags.is("list", false);
-    if flags.args.is_empty() && !input::is_given(&flags) {
-        return Err(mistake(
-            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
-        ));
-    }
-    if list && output != Output::Default {
-        return Err(mistake("--list and --output may not be specified together"));
-    }
-    let from = flags.filled("from");
-    if !flags.list("keys").is_empty() && from.is_none() {
-        return Err(mistake(
-            "when specifying --keys, a configmap or secret must be provided with --from",
-        ));
-    }
+    fits_together(&flags, &output)?;
     let all: Vec<String> = flags.list("env").iter().cloned().chain(written).collect();
     let (set, remove) = variables(&mut context, &all)?;
-    let from = match from.as_deref().map(|from| from.split_once('/')) {
-        None => None,
-        Some(Some((resource, name))) => {
-            Some(Named { resource: resource.to_owned(), name: name.to_owned() })
-        }
-        Some(None) => {
-            return Err(mistake("resource(s) were provided, but no name was specified"));
-        }
-    };
     let set = SetEnv {
+        from: source(&flags)?,
         selection: get::selection(&mut context, &flags, Bare::Mistake)?,
         containers: flags.text("containers").unwrap_or("*").to_owned(),
         set,
         remove,
-        from,
         prefix: flags.filled("prefix").unwrap_or_default(),
         keys: flags.list("keys").to_vec(),
         overwrite: flags.is("overwrite", true),
-        list,
+        list: flags.is("list", false),
         dry_run,
         field_manager: flags.text("field-manager").unwrap_or("kubectl-set").to_owned(),
         output,
     };
     context.request(&flags, notes, Operation::SetEnv(set))
+}
+
+/// Flags that need or exclude each other.
+fn fits_together(flags: &flags::Parsed, output: &Output) -> Result<(), Usage> {
+    if flags.is("all", false) && flags.filled("selector").is_some() {
+        return Err(mistake("cannot set --all and --selector at the same time"));
+    }
+    if flags.args.is_empty() && !input::is_given(flags) {
+        return Err(mistake(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
+    }
+    if flags.is("list", false) && *output != Output::Default {
+        return Err(mistake("--list and --output may not be specified together"));
+    }
+    if !flags.list("keys").is_empty() && flags.filled("from").is_none() {
+        return Err(mistake(
+            "when specifying --keys, a configmap or secret must be provided with --from",
+        ));
+    }
+    Ok(())
+}
+
+/// The object that variables come from.
+fn source(flags: &flags::Parsed) -> Result<Option<Named>, Usage> {
+    let Some(from) = flags.filled("from") else { return Ok(None) };
+    let Some((resource, name)) = from.split_once('/') else {
+        return Err(mistake("resource(s) were provided, but no name was specified"));
+    };
+    Ok(Some(Named { resource: resource.to_owned(), name: name.to_owned() }))
 }
 
 /// Resources first, then variables; `None` where they are mixed.

@@ -181,6 +181,12 @@ fn fetch(files: &dyn Files, url: &str) -> Result<Vec<u8>, String> {
                     break;
                 }
             }
+            Err(error) if files.has_platform() => {
+                last = format!(
+                    "Get \"{url}\": {error}\nthe job itself fetches what -f names, with no other \
+                     network than its own"
+                );
+            }
             Err(error) => last = format!("Get \"{url}\": {error}"),
         }
     }

@@ -11,6 +11,7 @@ use crate::deploy::kubectl::{Fetched, Files};
 pub struct Tree {
     files: RefCell<BTreeMap<String, Vec<u8>>>,
     kubeconfigs: Vec<PathBuf>,
+    has_platform: bool,
 }
 
 impl Tree {
@@ -20,12 +21,18 @@ impl Tree {
             .iter()
             .map(|(path, content)| ((*path).to_owned(), content.as_bytes().to_vec()))
             .collect();
-        Self { files: RefCell::new(files), kubeconfigs: Vec::new() }
+        Self { files: RefCell::new(files), kubeconfigs: Vec::new(), has_platform: true }
     }
 
     /// With this file as the kubeconfig.
     pub fn kubeconfig(mut self, path: &str) -> Self {
         self.kubeconfigs.push(PathBuf::from(path));
+        self
+    }
+
+    /// Where no driver is.
+    pub fn on_a_laptop(mut self) -> Self {
+        self.has_platform = false;
         self
     }
 }
@@ -68,6 +75,10 @@ impl Files for Tree {
 
     fn kustomize(&self, folder: &str) -> Result<Vec<u8>, String> {
         Err(format!("{folder} is no kustomization"))
+    }
+
+    fn has_platform(&self) -> bool {
+        self.has_platform
     }
 
     fn is_terminal(&self) -> bool {

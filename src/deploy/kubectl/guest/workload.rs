@@ -1,7 +1,7 @@
 //! `kubectl set image` and `kubectl scale`, from the command line to the request.
 
 use super::get::{self, Bare};
-use super::{Context, input, mistake, misuse, nothing_named, options, set_env};
+use super::{Context, help, input, mistake, nothing_named, options, set_env};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Operation, Parsed, Scale, SetImage, Usage};
 
@@ -36,14 +36,14 @@ pub fn parse_set(mut context: Context<'_>) -> Result<Parsed, Usage> {
     }
     let mut flags = context.flags(FLAGS, "kubectl set image")?;
     if flags.args.is_empty() {
-        return Err(misuse("say what to set: env or image", "kubectl set"));
+        return Err(help::bare("set"));
     }
     flags.args.remove(0);
     if flags.is("local", false) {
         return Err(mistake("dyno's kubectl set image does not know --local"));
     }
-    let (images, resources): (Vec<String>, Vec<String>) =
-        std::mem::take(&mut flags.args).into_iter().partition(|arg| arg.contains('='));
+    let args = std::mem::take(&mut flags.args);
+    let (resources, images) = apart(&args, "image")?;
     flags.args = resources;
     let mut notes = Vec::new();
     let dry_run = options::dry_run(&flags, &mut notes)?;
@@ -51,21 +51,12 @@ pub fn parse_set(mut context: Context<'_>) -> Result<Parsed, Usage> {
     if flags.args.is_empty() && !input::is_given(&flags) {
         return Err(nothing_named());
     }
-    if images.is_empty() {
-        return Err(mistake("at least one image update is required"));
-    }
-    if images.len() > 1 && images.iter().any(|image| image.starts_with("*=")) {
-        return Err(mistake(
-            "all containers are already specified by *, but saw more than one \
-             container_name=container_image pairs",
-        ));
-    }
     let mut pairs: Vec<(String, String)> = Vec::new();
-    for image in &images {
-        let (containers, image) = image.split_once('=').unwrap_or((image, ""));
-        if containers.is_empty() || image.is_empty() {
-            return Err(mistake(format!("invalid image parameter: {containers}={image}")));
-        }
+    for pair in &images {
+        let Some((containers, image)) = pair.split_once('=').filter(|(name, _)| !name.is_empty())
+        else {
+            return Err(mistake(format!("invalid image pairs: {pair}")));
+        };
         pairs.extend(containers.split(',').map(|name| (name.to_owned(), image.to_owned())));
     }
     let all = flags.is("all", false);
@@ -78,6 +69,21 @@ pub fn parse_set(mut context: Context<'_>) -> Result<Parsed, Usage> {
         output,
     };
     context.request(&flags, notes, Operation::SetImage(set))
+}
+
+/// Resources first, then what becomes of them: `NAME=VALUE`, `NAME-`.
+pub fn apart(args: &[String], what: &str) -> Result<(Vec<String>, Vec<String>), Usage> {
+    let changes = |arg: &str| {
+        (arg.contains('=') && !arg.starts_with('=')) || (arg.ends_with('-') && arg != "-")
+    };
+    let first = args.iter().position(|arg| changes(arg)).unwrap_or(args.len());
+    let (resources, pairs) = args.split_at(first);
+    match pairs.iter().rfind(|arg| !changes(arg)) {
+        None => Ok((resources.to_vec(), pairs.to_vec())),
+        Some(late) => {
+            Err(mistake(format!("all resources must be specified before {what} changes: {late}")))
+        }
+    }
 }
 
 /// Reads `kubectl scale …`.

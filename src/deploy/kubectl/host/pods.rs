@@ -45,18 +45,28 @@ impl Found {
     }
 }
 
-/// The pod itself, or the best of a workload's; where there is none yet, one is waited for.
-pub async fn of(
+/// The pod itself, or all of a workload's, the best first; where there is none yet, one is waited for.
+pub async fn every(
     session: &mut Session<'_>,
     named: &Named,
     asking: Asking,
     timeout: Duration,
-) -> Result<Found, Trouble> {
+) -> Result<Vec<Info>, Trouble> {
     let info = named_one(session, named, asking).await?;
     if info.mapping.kind == "Pod" {
-        return Ok(Found { named: info, pod: None });
+        return Ok(vec![info]);
     }
-    let labels = labels(&info, asking)?;
+    workloads(session, &info, asking, timeout).await
+}
+
+/// The pods of a workload, the best first.
+async fn workloads(
+    session: &mut Session<'_>,
+    info: &Info,
+    asking: Asking,
+    timeout: Duration,
+) -> Result<Vec<Info>, Trouble> {
+    let labels = labels(info, asking)?;
     let until = Instant::now() + timeout;
     let mut found = loop {
         let found = all(session, Some(labels.clone())).await?;
@@ -68,8 +78,23 @@ pub async fn of(
         }
         session.pause(LOOK).await?;
     };
-    let n_found = found.len();
     found.sort_by_key(|pod| Reverse(rank(&pod.object, asking)));
+    Ok(found)
+}
+
+/// The pod itself, or the best of a workload's; where there is none yet, one is waited for.
+pub async fn of(
+    session: &mut Session<'_>,
+    named: &Named,
+    asking: Asking,
+    timeout: Duration,
+) -> Result<Found, Trouble> {
+    let info = named_one(session, named, asking).await?;
+    if info.mapping.kind == "Pod" {
+        return Ok(Found { named: info, pod: None });
+    }
+    let mut found = workloads(session, &info, asking, timeout).await?;
+    let n_found = found.len();
     let pod = found.remove(0);
     if n_found > 1 && asking == Asking::Logs {
         session.err(format!("Found {n_found} pods, using pod/{}\n", pod.name));

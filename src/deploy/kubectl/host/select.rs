@@ -32,7 +32,7 @@ pub async fn find(
         What::Names(names) => {
             let mut found = Vec::new();
             for named in names {
-                let mapping = session.by_word(&named.resource)?;
+                let mapping = session.asked(&named.resource)?;
                 let namespace = home(session, &mapping);
                 let object = json!({
                     "apiVersion": mapping.api_version(),
@@ -73,13 +73,13 @@ pub fn home(session: &Session<'_>, mapping: &Mapping) -> String {
 }
 
 /// The kinds of a list of words, categories (`all`) expanded, each kind once.
-pub fn mappings(session: &Session<'_>, words: &[String]) -> Result<Vec<Mapping>, Trouble> {
+pub fn mappings(session: &mut Session<'_>, words: &[String]) -> Result<Vec<Mapping>, Trouble> {
     let mut mappings: Vec<Mapping> = Vec::new();
     for word in words {
         let expanded = session.category(word);
         let words = if expanded.is_empty() { vec![word.clone()] } else { expanded };
         for word in words {
-            let mapping = session.by_word(&word)?;
+            let mapping = session.asked(&word)?;
             if !mappings.contains(&mapping) {
                 mappings.push(mapping);
             }

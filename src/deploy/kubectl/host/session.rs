@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::trouble::Trouble;
 use crate::deploy::cluster::{
-    Accept, Answer, Call, Cluster, Discovered, Discovery, Failure, Fence, Mapping, Method, Patch,
-    Target,
+    Accept, Answer, Call, Cluster, Content, Discovered, Discovery, Failure, Fence, Mapping, Method,
+    Patch, Target,
 };
 use crate::deploy::kubectl::request::{ClusterChoice, Event, Pair, Ports, Request};
 use crate::deploy::kubectl::touches::ALL_NAMESPACES;
@@ -37,6 +37,16 @@ impl<'a> Ground<'a> {
         'a: 'b,
     {
         Session { ground: self.clone(), emit, warned: BTreeSet::new(), unreachable: false }
+    }
+
+    /// Sends a prepared request whose answer is read piece by piece.
+    pub async fn open(&self, call: &Call) -> Result<http::Response<Content>, Failure> {
+        self.cluster.stream(call, self.cancel).await
+    }
+
+    /// Fires when all is to stop.
+    pub fn cancel(&self) -> &'a CancellationToken {
+        self.cancel
     }
 
     /// How long the quickest answer of the server took.
@@ -349,13 +359,23 @@ impl<'a> Session<'a> {
         target: &Target<'_>,
         query: Vec<(&'static str, String)>,
         accept: Accept,
-    ) -> Result<http::Response<crate::deploy::cluster::Content>, Failure> {
+    ) -> Result<http::Response<Content>, Failure> {
         let call = Call { query, accept, ..self.call(Method::Get, target)? };
         let answer = self.ground.cluster.stream(&call, self.ground.cancel).await;
         if let Err(failure) = &answer {
             self.unreachable |= failure.is_unreachable();
         }
         answer
+    }
+
+    /// Prepares a reading of an object, in some form, for [`Ground::open`].
+    pub fn look(
+        &self,
+        target: &Target<'_>,
+        query: Vec<(&'static str, String)>,
+        accept: Accept,
+    ) -> Result<Call, Failure> {
+        Ok(Call { query, accept, ..self.call(Method::Get, target)? })
     }
 
     /// Sends a patch of an object.
@@ -405,6 +425,20 @@ impl<'a> Session<'a> {
                 let name = word.split('.').next().unwrap_or(word);
                 Trouble::text(format!("the server doesn't have a resource type \"{name}\""))
             })
+    }
+
+    /// The mapping of a word that somebody wrote: what else it could mean is told once.
+    pub fn asked(&mut self, word: &str) -> Result<Mapping, Trouble> {
+        let discovery = self.ground.discovery.as_ref();
+        for other in discovery.map(|found| found.beside(word)).unwrap_or_default() {
+            let warning = format!(
+                "{WARNING}short name \"{word}\" could also match lower priority resource {other}\n"
+            );
+            if self.warned.insert(warning.clone()) {
+                self.err(warning);
+            }
+        }
+        self.by_word(word)
     }
 
     /// The words of a category (`all`).

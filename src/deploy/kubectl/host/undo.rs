@@ -49,7 +49,7 @@ pub async fn run(
     if to_revision < 0 {
         return Err(not_found(to_revision));
     }
-    let revisions = revisions(session, info).await?;
+    let revisions = revisions(session, info, UNDO).await?;
     let result = if info.mapping.kind == "Deployment" {
         deployment(session, rollout, info, &revisions, to_revision).await?
     } else {
@@ -65,19 +65,42 @@ fn not_found(revision: i64) -> Trouble {
     Trouble::text(format!("unable to find specified revision {revision} in history"))
 }
 
+/// What kubectl lacks and what it was getting, where a kind has no revisions.
+type Words = (&'static str, &'static str);
+
+const UNDO: Words = ("rollbacker", "rollbacker");
+const HISTORY: Words = ("history viewer", "history");
+
+/// Why there are no revisions of a kind: of some kubectl knows that, of others it does not.
+fn no_revisions(group: &str, kind: &str, (lacking, getting): Words) -> String {
+    let told = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+    let known = [
+        ("", "Pod"),
+        ("", "ReplicationController"),
+        ("apps", "ReplicaSet"),
+        ("batch", "Job"),
+        ("batch", "CronJob"),
+    ];
+    if known.contains(&(group, kind)) {
+        format!("no {lacking} has been implemented for \"{told}\"")
+    } else {
+        format!(
+            "error retrieving {getting} for \"{told}\", no visitor method exists for \
+             {{{group} {kind}}}"
+        )
+    }
+}
+
 /// The recorded revisions by number: replica sets of a deployment, controller revisions of others.
 async fn revisions(
     session: &mut Session<'_>,
     info: &Info,
+    words: Words,
 ) -> Result<BTreeMap<i64, Value>, Trouble> {
     let word = match (info.mapping.group.as_str(), info.mapping.kind.as_str()) {
         ("apps", "Deployment") => "replicasets.v1.apps",
         ("apps", "DaemonSet" | "StatefulSet") => "controllerrevisions.v1.apps",
-        (_, kind) => {
-            return Err(Trouble::text(format!(
-                "no rollbacker has been implemented for \"{kind}\""
-            )));
-        }
+        (group, kind) => return Err(Trouble::text(no_revisions(group, kind, words))),
     };
     let mapping = session.by_word(word)?;
     let selection = Selection {
@@ -257,7 +280,7 @@ pub async fn history(session: &mut Session<'_>, info: &Info, revision: i64) -> O
     if revision < 0 {
         return Err(Trouble::text(format!("revision must be a positive integer: {revision}")));
     }
-    let revisions = revisions(session, info).await?;
+    let revisions = revisions(session, info, HISTORY).await?;
     let head = crate::deploy::kubectl::print::type_and_name(&info.object);
     if revisions.is_empty() {
         session.out(format!("{head} No rollout history found.\n"));

@@ -33,6 +33,15 @@ pub async fn set_image(session: &mut Session<'_>, set: &SetImage) -> Outcome {
     if !troubles.is_empty() {
         return Trouble::all(troubles);
     }
+    if set.images.is_empty() {
+        return Err(Trouble::text("at least one image update is required"));
+    }
+    if set.images.len() > 1 && set.images.iter().any(|(name, _)| name == "*") {
+        return Err(Trouble::text(
+            "all containers are already specified by *, but saw more than one \
+             container_name=container_image pairs",
+        ));
+    }
     for info in infos {
         match one_image(session, set, &info, &mut troubles).await {
             Ok(()) => {}

@@ -464,6 +464,8 @@ pub struct Logs {
     pub container: Option<String>,
     /// `--all-containers`.
     pub all_containers: bool,
+    /// `--all-pods`: of a workload all, not only the best.
+    pub all_pods: bool,
     /// `-f`.
     pub follow: bool,
     /// `-p`.
@@ -472,10 +474,18 @@ pub struct Logs {
     pub tail: i64,
     /// `--since` in seconds.
     pub since_seconds: Option<u64>,
+    /// `--since-time`.
+    pub since_time: Option<String>,
+    /// `--limit-bytes`, 0 for all.
+    pub limit_bytes: u64,
     /// `--timestamps`.
     pub timestamps: bool,
     /// `--prefix`.
     pub prefix: bool,
+    /// `--ignore-errors`.
+    pub ignore_errors: bool,
+    /// `--max-log-requests`: so many are followed at once.
+    pub max_requests: i64,
     /// `--pod-running-timeout` in milliseconds.
     pub pod_timeout_ms: u64,
 }
