@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::gate::{self, Check, Plan, SourceChoice, Sources, Summary, Watch, Window, source};
+use crate::mistake::suggest;
 use crate::outcome::Outcome;
 use crate::policy::SourceEntry;
 use crate::unit::Span;
@@ -212,11 +213,15 @@ fn connect(desk: &Desk<'_>, plan: &Plan) -> Result<Sources> {
     }
     let offers = offered(desk);
     let kinds = || offers.iter().map(|(name, entry)| (*name, entry.kind()));
-    let is_there = |choice: &&SourceChoice| choice.is_load() || choice.resolve(kinds()).is_some();
-    if let Some(other) = asked().find(|choice| !is_there(choice)) {
+    let is_there = |choice: &SourceChoice| choice.is_load() || choice.resolve(kinds()).is_some();
+    let asks = plan.checks.iter().flat_map(|check| check.sources().map(move |of| (check, of)));
+    if let Some((check, other)) = asks.into_iter().find(|(_, choice)| !is_there(choice)) {
         let names: Vec<&str> = offers.iter().map(|(name, _)| *name).collect();
-        return Err(Error::job(format!("no source `{other}` is defined"))
-            .hint(format!("there are: {}", names.join(", "))));
+        return Err(Error::job(format!(
+            "the check `{}` asks the source `{other}`, and none of this name is defined",
+            check.name
+        ))
+        .hint(suggest(&other.to_string(), &names)));
     }
     for (name, entry) in offers {
         let kind = entry.kind();

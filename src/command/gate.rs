@@ -129,6 +129,12 @@ fn plan(args: &Args, folder: &Folder, vars: &dyn Vars, streams: &mut Streams) ->
     }
     if let Some(window) = steady.filter(|_| plan.window.wants_load()) {
         plan.window = WindowChoice::Explicit(window);
+        if let Some(doubt) = report::load::doubt(folder).map_err(Error::job)? {
+            say(
+                streams,
+                &format!("WARNING: what is judged may not be the load that was meant: {doubt}"),
+            )?;
+        }
     }
     plan.recordings = told::recordings(folder).map_err(Error::job)?;
     Ok(plan)

@@ -95,6 +95,10 @@ pub struct Args {
     /// Folder for report files
     #[arg(long, value_name = "DIR", default_value = Folder::DEFAULT)]
     report: PathBuf,
+    /// On a laptop: file with `sources:` that are sampled meanwhile and `sinks:` for --push, in the
+    /// policy's grammar
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 }
 
 /// Runs the verb.
@@ -102,17 +106,18 @@ pub struct Args {
 /// # Errors
 /// When the plan is wrong, the policy refuses, or the load could not be driven at all.
 pub async fn run(args: Args, vars: &dyn Vars, streams: &mut Streams) -> Result<Outcome> {
+    let policy = args.policy.clone();
     if args.once {
         // No load, so no report of one.
         let plan = plan(args, vars)?;
-        return drive(plan, &Guest::find(None, vars)?, None, (vars, streams)).await;
+        return drive(plan, &Guest::find(policy.as_deref(), vars)?, None, (vars, streams)).await;
     }
     let folder = Folder::create(&args.report).map_err(Error::job)?;
     // Whatever happens from here on, no earlier pass is left behind.
     report::load::begin(&folder).map_err(Error::job)?;
     let watches = super::watch::watches(args.plan.as_deref(), vars);
     let plan = plan(args, vars)?;
-    let guest = Guest::find(None, vars)?;
+    let guest = Guest::find(policy.as_deref(), vars)?;
     let is_over = CancellationToken::new();
     let driven = async {
         let outcome = drive(plan, &guest, Some(&folder), (vars, streams)).await;

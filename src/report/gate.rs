@@ -79,13 +79,13 @@ pub fn recordings(folder: &Folder) -> Result<BTreeMap<String, Recording>, Error>
     let mut all: BTreeMap<String, Recording> = serde_json::from_str(&text).unwrap_or_default();
     let course = super::load::course(folder)?;
     if !course.is_empty() {
-        all.insert(LOAD.to_owned(), of_load(&course));
+        all.insert(LOAD.to_owned(), of_load(&course, super::load::doubt(folder)?));
     }
     Ok(all)
 }
 
 /// The load's course as series: `rate`, `errors` (a share), `p50` and `p95` (seconds), `users`.
-fn of_load(course: &[load::Point]) -> Recording {
+fn of_load(course: &[load::Point], doubt: Option<String>) -> Recording {
     let series = |value: fn(&load::Point) -> f64| -> Vec<Point> {
         let at = |point: &load::Point| {
             point.start.saturating_add(i64::try_from(point.span / 2).unwrap_or(0))
@@ -116,7 +116,7 @@ fn of_load(course: &[load::Point]) -> Recording {
             points.retain(|point| !is_idle.contains(&point.at_ms));
         }
     }
-    Recording::of_load(courses)
+    Recording::of_load(courses, doubt)
 }
 
 /// Returns gate.json.

@@ -210,3 +210,43 @@ fn the_clusters_own_measurements_are_sampled_with_the_platforms_credential() {
     }
     assert!(!job.log.contains("a-token-of-the-platform"), "{}", job.log);
 }
+
+#[test]
+fn the_samples_of_a_load_that_is_inconclusive_itself_are_no_evidence() {
+    for (verdict, code, parts) in [
+        ("failed", "0", &["--- gate: passed ---"][..]),
+        (
+            "inconclusive",
+            "98",
+            &[
+                "WARNING: what is judged may not be the load that was meant: the load's own verdict is \
+                 inconclusive: the generator was the limit",
+                "[inconclusive] p95: ",
+            ],
+        ),
+        ("error", "98", &["the load's own verdict is error", "[inconclusive] p95: "]),
+    ] {
+        let report = format!(
+            "now=$(($(date +%s) * 1000)); mkdir -p dyno-report; {{ \
+             printf '{{\"schema\":\"dyno.load/1\",\"verdict\":\"{verdict}\",\"interrupted\":false,'; \
+             printf '\"reasons\":[\"the generator was the limit\"],\"requests\":{{\"count\":90,\"failed\":0}},'; \
+             printf '\"steady\":{{\"start\":%s,\"end\":%s}},\"series\":[' $((now - 9000)) $now; \
+             for n in 9 8 7 6 5 4 3 2 1; do \
+             printf '{{\"start\":%s,\"span\":1000,\"users\":1,\"rate\":10,\"failed\":0,\"p50\":5,\"p95\":9}}' \
+             $((now - n * 1000)); [ $n = 1 ] || printf ,; done; printf ']}}'; }} > dyno-report/load.json"
+        );
+        let job = Station::new(0.5)
+            .runner()
+            .script([
+                "cat > plan.yaml <<'YAML'\nchecks: [{ name: p95, source: load, query: p95, limit: max < 1s }]\n\
+                 gate: { settle: 1s }\nYAML",
+                &report,
+                "code=0; dyno gate plan.yaml || code=$?",
+                "echo \"the gate ended with $code\"",
+            ])
+            .run();
+        for part in parts.iter().copied().chain([format!("the gate ended with {code}").as_str()]) {
+            assert!(job.log.contains(part), "{verdict}: {part} is not in:\n{}", job.log);
+        }
+    }
+}

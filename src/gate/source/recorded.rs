@@ -24,6 +24,9 @@ pub struct Recording {
     pub n_failed: u64,
     /// What kept the last one of those from being told.
     pub last_failure: Option<String>,
+    /// Why what was recorded is no evidence, whatever it says.
+    #[serde(default)]
+    pub doubt: Option<String>,
 }
 
 /// The most series that are kept of one source, and samples of one series.
@@ -31,14 +34,14 @@ const MOST_SERIES: usize = 2000;
 const MOST_POINTS: usize = 20_000;
 
 impl Recording {
-    /// A recording of the load's own course: names and their samples.
-    pub fn of_load(courses: Vec<(&str, Vec<Point>)>) -> Self {
+    /// A recording of the load's own course: names and their samples, and why they are none.
+    pub fn of_load(courses: Vec<(&str, Vec<Point>)>, doubt: Option<String>) -> Self {
         let series = |(name, points): (&str, Vec<Point>)| Series {
             labels: BTreeMap::from([(NAME.to_owned(), name.to_owned())]),
             points,
             n_absent: 0,
         };
-        Self { series: courses.into_iter().map(series).collect(), ..Self::default() }
+        Self { series: courses.into_iter().map(series).collect(), doubt, ..Self::default() }
     }
 
     /// Adds what one look at the source showed.
@@ -55,6 +58,9 @@ impl Recording {
 
     /// Says what makes the recording incomplete.
     fn trouble(&self) -> Option<String> {
+        if self.doubt.is_some() {
+            return self.doubt.clone();
+        }
         let is_full = self.series.len() >= MOST_SERIES
             || self.series.iter().any(|series| series.points.len() >= MOST_POINTS);
         if is_full {

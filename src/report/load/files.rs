@@ -85,6 +85,25 @@ pub fn course(folder: &Folder) -> Result<Vec<Point>, Error> {
     Ok(report.filter(is_known).map(|report| report.series).unwrap_or_default())
 }
 
+/// Says why the samples of the load that this folder reports are no evidence: it was inconclusive
+/// itself, its generator being the limit for one, or broke off.
+pub fn doubt(folder: &Folder) -> Result<Option<String>, Error> {
+    #[derive(Deserialize)]
+    struct Report {
+        verdict: Verdict,
+        #[serde(default)]
+        reasons: Vec<String>,
+    }
+    let text = folder.read(FILE)?.unwrap_or_default();
+    let report: Option<Report> = serde_json::from_str(&text).ok();
+    Ok(report.and_then(|report| match report.verdict {
+        Verdict::Passed | Verdict::Warned | Verdict::Failed => None,
+        verdict @ (Verdict::Inconclusive | Verdict::Error) => {
+            Some(format!("the load's own verdict is {verdict}: {}", report.reasons.join("; ")))
+        }
+    }))
+}
+
 /// A case a limit; without limits one for the run itself.
 fn suite(summary: &Summary) -> Suite {
     let seconds =

@@ -8,5 +8,5 @@ mod table;
 mod files;
 pub mod locust;
 
-pub use files::{begin, course, steady, write};
+pub use files::{begin, course, doubt, steady, write};
 pub use teller::Teller;
