@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::support::{Cluster, Ending, Runner, Station, eventually, setting, skip};
+use crate::support::{Cluster, Ending, Job, Runner, Station, eventually, setting, skip};
 
 const POD: &str = r#"
 apiVersion: v1
@@ -52,6 +52,15 @@ fn served(name: &str) -> Option<Cluster> {
     Some(cluster)
 }
 
+/// The job ended well, and told all of these.
+#[track_caller]
+fn told(job: &Job, all: &[&str]) {
+    assert_eq!(job.ending, Ending::Success, "{}", job.log);
+    for told in all {
+        assert!(job.log.contains(told), "{told}\n{}", job.log);
+    }
+}
+
 #[test]
 fn a_job_without_network_talks_to_a_pod_through_the_driver() {
     let Some(cluster) = served("tunnels") else { return };
@@ -72,17 +81,17 @@ fn a_job_without_network_talks_to_a_pod_through_the_driver() {
             "sort forward.log | uniq -c",
         ])
         .run();
-    assert_eq!(job.ending, Ending::Success, "{}", job.log);
-    for told in [
-        "\na page\n",
-        "\nall of it\n",
-        "\n40\n",
-        "\nended with 0\n",
-        " 1 Forwarding from 127.0.0.1:8080 -> 8000\n",
-        " 42 Handling connection for 8080\n",
-    ] {
-        assert!(job.log.contains(told), "{told}\n{}", job.log);
-    }
+    told(
+        &job,
+        &[
+            "\na page\n",
+            "\nall of it\n",
+            "\n40\n",
+            "\nended with 0\n",
+            " 1 Forwarding from 127.0.0.1:8080 -> 8000\n",
+            " 42 Handling connection for 8080\n",
+        ],
+    );
 }
 
 #[test]
@@ -101,14 +110,14 @@ fn a_pod_that_refuses_ends_the_forwarding_with_its_reason() {
             "cat forward.log",
         ])
         .run();
-    assert_eq!(job.ending, Ending::Success, "{}", job.log);
-    for told in [
-        "\nended with 1\n",
-        "an error occurred forwarding 8080 -> 81: ",
-        "\nerror: lost connection to pod\n",
-    ] {
-        assert!(job.log.contains(told), "{told}\n{}", job.log);
-    }
+    told(
+        &job,
+        &[
+            "\nended with 1\n",
+            "an error occurred forwarding 8080 -> 81: ",
+            "\nerror: lost connection to pod\n",
+        ],
+    );
 }
 
 #[test]
@@ -121,15 +130,15 @@ fn what_a_profile_does_not_name_is_neither_connected_to_nor_given_away() {
             "kubectl create token default -n $NS || echo token: $?",
         ])
         .run();
-    assert_eq!(job.ending, Ending::Success, "{}", job.log);
-    for told in [
-        "\nforward: 1\n",
-        "`pods/portforward` connects to pods that others made, and is not named here",
-        "\ntoken: 1\n",
-        "`serviceaccounts/token` gives a credential of the cluster to the job, and is not named here",
-    ] {
-        assert!(job.log.contains(told), "{told}\n{}", job.log);
-    }
+    told(
+        &job,
+        &[
+            "\nforward: 1\n",
+            "`pods/portforward` connects to pods that others made, and is not named here",
+            "\ntoken: 1\n",
+            "`serviceaccounts/token` gives a credential of the cluster to the job, and is not named here",
+        ],
+    );
 }
 
 #[test]
@@ -141,6 +150,5 @@ fn a_token_is_given_where_the_profile_names_it() {
     let job = job(&cluster, &station)
         .script(["kubectl create token default -n $NS --duration=10m | tr . '\\n' | wc -l"])
         .run();
-    assert_eq!(job.ending, Ending::Success, "{}", job.log);
-    assert!(job.log.contains("\n2\n"), "{}", job.log);
+    told(&job, &["\n2\n"]);
 }

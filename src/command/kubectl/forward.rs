@@ -7,10 +7,9 @@ use futures_util::stream::{FuturesUnordered, SelectAll, StreamExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Event;
 use crate::command::Streams;
 use crate::command::guest::Guest;
-use crate::command::kubectl::{STDERR, STDOUT, put};
+use crate::command::kubectl::{STDERR, STDOUT, put, tell};
 use crate::deploy::kubectl::{self, Listen, Operation, Ports, Request, Tunnel};
 use crate::error::{Error, Result};
 use crate::job::Vars;
@@ -111,20 +110,10 @@ async fn find(
     let outcome = guest
         .perform(
             Task::Kubectl(Box::new(request)),
-            &mut |event| match event {
-                Event::Kubectl(kubectl::Event::Ports(found)) => ports = Some(found),
-                Event::Kubectl(kubectl::Event::Stderr(text)) | Event::Said(text) => {
-                    if told.is_ok() {
-                        told = put((&mut streams.err, STDERR), &text);
-                    }
-                }
-                Event::Kubectl(
-                    kubectl::Event::Stdout(_) | kubectl::Event::Bytes(_) | kubectl::Event::Pair(_),
-                )
-                | Event::Load(_)
-                | Event::Gate(_)
-                | Event::Deploy(_)
-                | Event::Variable(_) => {}
+            &mut |event| match tell(event, streams) {
+                Ok(Some(kubectl::Event::Ports(found))) => ports = Some(found),
+                Err(error) if told.is_ok() => told = Err(error),
+                Ok(_) | Err(_) => {}
             },
             cancel,
         )

@@ -32,7 +32,6 @@ const STDERR: &str = "stderr";
 /// # Errors
 /// When the driver refuses, or cannot be asked. kubectl's own errors are told here, and are its
 /// exit code.
-#[expect(clippy::too_many_lines, reason = "one arm a way to end")]
 pub async fn run(
     argv: &[String],
     vars: &dyn Vars,
@@ -41,15 +40,7 @@ pub async fn run(
 ) -> Result<Outcome> {
     let disk = Disk { vars };
     let parsed = match kubectl::parse(argv, &disk, stdin) {
-        Err(usage) if usage.is_beyond() => {
-            return match beyond::ask(argv, &disk) {
-                Ok(outcome) => outcome,
-                Err(why) => {
-                    put((&mut streams.err, STDERR), &format!("{usage}\n{why}\n"))?;
-                    Ok(Outcome::Code(1))
-                }
-            };
-        }
+        Err(usage) if usage.is_beyond() => return elsewhere(argv, &disk, &usage, streams),
         parsed => parsed,
     };
     let request = match parsed {
@@ -76,24 +67,12 @@ pub async fn run(
         .perform(
             Task::Kubectl(request),
             &mut |event| {
-                let put = match event {
-                    Event::Kubectl(kubectl::Event::Stdout(text)) => {
-                        put((&mut streams.out, STDOUT), &text)
-                    }
-                    Event::Kubectl(kubectl::Event::Bytes(text)) => decoded(&text)
-                        .and_then(|bytes| put_bytes((&mut streams.out, STDOUT), &bytes)),
-                    Event::Kubectl(kubectl::Event::Stderr(text)) | Event::Said(text) => {
-                        put((&mut streams.err, STDERR), &text)
-                    }
-                    Event::Kubectl(kubectl::Event::Pair(pair)) => {
+                let put = match tell(event, streams) {
+                    Ok(Some(kubectl::Event::Pair(pair))) => {
                         pairs.push(pair);
                         Ok(())
                     }
-                    Event::Kubectl(kubectl::Event::Ports(_))
-                    | Event::Load(_)
-                    | Event::Gate(_)
-                    | Event::Deploy(_)
-                    | Event::Variable(_) => Ok(()),
+                    told => told.map(drop),
                 };
                 if let (Err(error), true) = (put, broken.is_none()) {
                     broken = Some(error);
@@ -113,6 +92,40 @@ pub async fn run(
             performed.map_err(|error| error.outcome(Outcome::Code(if is_diff { 2 } else { 1 })))
         }
     }
+}
+
+/// Lets a real kubectl do what dyno does not; else tells why none can.
+fn elsewhere(
+    argv: &[String],
+    disk: &Disk<'_>,
+    usage: &kubectl::Usage,
+    streams: &mut Streams,
+) -> Result<Outcome> {
+    match beyond::ask(argv, disk) {
+        Ok(outcome) => outcome,
+        Err(why) => {
+            put((&mut streams.err, STDERR), &format!("{usage}\n{why}\n"))?;
+            Ok(Outcome::Code(1))
+        }
+    }
+}
+
+/// Tells what is to be read on one of the two streams; what is not is given back.
+fn tell(event: Event, streams: &mut Streams) -> Result<Option<kubectl::Event>> {
+    match event {
+        Event::Kubectl(kubectl::Event::Stdout(text)) => put((&mut streams.out, STDOUT), &text)?,
+        Event::Kubectl(kubectl::Event::Bytes(text)) => {
+            put_bytes((&mut streams.out, STDOUT), &decoded(&text)?)?;
+        }
+        Event::Kubectl(kubectl::Event::Stderr(text)) | Event::Said(text) => {
+            put((&mut streams.err, STDERR), &text)?;
+        }
+        Event::Kubectl(other @ (kubectl::Event::Pair(_) | kubectl::Event::Ports(_))) => {
+            return Ok(Some(other));
+        }
+        Event::Load(_) | Event::Gate(_) | Event::Deploy(_) | Event::Variable(_) => {}
+    }
+    Ok(None)
 }
 
 /// The bytes of an event.

@@ -101,3 +101,85 @@ pub struct SetEnv {
     /// `-o`.
     pub output: Output,
 }
+
+/// `kubectl rollout`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    /// Which workloads.
+    pub selection: Selection,
+    /// What to do with them.
+    pub action: RolloutAction,
+    /// `--dry-run` (undo).
+    pub dry_run: DryRun,
+    /// `-o`.
+    pub output: Output,
+    /// `--field-manager` where the action has one.
+    pub field_manager: String,
+}
+
+/// What `kubectl rollout` does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RolloutAction {
+    /// Follow it to its end.
+    Status {
+        /// `--watch`.
+        watch: bool,
+        /// `--timeout` in milliseconds; 0 is for ever.
+        timeout_ms: u64,
+        /// `--revision`; 0 is the newest.
+        revision: i64,
+    },
+    /// Back to an earlier revision; 0 is the one before.
+    Undo {
+        /// `--to-revision`.
+        to_revision: i64,
+    },
+    /// New pods from the same template.
+    Restart,
+    /// The revisions.
+    History {
+        /// `--revision`: one in detail.
+        revision: i64,
+    },
+    /// Stop rolling.
+    Pause,
+    /// Go on rolling.
+    Resume,
+}
+
+/// `kubectl set image`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetImage {
+    /// Which workloads.
+    pub selection: Selection,
+    /// `--all`.
+    pub all: bool,
+    /// Container (or `*`) and image, in order.
+    pub images: Vec<(String, String)>,
+    /// `--dry-run`.
+    pub dry_run: DryRun,
+    /// `--field-manager`.
+    pub field_manager: String,
+    /// `-o`.
+    pub output: Output,
+}
+
+/// `kubectl scale`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Which workloads.
+    pub selection: Selection,
+    /// `--all`.
+    pub all: bool,
+    /// `--replicas`.
+    pub replicas: i64,
+    /// `--current-replicas`, −1 for any.
+    pub current_replicas: i64,
+    /// `--dry-run`.
+    pub dry_run: DryRun,
+    /// `-o`.
+    pub output: Output,
+}

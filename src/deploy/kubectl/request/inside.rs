@@ -84,3 +84,41 @@ pub struct Ports {
     /// Local and remote ports, in order; local 0 is any that is free.
     pub pairs: Vec<(u16, u16)>,
 }
+
+/// `kubectl logs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// `TYPE/NAME`; a bare name is a pod.
+    pub target: Option<Named>,
+    /// `-l`.
+    pub labels: Option<String>,
+    /// `-c`.
+    pub container: Option<String>,
+    /// `--all-containers`.
+    pub all_containers: bool,
+    /// `--all-pods`: of a workload all, not only the best.
+    pub all_pods: bool,
+    /// `-f`.
+    pub follow: bool,
+    /// `-p`.
+    pub previous: bool,
+    /// `--tail`, −1 for all.
+    pub tail: i64,
+    /// `--since` in seconds.
+    pub since_seconds: Option<u64>,
+    /// `--since-time`.
+    pub since_time: Option<String>,
+    /// `--limit-bytes`, 0 for all.
+    pub limit_bytes: u64,
+    /// `--timestamps`.
+    pub timestamps: bool,
+    /// `--prefix`.
+    pub prefix: bool,
+    /// `--ignore-errors`.
+    pub ignore_errors: bool,
+    /// `--max-log-requests`: so many are followed at once.
+    pub max_requests: i64,
+    /// `--pod-running-timeout` in milliseconds.
+    pub pod_timeout_ms: u64,
+}

@@ -7,8 +7,10 @@ mod inside;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use change::{Mark, Marks, PatchKind, PatchWith, SetEnv};
-pub use inside::{Bound, Exec, Forward, Ports, Token, Tunnel};
+pub use change::{
+    Mark, Marks, PatchKind, PatchWith, Rollout, RolloutAction, Scale, SetEnv, SetImage,
+};
+pub use inside::{Bound, Exec, Forward, Logs, Ports, Token, Tunnel};
 pub use look::{CanI, Describe, Diff, Explain, Kinds, Top};
 
 use crate::deploy::cluster::OwnCluster;
@@ -354,88 +356,6 @@ pub struct Delete {
     pub output: Output,
 }
 
-/// `kubectl rollout`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rollout {
-    /// Which workloads.
-    pub selection: Selection,
-    /// What to do with them.
-    pub action: RolloutAction,
-    /// `--dry-run` (undo).
-    pub dry_run: DryRun,
-    /// `-o`.
-    pub output: Output,
-    /// `--field-manager` where the action has one.
-    pub field_manager: String,
-}
-
-/// What `kubectl rollout` does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RolloutAction {
-    /// Follow it to its end.
-    Status {
-        /// `--watch`.
-        watch: bool,
-        /// `--timeout` in milliseconds; 0 is for ever.
-        timeout_ms: u64,
-        /// `--revision`; 0 is the newest.
-        revision: i64,
-    },
-    /// Back to an earlier revision; 0 is the one before.
-    Undo {
-        /// `--to-revision`.
-        to_revision: i64,
-    },
-    /// New pods from the same template.
-    Restart,
-    /// The revisions.
-    History {
-        /// `--revision`: one in detail.
-        revision: i64,
-    },
-    /// Stop rolling.
-    Pause,
-    /// Go on rolling.
-    Resume,
-}
-
-/// `kubectl set image`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetImage {
-    /// Which workloads.
-    pub selection: Selection,
-    /// `--all`.
-    pub all: bool,
-    /// Container (or `*`) and image, in order.
-    pub images: Vec<(String, String)>,
-    /// `--dry-run`.
-    pub dry_run: DryRun,
-    /// `--field-manager`.
-    pub field_manager: String,
-    /// `-o`.
-    pub output: Output,
-}
-
-/// `kubectl scale`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scale {
-    /// Which workloads.
-    pub selection: Selection,
-    /// `--all`.
-    pub all: bool,
-    /// `--replicas`.
-    pub replicas: i64,
-    /// `--current-replicas`, −1 for any.
-    pub current_replicas: i64,
-    /// `--dry-run`.
-    pub dry_run: DryRun,
-    /// `-o`.
-    pub output: Output,
-}
-
 /// `kubectl wait`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -450,44 +370,6 @@ pub struct Wait {
     pub timeout_ms: Option<u64>,
     /// `-o`.
     pub output: Output,
-}
-
-/// `kubectl logs`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Logs {
-    /// `TYPE/NAME`; a bare name is a pod.
-    pub target: Option<Named>,
-    /// `-l`.
-    pub labels: Option<String>,
-    /// `-c`.
-    pub container: Option<String>,
-    /// `--all-containers`.
-    pub all_containers: bool,
-    /// `--all-pods`: of a workload all, not only the best.
-    pub all_pods: bool,
-    /// `-f`.
-    pub follow: bool,
-    /// `-p`.
-    pub previous: bool,
-    /// `--tail`, −1 for all.
-    pub tail: i64,
-    /// `--since` in seconds.
-    pub since_seconds: Option<u64>,
-    /// `--since-time`.
-    pub since_time: Option<String>,
-    /// `--limit-bytes`, 0 for all.
-    pub limit_bytes: u64,
-    /// `--timestamps`.
-    pub timestamps: bool,
-    /// `--prefix`.
-    pub prefix: bool,
-    /// `--ignore-errors`.
-    pub ignore_errors: bool,
-    /// `--max-log-requests`: so many are followed at once.
-    pub max_requests: i64,
-    /// `--pod-running-timeout` in milliseconds.
-    pub pod_timeout_ms: u64,
 }
 
 /// What performing a request tells, in order.
