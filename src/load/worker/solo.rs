@@ -64,7 +64,7 @@ async fn act(
     longest: Duration,
     part: Part,
 ) -> (Option<String>, Vec<Option<Arc<Value>>>) {
-    let local = Local::new(Arc::clone(crew), Instant::now(), Share::WHOLE);
+    let local = Box::new(Local::new(Arc::clone(crew), Instant::now(), Share::WHOLE));
     let mut user = User::of(&local, number);
     let until = Instant::now() + longest;
     let steps = async {
@@ -109,7 +109,7 @@ pub async fn once(
     start: Instant,
     reports: &mut (impl AsyncWrite + Unpin),
 ) -> Result<(), Error> {
-    let mut local = Local::new(Arc::clone(crew), start, Share::WHOLE);
+    let mut local = Box::new(Local::new(Arc::clone(crew), start, Share::WHOLE));
     local.trace = Some(std::cell::RefCell::default());
     for number in 0..crew.plan.journeys.len() {
         let name = crew.plan.journeys.get(number).map_or_else(String::new, |j| j.name.clone());
