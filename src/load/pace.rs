@@ -1,6 +1,6 @@
 //! When things start: pure arithmetic on the time since the run's start, never on the last wake.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,27 @@ pub struct Start {
     pub is_late: bool,
 }
 
+/// Moments at which pauses end are this far apart at least and at most.
+const SLOTS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(8)];
+
+/// No pause is put off by more than this part of the mean one.
+const SLOT_PART: u32 = 100;
+
+/// Returns how far apart the moments are at which so many users' pauses end: about one ends at each,
+/// so that some share a wake-up and no crowd starts at once. Few users have nothing to share.
+pub fn slot(mean: Duration, n_users: u32) -> Duration {
+    let [least, most] = SLOTS;
+    let gap = mean / n_users.max(1);
+    if gap > 4 * most { least } else { gap.min(mean / SLOT_PART).clamp(least, most) }
+}
+
+/// Returns the first of the moments, `slot` apart from `start` on, that is not before `moment`.
+pub fn put_off(start: Instant, moment: Instant, slot: Duration) -> Instant {
+    let since = moment.saturating_duration_since(start).as_nanos();
+    let by = since.next_multiple_of(slot.as_nanos().max(1)) - since;
+    moment + Duration::from_nanos(u64::try_from(by).unwrap_or(0))
+}
+
 /// Judges a user's start after its think time: nobody waits for the millisecond of a timer, so only
 /// what goes beyond it is owed.
 pub fn after_think(late_by: Duration, pause: Duration) -> Start {
@@ -153,6 +174,28 @@ mod tests {
             assert_eq!(after_think(ms(late), ms(pause)), Start { owed: ms(owed), is_late });
         }
         assert_eq!(arrival(ms(1)), Start { owed: ms(1), is_late: false });
+    }
+
+    #[test]
+    fn pauses_of_many_end_together_and_none_is_cut() {
+        let ms = Duration::from_millis;
+        for (mean, n_users, expected) in [
+            (1750, 250, 7),
+            (1750, 100, 8),
+            (1750, 50, 1),
+            (300, 100, 3),
+            (300, 10, 3),
+            (1000, 10_000, 1),
+            (10, 1, 1),
+            (0, 0, 1),
+        ] {
+            assert_eq!(slot(ms(mean), n_users), ms(expected), "{mean} {n_users}");
+        }
+        let start = Instant::now();
+        for (at, end) in [(0, 0), (1, 7), (7, 7), (8, 14)] {
+            assert_eq!(put_off(start, start + ms(at), ms(7)), start + ms(end));
+        }
+        assert_eq!(put_off(start + ms(5), start, ms(7)), start);
     }
 
     proptest! {

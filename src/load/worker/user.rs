@@ -59,6 +59,8 @@ pub struct Local {
     pub checks: RefCell<Vec<[u64; 2]>>,
     /// What is shown of a walk; `None` in a load.
     pub trace: Option<RefCell<Vec<Traced>>>,
+    /// When the run begins.
+    start: Instant,
     /// When nothing new starts any more.
     pub end: Instant,
     /// What answers are read into.
@@ -90,6 +92,7 @@ impl Local {
             users: Cell::new(0),
             rounds: Cell::new(0),
             checks: RefCell::new(vec![[0; 2]; crew.script.checks.len()]),
+            start,
             end: start + crew.plan.duration().0,
             buffer: Rc::new(RefCell::new(vec![0; BUFFER].into())),
             memory: RefCell::default(),
@@ -100,6 +103,13 @@ impl Local {
             patrol: Patrol::new(crew.shortest_timeout()),
             crew,
         }
+    }
+
+    /// Puts the end of a pause off to a moment at which others end, too: a wake-up costs more than
+    /// an exchange.
+    fn shared(&self, moment: Instant, think: Think) -> Instant {
+        let slot = pace::slot(think.at(0.5), self.users.get());
+        pace::put_off(self.start, moment, slot)
     }
 }
 
@@ -414,8 +424,7 @@ impl User {
             return;
         }
         let pause = think.at(self.rng.random());
-        let wake = Instant::now() + pause;
-        let wake = until.or(wake);
+        let wake = until.or(local.shared(Instant::now() + pause, think));
         match &mut self.socket {
             None => tokio::time::sleep_until(wake.into()).await,
             // A server that asks whether it is still there gets its answer.
