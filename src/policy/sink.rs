@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::secrets;
+use super::source::AuthEntry;
 use crate::load::push::{Kind, Spec};
 
 /// A sink: its kind with its keys.
@@ -49,12 +50,8 @@ pub struct SinkEntry {
     pub url: String,
     /// Further headers.
     pub headers: BTreeMap<String, String>,
-    /// Bearer token.
-    pub token_file: Option<PathBuf>,
-    /// User of basic authentication.
-    pub username: Option<String>,
-    /// Password of basic authentication.
-    pub password_file: Option<PathBuf>,
+    /// Who pushes: a token, basic authentication or nobody, as a source has it.
+    pub auth: AuthEntry,
     /// A CA certificate that is trusted besides the system's.
     pub ca_file: Option<PathBuf>,
 }
@@ -65,20 +62,30 @@ impl SinkEntry {
     /// # Errors
     /// When a secret cannot be read, or others can read it too.
     pub fn spec(&self, name: &str) -> Result<Spec, secrets::Error> {
-        let read = |file: &Option<PathBuf>| file.as_deref().map(secrets::read).transpose();
+        let (mut token, mut basic) = (None, None);
+        match &self.auth {
+            AuthEntry::Token(file) => token = Some(secrets::read(file)?),
+            AuthEntry::Basic(user, file) => basic = Some((user.clone(), secrets::read(file)?)),
+            // No key of a sink leads to these.
+            AuthEntry::None
+            | AuthEntry::Keys(_)
+            | AuthEntry::ApiToken { .. }
+            | AuthEntry::Client { .. }
+            | AuthEntry::Signed { .. } => {}
+        }
         Ok(Spec {
             name: name.to_owned(),
             kind: self.kind,
             url: self.url.clone(),
-            token: read(&self.token_file)?,
-            basic: self.username.clone().zip(read(&self.password_file)?),
+            token,
+            basic,
             headers: self.headers.clone().into_iter().collect(),
             ca_file: self.ca_file.clone(),
         })
     }
 
     /// Returns every file of this sink that holds a secret.
-    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
-        self.token_file.iter().chain(&self.password_file).map(PathBuf::as_path)
+    pub fn secret_files(&self) -> Vec<&Path> {
+        self.auth.secret_files()
     }
 }

@@ -16,25 +16,13 @@ impl Builder {
         for (name, value) in &written.headers {
             self.header(&format!("{key}.headers.{name}"), name, value);
         }
-        if written.token_file.is_some() && written.username.is_some() {
-            self.wrong(
-                &format!("{key}.username"),
-                "a bearer token and basic authentication exclude each other",
-            );
-        }
-        if written.username.is_some() != written.password_file.is_some()
-            && self.document.is_whole(&key)
-        {
-            self.wrong(&key, "`username` and `password-file` go together");
-        }
+        let login = (written.token_file, written.username, written.password_file);
+        let auth = self.simple_auth(&key, login);
         SinkEntry {
             kind,
             url: self.url(&format!("{key}.url"), &written.url),
             headers: written.headers,
-            token_file: self.optional_path(&format!("{key}.token-file"), written.token_file),
-            username: written.username,
-            password_file: self
-                .optional_path(&format!("{key}.password-file"), written.password_file),
+            auth,
             ca_file: self.optional_path(&format!("{key}.ca-file"), written.ca_file),
         }
     }

@@ -210,6 +210,16 @@ impl Builder {
         }
     }
 
+    /// A token, or basic authentication: all that a sink knows.
+    pub(super) fn simple_auth(
+        &mut self,
+        key: &str,
+        (token_file, username, password_file): (Option<PathBuf>, Option<String>, Option<PathBuf>),
+    ) -> AuthEntry {
+        let choices = Choices { token_file, username, password_file, oauth2: None, sigv4: None };
+        self.auth(key, choices)
+    }
+
     fn token(&mut self, key: &str, file: Option<PathBuf>) -> AuthEntry {
         match self.optional_path(&format!("{key}.token-file"), file) {
             Some(file) => AuthEntry::Token(file),

@@ -69,6 +69,23 @@ pub enum AuthEntry {
     },
 }
 
+impl AuthEntry {
+    /// Returns every file that holds a secret.
+    pub fn secret_files(&self) -> Vec<&Path> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Token(file)
+            | Self::Basic(_, file)
+            | Self::ApiToken { file, .. }
+            | Self::Client { secret_file: file, .. } => vec![file],
+            Self::Keys(keys) => keys.iter().map(|(_, file)| file.as_path()).collect(),
+            Self::Signed { secret_file, session_file, .. } => {
+                std::iter::once(secret_file).chain(session_file).map(PathBuf::as_path).collect()
+            }
+        }
+    }
+}
+
 /// Where runs are kept that later ones are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BaselineEntry {
@@ -99,17 +116,7 @@ impl SourceEntry {
 
     /// Returns every file of this source that holds a secret.
     pub fn secret_files(&self) -> Vec<&Path> {
-        match &self.auth {
-            AuthEntry::None => Vec::new(),
-            AuthEntry::Token(file)
-            | AuthEntry::Basic(_, file)
-            | AuthEntry::ApiToken { file, .. }
-            | AuthEntry::Client { secret_file: file, .. } => vec![file],
-            AuthEntry::Keys(keys) => keys.iter().map(|(_, file)| file.as_path()).collect(),
-            AuthEntry::Signed { secret_file, session_file, .. } => {
-                std::iter::once(secret_file).chain(session_file).map(PathBuf::as_path).collect()
-            }
-        }
+        self.auth.secret_files()
     }
 
     /// Returns where it is, for people.
