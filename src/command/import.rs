@@ -1,6 +1,6 @@
 //! `dyno import`: makes a plan from an HTTP archive, URLs, curl lines or an OpenAPI description.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use crate::command::Streams;
@@ -14,7 +14,7 @@ pub struct Args {
     /// What the file is: har, urls, curl or openapi
     #[arg(value_name = "KIND")]
     source: Source,
-    /// The file
+    /// The file; `-` is the standard input
     file: PathBuf,
     /// Where the load goes, in place of what the file says
     #[arg(long, value_name = "URL")]
@@ -30,11 +30,26 @@ pub struct Args {
 /// When the file cannot be read or no plan can be made from it.
 pub fn run(args: &Args, streams: &mut Streams) -> Result<Outcome> {
     let file = args.file.display();
-    let text = std::fs::read_to_string(&args.file)
-        .map_err(|error| Error::job(error).hint(format!("check the file {file}")))?;
-    let name = args.file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let plan = import(args.source, &name.unwrap_or_default(), &text, args.target.as_deref())
-        .map_err(|error| Error::job(error).outcome(Outcome::Usage).hint(format!("check {file}")))?;
+    let is_piped = args.file.as_os_str() == "-";
+    let text = if is_piped {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(&args.file)
+    };
+    let text = text.map_err(|error| {
+        Error::job(std::io::Error::new(error.kind(), format!("cannot read `{file}`: {error}")))
+            .outcome(Outcome::Usage)
+    })?;
+    let name = args.file.file_stem().filter(|_| !is_piped);
+    let name = name.map(|name| name.to_string_lossy().into_owned());
+    let plan = import(
+        args.source,
+        &name.unwrap_or_else(|| "imported".to_owned()),
+        &text,
+        args.target.as_deref(),
+    )
+    .map_err(|error| Error::job(error).outcome(Outcome::Usage).hint(format!("check {file}")))?;
     match &args.output {
         Some(path) => std::fs::write(path, plan).map_err(|error| {
             Error::job(error)

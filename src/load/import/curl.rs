@@ -4,19 +4,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Error;
-use super::draft::{Draft, Step, literal, method, split};
+use super::draft::{Body, Draft, Part, Step, literal, method, split};
 use crate::load::plan::Method;
 
 /// Reads command lines; lines that do not begin with `curl` are left out.
 pub fn read(text: &str) -> Result<Draft, Error> {
     let mut draft = Draft::default();
     let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
-    for command in commands(&text)? {
-        if command.first().is_none_or(|word| word != "curl") {
-            continue;
-        }
-        let (url, mut step) = request(&command[1..], &mut draft.notes)?;
-        let (origin, path) = split(&url)?;
+    let all = commands(&text)?;
+    let of_curl = all.iter().filter(|command| command.first().is_some_and(|word| word == "curl"));
+    for (n, command) in of_curl.enumerate() {
+        let wrong = |Error(text): Error| Error(format!("curl line {}: {text}", n + 1));
+        let (url, mut step) = request(&command[1..], &mut draft.notes).map_err(wrong)?;
+        let (origin, path) = split(&url).map_err(wrong)?;
         let bare = Step::new(step.method, path);
         (step.path, step.name) = (bare.path, bare.name);
         if draft.target.is_empty() {
@@ -116,7 +116,7 @@ const HEADERS: [(&str, &str, &str); 3] = [
 
 fn request(words: &[String], notes: &mut Vec<String>) -> Result<(String, Step), Error> {
     let mut step = Step::new(Method::Get, "/");
-    let (mut url, mut verb, mut data) = (None, None, Vec::new());
+    let (mut url, mut verb, mut data, mut parts) = (None, None, Vec::new(), Vec::new());
     let (mut is_json, mut is_query) = (false, false);
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -145,6 +145,7 @@ fn request(words: &[String], notes: &mut Vec<String>) -> Result<(String, Step), 
                 is_json = true;
                 data.push(value()?);
             }
+            "-F" | "--form" | "--form-string" => parts.push(part(option, &value()?)?),
             "-u" | "--user" => {
                 let basic = STANDARD.encode(value()?);
                 push_header(&mut step, &format!("authorization: Basic {basic}"), notes);
@@ -160,8 +161,22 @@ fn request(words: &[String], notes: &mut Vec<String>) -> Result<(String, Step), 
             _ => url = Some(word.clone()),
         }
     }
-    let url = url.ok_or_else(|| Error("a curl line without a URL".to_owned()))?;
+    let url = url.ok_or_else(|| Error("it has no URL".to_owned()))?;
+    if !parts.is_empty() {
+        step.body = Body::Parts(parts);
+    }
     finish(step, url, (data, is_json, is_query), verb)
+}
+
+/// Reads a part of a form: `name=text`, `name=@file`.
+fn part(option: &str, text: &str) -> Result<(String, Part), Error> {
+    let wrong = || Error(format!("`{option} {text}` is not `name=text` or `name=@file`"));
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    let part = match value.strip_prefix('@').filter(|_| option != "--form-string") {
+        Some(file) => Part::File(file.split(';').next().unwrap_or_default().to_owned()),
+        None => Part::Text(literal(value)),
+    };
+    Ok((name.to_owned(), part))
 }
 
 /// Puts together what the options said.
@@ -184,7 +199,7 @@ fn finish(
     } else if !data.is_empty() {
         push_body(&mut step, &data, is_json);
     }
-    let has_body = step.body != super::draft::Body::None;
+    let has_body = step.body != Body::None;
     step.method = verb.unwrap_or(if has_body { Method::Post } else { Method::Get });
     Ok((url, step))
 }
@@ -193,7 +208,9 @@ fn finish(
 fn split_option(word: &str) -> (&str, Option<&str>) {
     let is_glued = word.len() > 2
         && !word.starts_with("--")
-        && ["-X", "-H", "-d", "-u", "-b", "-A", "-e"].iter().any(|known| word.starts_with(known));
+        && ["-X", "-H", "-d", "-u", "-b", "-A", "-e", "-F"]
+            .iter()
+            .any(|known| word.starts_with(known));
     if is_glued {
         return (&word[..2], Some(&word[2..]));
     }

@@ -48,6 +48,17 @@ pub enum Body {
     Json(Value),
     /// A text.
     Text(String),
+    /// Parts of a form: a name, and a text or what follows `@`, the path of a file.
+    Parts(Vec<(String, Part)>),
+}
+
+/// A part of a form.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// A text.
+    Text(String),
+    /// A file by its path.
+    File(String),
 }
 
 impl Step {
@@ -184,6 +195,14 @@ fn push_step(text: &mut String, step: &Step) {
         }
         Body::Text(body) => {
             let _ = writeln!(text, "        body: {}", quoted(body));
+        }
+        Body::Parts(parts) => {
+            let part = |(name, part): &(String, Part)| match part {
+                Part::Text(text) => format!("{}: {}", quoted(name), quoted(text)),
+                Part::File(path) => format!("{}: {{ file: {} }}", quoted(name), quoted(path)),
+            };
+            let parts = parts.iter().map(part).collect::<Vec<_>>().join(", ");
+            let _ = writeln!(text, "        multipart: {{ {parts} }}");
         }
     }
     if !step.save.is_empty() {

@@ -123,12 +123,13 @@ pub fn read(text: &str) -> Result<Draft, Error> {
         draft.steps.push(step);
     }
     for (n, what) in [
-        (n_static, "requests for pictures, styles and scripts"),
-        (n_foreign, "requests to other hosts"),
-        (n_unknown, "requests that journeys do not make (OPTIONS, data: …)"),
+        (n_static, "for pictures, styles and scripts"),
+        (n_foreign, "to other hosts"),
+        (n_unknown, "that journeys do not make (OPTIONS, data: …)"),
     ] {
         if n > 0 {
-            draft.notes.push(format!("Left out: {n} {what}."));
+            let s = if n == 1 { "" } else { "s" };
+            draft.notes.push(format!("Left out: {n} request{s} {what}."));
         }
     }
     Ok(draft)

@@ -18,7 +18,9 @@ pub fn read(text: &str) -> Result<Draft, Error> {
         .and_then(Value::as_object)
         .ok_or_else(|| Error("it has no `paths`: only OpenAPI is read".to_owned()))?;
     let mut draft = Draft { is_smoke: true, ..Draft::default() };
-    let server = document.pointer("/servers/0/url").and_then(Value::as_str).unwrap_or_default();
+    let server = document.pointer("/servers/0/url").and_then(Value::as_str);
+    let server = server.map_or_else(|| swagger(&document), str::to_owned);
+    let server = server.as_str();
     if crate::load::url::is_absolute(server) {
         server.trim_end_matches('/').clone_into(&mut draft.target);
     }
@@ -33,9 +35,19 @@ pub fn read(text: &str) -> Result<Draft, Error> {
         }
     }
     if n_writing > 0 {
-        draft.notes.push(format!("Left out: {n_writing} operations that change something."));
+        let s = if n_writing == 1 { "" } else { "s" };
+        let verb = if n_writing == 1 { "changes" } else { "change" };
+        draft.notes.push(format!("Left out: {n_writing} operation{s} that {verb} something."));
     }
     Ok(draft)
+}
+
+/// The server of a description of version 2, which tells it in three parts.
+fn swagger(document: &Value) -> String {
+    let text = |key: &str| document.get(key).and_then(Value::as_str);
+    let scheme = document.pointer("/schemes/0").and_then(Value::as_str).unwrap_or("https");
+    let base = text("basePath").unwrap_or_default();
+    text("host").map_or_else(|| base.to_owned(), |host| format!("{scheme}://{host}{base}"))
 }
 
 fn step(document: &Value, path: &str, item: &Value, operation: &Value) -> Step {
@@ -72,14 +84,28 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     target.and_then(|pointer| document.pointer(pointer)).unwrap_or(value)
 }
 
-/// A value that fits a parameter: its example, its default, the first it may be, or `1`.
+/// A value that fits a parameter: its example, its default, the first it may be, or one of its kind.
 fn example(document: &Value, parameter: &Value) -> String {
     let schema = parameter.get("schema").map(|schema| resolved(document, schema));
-    let of_schema = |key: &str| schema.and_then(|schema| schema.get(key));
+    // In version 2 the parameter is its own schema.
+    let of_schema =
+        |key: &str| schema.and_then(|schema| schema.get(key)).or_else(|| parameter.get(key));
     let examples = parameter.get("examples").and_then(Value::as_object);
     let first = examples.and_then(|examples| examples.values().next()?.get("value"));
     let one_of = of_schema("enum").and_then(|list| list.get(0));
     let found = parameter.get("example").or(first).or(of_schema("example"));
     let found = found.or(of_schema("default")).or(one_of);
-    found.map_or_else(|| "1".to_owned(), |value| crate::load::template::text_of(value).into_owned())
+    let kind =
+        (of_schema("type").and_then(Value::as_str), of_schema("format").and_then(Value::as_str));
+    let usual = match kind {
+        (Some("boolean"), _) => "true",
+        (_, Some("uuid")) => "00000000-0000-4000-8000-000000000001",
+        (_, Some("date")) => "2026-01-01",
+        (_, Some("date-time")) => "2026-01-01T00:00:00Z",
+        _ => "1",
+    };
+    found.map_or_else(
+        || usual.to_owned(),
+        |value| crate::load::template::text_of(value).into_owned(),
+    )
 }

@@ -73,7 +73,7 @@ fn an_archive_becomes_a_journey_that_takes_ids_from_answers() {
         ]
     );
     assert!(yaml.contains(r#"save: { ids1_data: "$.data[*].id", id2_own: "$.own" }"#), "{yaml}");
-    assert!(yaml.contains("# Left out: 1 requests to other hosts."), "{yaml}");
+    assert!(yaml.contains("# Left out: 1 request to other hosts."), "{yaml}");
     assert!(!yaml.contains("s3cret") && yaml.contains("{{ env.AUTHORIZATION }}"), "{yaml}");
     assert_eq!(plan.target.to_string(), "https://shop.example");
     assert_eq!(*body(&plan, 5), Body::Json(serde_json::json!({ "t": "{{ '{{' }}x}}", "n": 1 })));
@@ -104,22 +104,33 @@ curl -XPOST https://shop.example/b \
   -H "Content-Type: application/json" -d '{"n": 1}'
 curl https://shop.example/form -d a=1 -d 'b=it''s' -u eric:s3cret
 curl -G https://shop.example/q -d x=1; curl -I https://shop.example/h
+curl https://shop.example/up -F note=hi -F 'pic=@b.bin;type=image/png'
 wget x
 "#;
     let (yaml, requests, plan) = check(Source::Curl, text);
     assert_eq!(
         requests,
-        ["GET /a /a", "POST /b /b", "POST /form /form", "GET /q?x=1 /q", "HEAD /h /h"]
+        [
+            "GET /a /a",
+            "POST /b /b",
+            "POST /form /form",
+            "GET /q?x=1 /q",
+            "HEAD /h /h",
+            "POST /up /up"
+        ]
     );
+    let parts = "multipart: { note: hi, pic: { file: b.bin } }";
+    assert!(yaml.contains(parts), "{yaml}");
     assert_eq!(*body(&plan, 1), Body::Json(serde_json::json!({ "n": 1 })));
     assert_eq!(*body(&plan, 2), Body::Text("a=1&b=its".to_owned()));
     assert!(yaml.contains("application/x-www-form-urlencoded"), "{yaml}");
     assert!(!yaml.contains("s3cret") && !yaml.contains("ZXJpYz"), "{yaml}");
     for (text, says) in [
-        ("curl -F a=b http://a/", "`-F` has no counterpart"),
+        ("curl -F a http://a/", "curl line 1: `-F a` is not `name=text`"),
+        ("curl http://a/\ncurl -Z http://a/", "curl line 2: curl's `-Z` has no counterpart"),
         ("curl -d @file http://a/", "from a file"),
         ("curl 'http://a/", "quote is not closed"),
-        ("curl -s", "without a URL"),
+        ("curl -s", "it has no URL"),
     ] {
         let error = import(Source::Curl, "t", text, None).unwrap_err().to_string();
         assert!(error.contains(says), "{text}: {error}");
@@ -150,7 +161,12 @@ components:
     assert_eq!(requests, ["GET /products?page=2 /products", "GET /products/7 /products/{id}"]);
     assert_eq!(plan.target.to_string(), "https://shop.example/v1");
     assert!(yaml.contains("preset: smoke") && yaml.contains("status: [200, 206]"), "{yaml}");
-    assert!(yaml.contains("# Left out: 1 operations that change something."), "{yaml}");
+    assert!(yaml.contains("# Left out: 1 operation that changes something."), "{yaml}");
+    let old = "swagger: '2.0'\nhost: shop.example\nbasePath: /v2\npaths: { '/u/{id}': { get: { parameters: \
+        [{ name: id, in: path, type: string, format: uuid }] } } }";
+    let (_, requests, plan) = check(Source::OpenApi, old);
+    assert_eq!(requests, ["GET /u/00000000-0000-4000-8000-000000000001 /u/{id}"]);
+    assert_eq!(plan.target.to_string(), "https://shop.example/v2");
     let none = import(Source::OpenApi, "t", "a: 1", None).unwrap_err().to_string();
     assert!(none.contains("no `paths`"), "{none}");
 }
