@@ -207,18 +207,16 @@ async fn passing(moment: Option<Instant>) {
 }
 
 /// Follows a run from its start to its end, or until it is cancelled.
-#[expect(clippy::too_many_lines, reason = "one loop over what may happen")]
 async fn follow<W>(
     plan: &Plan,
-    mut books: Books,
+    books: Books,
     Streams { mut orders, frames, over }: Streams<'_, W>,
     emit: &mut (dyn FnMut(Event) + Send),
     cancel: &CancellationToken,
 ) -> Result<Summary, Error> {
-    let mut phases = Phases::new(plan);
+    let mut follower = Follower { mask: Mask::of(plan), phases: Phases::new(plan), books, emit };
     let mut stopped = None;
     let mut is_overdue = false;
-    let mask = Mask::of(plan);
     let cpu = loop {
         let report = if orders.is_some() {
             tokio::select! {
@@ -241,42 +239,16 @@ async fn follow<W>(
                 Err(_) => break 0,
             }
         };
-        match report {
-            Report::Snapshot(mut snapshot) => {
-                mask.clean(&mut snapshot);
-                phases.emit(snapshot.to, emit);
-                let told = books.add(&snapshot)?;
-                if let Some(why) = told.stop
-                    && stopped.is_none()
-                {
-                    stopped = Some(why);
-                    orders = None;
-                }
-                told.second.into_iter().for_each(|progress| emit(Event::Progress(progress)));
-                if let Some(state) = told.endpoints {
-                    emit(Event::Endpoints(Box::new(state)));
-                }
-                told.interval.into_iter().for_each(|progress| emit(Event::Interval(progress)));
+        match follower.take(report)? {
+            Next::Wait => {}
+            Next::Stop(why) => {
+                stopped.get_or_insert(why);
+                orders = None;
             }
-            Report::Traced(mut traced) => {
-                traced.clean(&mask);
-                emit(Event::Traced(traced));
-            }
-            Report::Waiting => {}
-            Report::NoTeardown(why) => {
-                emit(Event::Warning(format!("the teardown failed: {}", mask.hide(&why))));
-            }
-            Report::Done { cpu } => break cpu,
-            Report::Failed(text) => return Err(Error::Worker(text)),
-            Report::Ready { .. } | Report::NoSetup(_) => return Err(unexpected()),
+            Next::End(cpu) => break cpu,
         }
     };
-    if let Some(progress) = books.finish() {
-        emit(Event::Interval(progress));
-    }
-    if let Some(state) = books.recent(books.end(false)) {
-        emit(Event::Endpoints(Box::new(state)));
-    }
+    let Follower { books, emit, .. } = follower.finish();
     if is_overdue && books.users() == 0 {
         emit(Event::Warning("the teardown took longer than the policy gives, and was cut".into()));
     }
@@ -290,6 +262,67 @@ async fn follow<W>(
         (None, None) => End::Cut,
     };
     Ok(summarise(plan, &books, generator, &end))
+}
+
+/// Keeps the books of a run and tells what happens.
+struct Follower<'a> {
+    mask: Mask,
+    phases: Phases,
+    books: Books,
+    emit: &'a mut (dyn FnMut(Event) + Send),
+}
+
+/// What a report means for the run.
+enum Next {
+    Wait,
+    /// It ends early, for this reason.
+    Stop(String),
+    /// It is over; the worker took so many microseconds of processor time.
+    End(u64),
+}
+
+impl Follower<'_> {
+    fn take(&mut self, report: Report) -> Result<Next, Error> {
+        match report {
+            Report::Snapshot(mut snapshot) => {
+                self.mask.clean(&mut snapshot);
+                self.phases.emit(snapshot.to, self.emit);
+                let told = self.books.add(&snapshot)?;
+                told.second.into_iter().for_each(|progress| (self.emit)(Event::Progress(progress)));
+                if let Some(state) = told.endpoints {
+                    (self.emit)(Event::Endpoints(Box::new(state)));
+                }
+                told.interval
+                    .into_iter()
+                    .for_each(|progress| (self.emit)(Event::Interval(progress)));
+                return Ok(told.stop.map_or(Next::Wait, Next::Stop));
+            }
+            Report::Traced(mut traced) => {
+                traced.clean(&self.mask);
+                (self.emit)(Event::Traced(traced));
+            }
+            Report::Waiting => {}
+            Report::NoTeardown(why) => {
+                let text = format!("the teardown failed: {}", self.mask.hide(&why));
+                (self.emit)(Event::Warning(text));
+            }
+            Report::Done { cpu } => return Ok(Next::End(cpu)),
+            Report::Failed(text) => return Err(Error::Worker(text)),
+            Report::Ready { .. } | Report::NoSetup(_) => return Err(unexpected()),
+        }
+        Ok(Next::Wait)
+    }
+
+    /// Tells what is left to tell.
+    fn finish(mut self) -> Self {
+        if let Some(progress) = self.books.finish() {
+            (self.emit)(Event::Interval(progress));
+        }
+        if let Some(state) = self.books.recent(self.books.end(false)) {
+            (self.emit)(Event::Endpoints(Box::new(state)));
+        }
+        self
+    }
 }
 
 fn generator(books: &Books, cpu: u64) -> Generator {

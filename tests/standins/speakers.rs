@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -100,6 +101,27 @@ impl Speaker {
             };
             drop(stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await);
             drop(copy_bidirectional(&mut stream, &mut target).await);
+        })
+    }
+
+    /// Says `first` to whoever asks something, then `again` for ever with a pause between; closes
+    /// when there is nothing to say again, by a reset where it has not read all.
+    pub fn liar(first: Vec<u8>, again: Vec<u8>, pause: Duration) -> Self {
+        let (first, again): (Bytes, Bytes) = (first.into(), again.into());
+        Self::start(move |mut stream| {
+            let (first, again) = (first.clone(), again.clone());
+            async move {
+                let mut place = [0; 64];
+                if !stream.read(&mut place).await.is_ok_and(|n| n > 0) {
+                    return;
+                }
+                if stream.write_all(&first).await.is_err() || again.is_empty() {
+                    return;
+                }
+                while stream.write_all(&again).await.is_ok() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
         })
     }
 

@@ -104,6 +104,9 @@ impl Books {
     fn tell(&mut self, open: &Open) -> Told {
         let (to, second) = (open.to, &open.all);
         self.note(open);
+        if to < self.duration {
+            self.running = self.users();
+        }
         let stop = match self.preset {
             Some(Preset::Stress) => self.end_step(to),
             Some(
@@ -143,12 +146,18 @@ impl Books {
         self.threads.iter().map(|thread| thread.users).sum()
     }
 
+    /// How many users a stretch that ends here had: when the load is over they have gone, and what
+    /// is left of them says nothing.
+    pub(super) fn users_until(&self, to: u64) -> u32 {
+        if to >= self.duration { self.running.max(self.users()) } else { self.users() }
+    }
+
     fn progress(&self, to: u64, stretch: &Stretch) -> Progress {
         let span = Duration::from_micros(to.saturating_sub(stretch.from));
         Progress {
             elapsed: to / 1000,
             duration: self.duration / 1000,
-            users: self.users(),
+            users: self.users_until(to),
             count: stretch.count,
             failed: stretch.failed,
             rate: rate(stretch.count, span),
@@ -165,7 +174,7 @@ impl Books {
         self.points.push(Point {
             start: self.at(point.from),
             span: span / 1000,
-            users: self.users(),
+            users: self.users_until(to),
             rate: rate(point.count, Duration::from_micros(span)),
             failed: point.failed,
             p50: millis(point.response.value_at_percentile(50.0)),

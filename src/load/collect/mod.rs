@@ -78,6 +78,8 @@ pub struct Books {
     preset: Option<Preset>,
     is_open: bool,
     threads: Vec<ThreadTally>,
+    /// How many users ran when the load was last looked at before its end.
+    running: u32,
     open: BTreeMap<u32, Open>,
     /// Since when endpoints' recent figures are counted; `None`: nobody wants them.
     recent_from: Option<u64>,
@@ -184,6 +186,7 @@ impl Books {
             preset: plan.model.preset,
             is_open: plan.rate().is_some(),
             threads: vec![ThreadTally::default(); usize::try_from(n_threads).unwrap_or(1)],
+            running: 0,
             open: BTreeMap::new(),
             recent_from: (!plan.push.is_empty()).then_some(0),
             interval: Stretch::new(0),
@@ -305,8 +308,10 @@ impl Books {
         let find = |endpoints: &[EndpointTally], name: &str| {
             endpoints.iter().position(|endpoint| endpoint.name == name)
         };
+        // One that is known stays itself, however many have come since.
+        let known = find(&self.endpoints, name);
         let name = if self.endpoints.len() < CAP { name } else { OTHER };
-        let at = find(&self.endpoints, name).unwrap_or(self.endpoints.len());
+        let at = known.or_else(|| find(&self.endpoints, name)).unwrap_or(self.endpoints.len());
         if at == self.endpoints.len() {
             self.endpoints.push(EndpointTally { name: name.to_owned(), ..Default::default() });
         }

@@ -29,7 +29,7 @@ impl Books {
             endpoints.push(progress(&endpoint.name, (total, failed), &recent, span));
         }
         let all = progress("", (self.total, self.total_failed), &sum, span);
-        Some(EndpointsProgress { at: self.at(to), users: self.users(), all, endpoints })
+        Some(EndpointsProgress { at: self.at(to), users: self.users_until(to), all, endpoints })
     }
 }
 

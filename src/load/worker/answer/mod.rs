@@ -5,6 +5,7 @@
 
 mod chunk;
 mod content;
+mod held;
 mod memory;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::mem::MaybeUninit;
 use crate::load::failure::Failure;
 use chunk::Chunks;
 pub use content::Coding;
+pub use held::Held;
 pub use memory::Memory;
 
 /// Heads of answers are not read beyond this.
@@ -59,6 +61,8 @@ pub struct Answer {
     pub received: u64,
     /// True when the connection may take another request.
     pub is_kept: bool,
+    /// Its part of what all bodies together may take.
+    pub held: Held,
 }
 
 impl Answer {
@@ -68,9 +72,11 @@ impl Answer {
         if !question.wants_body || self.is_cut || bytes.is_empty() {
             return;
         }
-        if self.body.len() + bytes.len() > READ {
+        let length = self.body.len() + bytes.len();
+        if length > READ || !self.held.grow(length) {
             self.is_cut = true;
             self.body = Vec::new();
+            self.held = Held::default();
             return;
         }
         self.body.extend_from_slice(bytes);
