@@ -9,10 +9,24 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 /// A text that is not the quantity it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {expected}")]
+#[error("`{text}` is not {expected}{}", self.hint())]
 pub struct Error {
     text: String,
     expected: &'static str,
+}
+
+impl Error {
+    /// A bare number lacks its unit only.
+    fn hint(&self) -> String {
+        let text = self.text.trim();
+        let is_number = text.parse::<f64>().is_ok_and(|number| number > 0.0);
+        let is_span = self.expected.contains("duration");
+        if is_number && is_span {
+            format!(": it has no unit, as `{text}s` has")
+        } else {
+            String::new()
+        }
+    }
 }
 
 fn split_number(text: &str) -> Option<(f64, &str)> {

@@ -6,8 +6,8 @@ use crate::load::file::CriterionFile;
 use crate::load::limit::Limit;
 use crate::load::model::{Model, Preset, RUN};
 use crate::load::plan::{Overrides, Written};
+use crate::load::preset;
 use crate::load::script::Script;
-use crate::load::shape;
 
 /// Each limit is looked at each second.
 pub const MAX_LIMITS: usize = 100;
@@ -28,6 +28,8 @@ pub fn limits(
         // Those of the command line follow the file's.
         let key = if n < n_file { format!("limits[{n}]") } else { "--limit".to_owned() };
         match text.parse::<Limit>() {
+            // Files that are included may ask for the same: a verdict on it is given once.
+            Ok(limit) if limits.iter().any(|(_, known): &Keyed| known.text == limit.text) => {}
             Ok(limit) => limits.push((key, limit)),
             Err(error) => mistakes.add(key, error.to_string()),
         }
@@ -39,7 +41,7 @@ pub fn limits(
     for (key, limit) in &limits {
         check(key, limit, model, mistakes);
     }
-    let added = model.preset.map(|preset| shape::own_limits(preset, model, &limits));
+    let added = model.preset.map(|kind| preset::own_limits(kind, model, &limits));
     for text in added.unwrap_or_default() {
         limits.extend(text.parse().ok().map(|limit| (String::new(), limit)));
     }

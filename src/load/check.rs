@@ -39,6 +39,20 @@ pub enum What {
     Time(Span),
 }
 
+impl What {
+    /// Its key below `check:`.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Status => "status".to_owned(),
+            Self::Contains(_) => "contains".to_owned(),
+            Self::Matches(_) => "matches".to_owned(),
+            Self::Json(path, _) => format!("json.{path}"),
+            Self::Header(name, _) => format!("header.{name}"),
+            Self::Time(_) => "time".to_owned(),
+        }
+    }
+}
+
 /// Returns the checks of a step, each under the step's own name for it.
 pub fn checks(file: &CheckFile) -> Vec<Check> {
     let mut checks = Vec::new();

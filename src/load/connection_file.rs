@@ -20,6 +20,8 @@ pub struct HttpFile {
     /// tunnels (CONNECT) to the addresses that the targets have; the policy must allow both.
     pub proxy: Option<String>,
     /// Hosts that are connected to without it: names, `.domains`, networks, or `$NO_PROXY`.
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub no_proxy: Vec<String>,
     /// Hands plain HTTP to the proxy as it is, in place of a tunnel: it looks the names up itself.
     pub forward: Option<bool>,

@@ -50,6 +50,8 @@ pub struct ModelFile {
     /// Makes the random choices repeatable.
     pub seed: Option<u64>,
     /// Sinks that get the client's figures while the load runs; names that the policy defines.
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub push: Vec<String>,
 }
 
@@ -66,6 +68,8 @@ pub struct BaselineFile {
     /// How sure a verdict is; `95%` when left out.
     pub confidence: Option<Share>,
     /// What is compared: `p95`, `errors`, `p50 of GET /products`; when left out p50, p95 and errors.
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub compare: Vec<String>,
 }
 
@@ -76,6 +80,8 @@ pub struct CriterionFile {
     /// What is to hold, in words.
     pub name: String,
     /// What shows it: every one of these limits must hold.
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub limits: Vec<String>,
 }
 
@@ -117,6 +123,8 @@ pub struct JourneyFile {
     /// What `user` stands for, evaluated once for each user: `"{{ pick(users) }}"`.
     pub user: Option<Value>,
     /// Tags of every request of the journey, for limits (`p95 tagged checkout < 1s`).
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub tags: Vec<String>,
     /// Headers of every request of the journey.
     pub headers: BTreeMap<String, String>,
@@ -210,6 +218,8 @@ pub struct StepFile {
     /// The name it is counted under; the path as written when left out.
     pub name: Option<String>,
     /// Tags of its requests, for limits (`p95 tagged checkout < 1s`).
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub tags: Vec<String>,
     /// How often it is done before the next step; 1 when left out.
     pub repeat: Option<u32>,
@@ -297,6 +307,8 @@ pub struct CheckFile {
     /// The statuses that are fine: `200`, `2xx` or a list of them; 2xx and 3xx when left out.
     pub status: Option<StatusFile>,
     /// Texts that the body must hold.
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub contains: Vec<String>,
     /// A regular expression that the body must match.
     pub matches: Option<String>,

@@ -150,6 +150,9 @@ impl FromStr for Limit {
             Error(format!("`{squeezed}` compares nothing: write it as `p95 < 300ms`"))
         })?;
         let (left, right) = squeezed.split_at(at);
+        if left.ends_with('=') || right.starts_with(">>") || right.starts_with("<<") {
+            return Err(Error(format!("`{squeezed}` compares by `<`, `<=`, `>` or `>=` only")));
+        }
         let (operator, right) = match (right.strip_prefix("<="), right.strip_prefix(">=")) {
             (Some(right), _) => (Operator::AtMost, right),
             (_, Some(right)) => (Operator::AtLeast, right),
@@ -373,8 +376,10 @@ pub fn millis(value: f64) -> String {
         format!("{value:.0}ms")
     } else if value >= 10.0 {
         format!("{value:.1}ms")
-    } else {
+    } else if value >= 0.01 || value <= 0.0 {
         format!("{value:.2}ms")
+    } else {
+        format!("{:.0}us", value * 1000.0)
     }
 }
 
@@ -443,6 +448,8 @@ mod tests {
     fn a_wrong_limit_says_what_would_be_right() {
         for (text, says) in [
             ("p95", "compares nothing"),
+            ("p95 =< 300ms", "compares by `<`, `<=`, `>` or `>=` only"),
+            ("p95 == 300ms", "compares nothing"),
             ("p95 < 300", "duration"),
             ("p95 < 1%", "duration"),
             ("p0 < 1s", "not a metric"),
@@ -469,6 +476,19 @@ mod tests {
         ] {
             let error = text.parse::<Limit>().unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_shown_in_a_unit_in_which_it_is_something() {
+        for (value, text) in [
+            (0.0, "0.00ms"),
+            (0.001, "1us"),
+            (0.0123, "0.01ms"),
+            (5.88, "5.88ms"),
+            (12_345.0, "12.3s"),
+        ] {
+            assert_eq!(millis(value), text);
         }
     }
 

@@ -5,6 +5,7 @@
 //! connects to the pinned addresses only. They speak frames over stdin and stdout.
 
 mod error;
+mod texts;
 mod file;
 mod body;
 mod call;
@@ -27,11 +28,14 @@ mod origin;
 pub mod plan;
 mod regression;
 mod shape;
+mod preset;
 mod gauge;
 mod slices;
 mod findings;
 mod script;
 mod aims;
+mod hosts;
+mod steps;
 mod build;
 mod pace;
 mod failure;
@@ -66,6 +70,7 @@ pub use plan::{Overrides, Pins, Plan, Written};
 pub use summary::{
     CheckCount, Endpoint, Latency, Links, Middle, Point, Requests, StageSummary, Summary,
 };
+pub use texts::{schema_of_texts, texts};
 pub use trace::{Exchange, Traced};
 pub use url::expand;
 pub use worker::worker;

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use crate::load::error::Mistakes;
 use crate::load::file::{ModelFile, StageFile};
-use crate::load::limit::{Limit, Metric};
 use crate::load::model::{Kind, Model, Preset};
 use crate::load::plan::Overrides;
-use crate::load::regression;
 use crate::load::stages::{self, Stage};
 use crate::unit::{Rate, Span, whole};
 
@@ -16,9 +14,6 @@ const MAX_RATE: f64 = 1_000_000.0;
 const MAX_DURATION: Duration = Duration::from_hours(7 * 24);
 /// A plan has no more stages.
 pub const MAX_STAGES: usize = 100;
-
-/// Steps of a stress test when the plan does not say.
-const STEPS: u32 = 20;
 
 /// Reads how much load and for how long, as chosen.
 pub fn model(file: ModelFile, mistakes: &mut Mistakes) -> Model {
@@ -57,13 +52,17 @@ pub fn chosen(file: &ModelFile, overrides: &Overrides, mistakes: &mut Mistakes) 
     file
 }
 
-struct Shape<'a> {
-    file: ModelFile,
-    mistakes: &'a mut Mistakes,
+/// What is written, on its way to what is meant.
+pub struct Shape<'a> {
+    /// As written.
+    pub file: ModelFile,
+    /// What is wrong so far.
+    pub mistakes: &'a mut Mistakes,
 }
 
 impl Shape<'_> {
-    fn wrong(&mut self, key: &str, text: impl Into<String>) {
+    /// Tells a mistake at a key of `load:`.
+    pub fn wrong(&mut self, key: &str, text: impl Into<String>) {
         self.mistakes.add(format!("load.{key}"), text);
     }
 
@@ -93,8 +92,9 @@ impl Shape<'_> {
                 self.wrong(key, "`base` belongs to `preset: spike`, `steps` to `stress`, `baseline` to `regression`");
             }
         }
-        if model.duration().0 > MAX_DURATION {
-            self.wrong("duration", "use at most 7d");
+        // A single duration was looked at where it was read.
+        if self.file.duration.is_none() && model.duration().0 > MAX_DURATION {
+            self.wrong("stages", "they take longer than 7d: use less");
         }
         if let Kind::Arrivals { .. } = model.kind {
             model.kind = self.arrivals_kind(stages::peak(&model.stages));
@@ -104,13 +104,17 @@ impl Shape<'_> {
         model
     }
 
-    fn duration(&mut self) -> Duration {
+    /// How long it lasts.
+    pub fn duration(&mut self) -> Duration {
         let duration = self.file.duration.unwrap_or_else(|| {
             self.wrong("duration", "it is missing: say how long, `duration: 1m`");
             Span::seconds(1)
         });
         if duration.0.is_zero() || duration.0 > MAX_DURATION {
-            self.wrong("duration", "use more than nothing and at most 7d");
+            self.wrong(
+                "duration",
+                format!("use more than nothing and at most 7d, not `{duration}`"),
+            );
         }
         duration.0
     }
@@ -133,7 +137,7 @@ impl Shape<'_> {
         let room = whole(peak * 10.0).and_then(|n| u32::try_from(n).ok());
         let max_users = self.file.max_users.unwrap_or(room.unwrap_or(MAX_USERS).clamp(100, 5000));
         if max_users == 0 || max_users > MAX_USERS {
-            self.wrong("max-users", format!("use 1 to {MAX_USERS}"));
+            self.wrong("max-users", format!("use 1 to {MAX_USERS}, not `{max_users}`"));
         }
         Kind::Arrivals {
             max_users,
@@ -143,7 +147,7 @@ impl Shape<'_> {
     }
 
     /// The level that the plan names, and what it counts.
-    fn level(&mut self) -> (Kind, f64) {
+    pub fn level(&mut self) -> (Kind, f64) {
         if let Some(arrivals) = self.file.arrivals {
             let level = self.rate("arrivals", arrivals);
             return (OPEN, level);
@@ -153,14 +157,15 @@ impl Shape<'_> {
             1
         });
         if users == 0 || users > MAX_USERS {
-            self.wrong("users", format!("use 1 to {MAX_USERS} users"));
+            self.wrong("users", format!("use 1 to {MAX_USERS} users, not `{users}`"));
         }
         (Kind::Users, f64::from(users))
     }
 
-    fn rate(&mut self, key: &str, rate: Rate) -> f64 {
+    /// A rate within what there can be.
+    pub fn rate(&mut self, key: &str, rate: Rate) -> f64 {
         if rate.0 < 0.001 || rate.0 > MAX_RATE {
-            self.wrong(key, "use a rate between 0.001/s and 1000000/s");
+            self.wrong(key, format!("use a rate between 0.001/s and 1000000/s, not `{rate}`"));
         }
         rate.0.clamp(0.001, MAX_RATE)
     }
@@ -177,7 +182,7 @@ impl Shape<'_> {
             }
             Kind::Users => {
                 let rate = self.file.spawn_rate.unwrap_or(Rate(level)).0;
-                if rate < 0.001 {
+                if self.file.spawn_rate.is_some() && rate < 0.001 {
                     self.wrong("spawn-rate", "no user would ever start: use `25` or `25/s`");
                 }
                 let rate = rate.max(0.001);
@@ -274,99 +279,18 @@ impl Shape<'_> {
             stages.push(Stage { is_judged, ..Stage::hold(&name, hold, to) });
         }
     }
-
-    fn preset(&mut self, preset: Preset) -> Model {
-        if preset == Preset::Smoke {
-            self.file.duration = self.file.duration.or(Some(Span::seconds(30)));
-            self.file.users = self.file.users.or(self.file.arrivals.is_none().then_some(1));
-            if self.file.users.is_some_and(|users| users > 5) {
-                self.wrong("users", "a smoke test has at most 5 users: `preset: load` takes more");
-            }
-        }
-        if self.file.spawn_rate.is_some() {
-            self.wrong("spawn-rate", "a preset has its own ramps: leave it out");
-            self.file.spawn_rate = None;
-        }
-        let duration = self.duration();
-        let (kind, level) = self.level();
-        let share = |share: f64| duration.mul_f64(share);
-        let stages = match preset {
-            Preset::Smoke => vec![judged(Stage::hold("smoke", duration, level))],
-            Preset::Load | Preset::Acceptance => vec![
-                Stage::hold("warm-up", share(0.1), part(kind, level, 0.2)),
-                Stage::ramp(share(0.1), part(kind, level, 0.2), level),
-                judged(Stage::hold("hold", share(0.8), level)),
-            ],
-            Preset::Stress => self.steps(kind, level, duration),
-            Preset::Spike => self.spike(kind, level, duration),
-            Preset::Regression => {
-                regression::target_stages(&self.file, (level, duration), self.mistakes)
-            }
-            Preset::Soak => {
-                let ramp = share(0.02).min(Duration::from_mins(5));
-                vec![
-                    Stage::ramp(ramp, 0.0, level),
-                    judged(Stage::hold("hold", share(0.9).saturating_sub(ramp), level)),
-                    judged(Stage::hold("end", duration.saturating_sub(share(0.9)), level)),
-                ]
-            }
-        };
-        let name = format!("{preset:?}").to_lowercase();
-        let words =
-            format!("{name} test up to {}, for {}", level_text(kind, level), Span(duration));
-        Model { kind, stages, preset: Some(preset), words }
-    }
-
-    fn steps(&mut self, kind: Kind, level: f64, duration: Duration) -> Vec<Stage> {
-        let n = self.file.steps.unwrap_or(STEPS);
-        if n < 2 || n > u32::try_from(MAX_STAGES).unwrap_or(u32::MAX) {
-            self.wrong("steps", format!("use 2 to {MAX_STAGES} steps"));
-        }
-        let n = n.clamp(2, 100);
-        let step = duration / n;
-        if step < Duration::from_secs(2) {
-            self.wrong("duration", format!("each of {n} steps needs 2 s at least: use more time"));
-        }
-        let mut stages: Vec<Stage> = Vec::new();
-        for k in 1..=n {
-            let level = part(kind, level, f64::from(k) / f64::from(n));
-            if stages.last().is_none_or(|last| last.to < level) {
-                stages.push(judged(Stage::hold(&level_text(kind, level), step, level)));
-            }
-        }
-        stages
-    }
-
-    fn spike(&mut self, kind: Kind, peak: f64, duration: Duration) -> Vec<Stage> {
-        let base = match self.file.base {
-            Some(base) => self.rate("base", base),
-            None => part(kind, peak, 0.1),
-        };
-        let base = if kind == Kind::Users { base.round().max(1.0) } else { base };
-        if base >= peak {
-            self.wrong("base", "the base of a spike lies below its peak");
-        }
-        let share = |share: f64| duration.mul_f64(share);
-        let rise = share(0.02);
-        vec![
-            Stage::hold("base", share(0.3), base),
-            Stage::ramp(rise, base, peak),
-            judged(Stage::hold("peak", share(0.2), peak)),
-            Stage::ramp(rise, peak, base),
-            Stage::hold("recovery", duration.saturating_sub(share(0.5) + rise * 2), base),
-        ]
-    }
 }
 
 const OPEN: Kind =
     Kind::Arrivals { max_users: 0, is_asked: false, spacing: crate::load::model::Spacing::Even };
 
-fn judged(stage: Stage) -> Stage {
+/// A stage that limits are judged on.
+pub fn judged(stage: Stage) -> Stage {
     Stage { is_judged: true, ..stage }
 }
 
 /// A part of a level; users are whole and there is one at least.
-fn part(kind: Kind, level: f64, share: f64) -> f64 {
+pub fn part(kind: Kind, level: f64, share: f64) -> f64 {
     match kind {
         Kind::Users => (level * share).ceil().max(1.0),
         Kind::Arrivals { .. } => level * share,
@@ -399,33 +323,6 @@ fn spawned(users: f64, rate: f64, duration: Duration) -> Vec<Stage> {
     ]
 }
 
-/// Returns the limits that a preset adds to a plan's own.
-pub fn own_limits(preset: Preset, model: &Model, own: &[(String, Limit)]) -> Vec<String> {
-    let has = |metric: Metric| own.iter().any(|(_, limit)| limit.metric == metric);
-    let unless = |has: bool, text: String| if has { Vec::new() } else { vec![text] };
-    match preset {
-        Preset::Load | Preset::Regression | Preset::Acceptance => Vec::new(),
-        Preset::Smoke => unless(has(Metric::Errors), "errors <= 0%".to_owned()),
-        Preset::Stress => unless(has(Metric::Errors), "errors < 5%".to_owned()),
-        Preset::Spike => {
-            let rest = model.stages.last().map_or(Duration::ZERO, |stage| stage.duration.0);
-            let seconds = rest.as_secs().max(1);
-            unless(has(Metric::Recovery), format!("recovery < {seconds}s"))
-        }
-        Preset::Soak => {
-            let mut limits = unless(has(Metric::Drift), "drift < 20%".to_owned());
-            // What holds over hours on the whole must hold at their end too.
-            let is_plain = |limit: &Limit| {
-                limit.over.is_none() && limit.during.is_none() && limit.metric.preset().is_none()
-            };
-            let plain = own.iter().map(|(_, limit)| limit).filter(|limit| is_plain(limit));
-            limits.extend(plain.map(|limit| format!("{} during end", limit.condition())));
-            limits.retain(|text| !own.iter().any(|(_, limit)| limit.text == *text));
-            limits
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -444,16 +341,6 @@ mod tests {
             format!("{}{mark}:{}>{}/{}", stage.name, stage.from, stage.to, stage.duration)
         };
         model.stages.iter().map(stage).collect::<Vec<_>>().join(" ")
-    }
-
-    #[test]
-    fn a_soak_asks_for_nothing_twice() {
-        let (model, _) = shape("{ preset: soak, users: 2, duration: 1h }");
-        let own = ["p95 < 1s", "p95 < 1s during end", "errors < 1%"];
-        let own: Vec<(String, Limit)> =
-            own.iter().map(|text| (String::new(), text.parse().unwrap())).collect();
-        let added = own_limits(Preset::Soak, &model, &own);
-        assert_eq!(added, ["drift < 20%", "errors < 1% during end"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub enum Error {
     #[error("`{0}` is not a host name or address")]
     Host(String),
     /// A port that is none.
-    #[error("`{0}` is not a port")]
+    #[error("`{0}` is not a port: use 1 to 65535")]
     Port(String),
     /// `user:password@`.
     #[error("a name and password in the URL are not sent: use an `authorization` header")]
@@ -42,7 +42,8 @@ pub fn split_by<'a>(url: &'a str, schemes: &[Scheme]) -> Result<(Origin, &'a str
             // Who names no scheme at all wants the usual one, not a choice of nine.
             [first, ..] if !url.contains("://") => {
                 let first = first.trim_matches('`');
-                format!("`{first}`, as in `{first}{url}`")
+                let host = if url.starts_with('/') { "host" } else { "" };
+                format!("`{first}`, as in `{first}{host}{url}`")
             }
             all => all.join(" or "),
         };

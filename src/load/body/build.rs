@@ -4,10 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::load::body::{Fill, PartFile, UploadFile};
-use crate::load::build::Steps;
 use crate::load::file::StepFile;
 use crate::load::plan::{Body, Content, Part};
 use crate::load::script::BYTES;
+use crate::load::steps::Steps;
 use crate::unit::Size;
 
 /// The longest body that is made.

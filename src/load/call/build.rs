@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::load::build::{Steps, TIMEOUTS};
 use crate::load::call::{Call, DNS_CODES, Deed, GRPC_CODES};
 use crate::load::check;
 use crate::load::error::suggest;
 use crate::load::file::StepFile;
 use crate::load::plan::{Action, LONGEST_TIMEOUT, Origin, Scheme, Status};
+use crate::load::steps::{Steps, TIMEOUTS};
 use crate::load::template::squeeze;
 use crate::load::url;
 

@@ -35,6 +35,8 @@ pub struct GrpcFile {
     pub proto: Option<String>,
     /// Files that the proto file imports, by their paths from the plan's file; an import is met by
     /// the one whose path ends with it.
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub imports: Vec<String>,
 }
 

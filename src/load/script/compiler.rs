@@ -201,7 +201,8 @@ impl Compiler<'_> {
                     self.checks.push(own);
                 }
                 let compiled = CompiledCheck::new(check, number, &self.names);
-                let wrong = |text: String| self.mistakes.add(format!("{key}.check"), text);
+                let key = format!("{key}.check.{}", check.what.key());
+                let wrong = |text: String| self.mistakes.add(key, text);
                 compiled.map_err(wrong).ok()
             })
             .collect()

@@ -20,6 +20,8 @@ pub use sheet::{read, read_by, read_checks};
 pub struct PlanFile {
     /// Plan files whose journeys, limits and checks belong to this one, by their path from here;
     /// they also give what this one leaves out.
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub include: Vec<String>,
     /// Where the load goes: `http://$FRONTEND_TARGET`. Variables are those of the job.
     pub target: Option<String>,
@@ -37,6 +39,8 @@ pub struct PlanFile {
     /// Steps that one user does once after everything else.
     pub teardown: Vec<load::StepFile>,
     /// What the client must have seen: `p95 < 300ms`, `errors < 1%`.
+    #[serde(deserialize_with = "crate::load::texts")]
+    #[schemars(schema_with = "crate::load::schema_of_texts")]
     pub limits: Vec<String>,
     /// What an acceptance test accepts by, in words, each with the limits that show it.
     pub criteria: Vec<load::CriterionFile>,

@@ -8,6 +8,9 @@ use super::mistake::Mistake;
 
 /// More nodes than any file that a person writes; aliases count as what they stand for.
 const MOST_NODES: usize = 100_000;
+/// What braces within braces are without quotes.
+const NO_KEY: &str = "a key must be a text; a template needs quotes: `\"{{ name }}\"`";
+
 /// Deeper than any file that a person writes.
 const MOST_DEPTH: usize = 64;
 
@@ -231,7 +234,7 @@ impl Builder {
             .last()
             .is_some_and(|open| matches!(&open.kind, OpenKind::Map { key, .. } if key.is_none()));
         if is_key {
-            return Err(Mistake::whole(place, "a key must be a text".to_owned()));
+            return Err(Mistake::whole(place, NO_KEY.to_owned()));
         }
         if self.open.len() >= MOST_DEPTH {
             return Err(Mistake::whole(place, "is nested too deep".to_owned()));
@@ -276,7 +279,7 @@ impl Builder {
                 None => match node.kind {
                     Kind::Scalar { text, .. } => *key = Some((text, node.place)),
                     Kind::List(_) | Kind::Map(_) => {
-                        return Err(Mistake::whole(node.place, "a key must be a text".to_owned()));
+                        return Err(Mistake::whole(node.place, NO_KEY.to_owned()));
                     }
                 },
                 Some((name, place)) if name == "<<" => merge(node, place, merged)?,
