@@ -15,4 +15,3 @@ mod grpc_server;
 mod bodies;
 mod proxies;
 mod honesty;
-mod soak;
