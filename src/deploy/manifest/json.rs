@@ -6,9 +6,12 @@ use serde_json::{Map, Value};
 
 use super::print;
 
+/// Most objects are no longer than this.
+const USUAL: usize = 512;
+
 /// Without any space; no newline at the end.
 pub fn compact(value: &Value) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(USUAL);
     write(value, None, &mut text);
     text
 }
@@ -31,7 +34,7 @@ pub fn compact_marked(object: &Value, key: &str, mark: Option<&str>) -> String {
         Some(mark) => with(annotations, key, Some(&|text| quoted(mark, text)), text),
         None => with(annotations, key, None, text),
     };
-    let mut text = String::new();
+    let mut text = String::with_capacity(USUAL + mark.map_or(0, |mark| mark.len() * 2));
     let inner = |text: &mut String| with(metadata, "annotations", Some(&marked), text);
     with(map, "metadata", Some(&inner), &mut text);
     text
@@ -129,30 +132,47 @@ fn new_line(depth: Option<usize>, text: &mut String) {
 
 fn quoted(string: &str, text: &mut String) {
     text.push('"');
-    let mut plain = 0;
-    for (at, c) in string.char_indices() {
-        if !matches!(c, '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{0}'..='\u{1f}')
-        {
-            continue;
+    let mut rest = string;
+    // All that is written otherwise is found by its first byte: U+2028 and U+2029 begin with 0xe2.
+    while let Some(at) = rest.bytes().position(|byte| SPECIAL[usize::from(byte)]) {
+        let (plain, special) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        text.push_str(plain);
+        let mut chars = special.chars();
+        if let Some(c) = chars.next() {
+            escape(c, text);
         }
-        text.push_str(string.get(plain..at).unwrap_or_default());
-        plain = at + c.len_utf8();
-        match c {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            '\u{8}' => text.push_str("\\b"),
-            '\u{c}' => text.push_str("\\f"),
-            _ => {
-                // Writing to a string cannot fail.
-                let _written = write!(text, "\\u{:04x}", u32::from(c));
-            }
-        }
+        rest = chars.as_str();
     }
-    text.push_str(string.get(plain..).unwrap_or_default());
+    text.push_str(rest);
     text.push('"');
+}
+
+/// Bytes that begin what may not stand in a text as it is.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        special[byte] = byte < 0x20 || matches!(byte, 0x22 | 0x26 | 0x3c | 0x3e | 0x5c | 0xe2);
+        byte += 1;
+    }
+    special
+};
+
+fn escape(c: char, text: &mut String) {
+    match c {
+        '"' => text.push_str("\\\""),
+        '\\' => text.push_str("\\\\"),
+        '\n' => text.push_str("\\n"),
+        '\r' => text.push_str("\\r"),
+        '\t' => text.push_str("\\t"),
+        '\u{8}' => text.push_str("\\b"),
+        '\u{c}' => text.push_str("\\f"),
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{0}'..='\u{1f}' => {
+            // Writing to a string cannot fail.
+            let _written = write!(text, "\\u{:04x}", u32::from(c));
+        }
+        _ => text.push(c),
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +191,9 @@ mod tests {
                 + "\u{7f}"
                 + r#"\u0001\t","y":1e+21,"z":{}},"b":[],"c":[1,null]}"#
         );
+        let value = json!("\u{2026}\u{2028}\"\\\n\r\u{8}\u{c}\u{e9}\u{1f600}/");
+        let expected = "\"\u{2026}\\u2028\\\"\\\\\\n\\r\\b\\f\u{e9}\u{1f600}/\"";
+        assert_eq!(compact(&value), expected);
         assert_eq!(
             indented(&json!({"a": [1], "b": {}})),
             "{\n    \"a\": [\n        1\n    ],\n    \"b\": {}\n}"

@@ -2,6 +2,7 @@
 
 mod scalar;
 mod yaml;
+mod plain;
 mod stream;
 mod syntax;
 mod object;

@@ -107,42 +107,42 @@ fn metadata(map: &Map<String, Value>) -> Result<(), String> {
         Some(other) => return wrong(other, "metadataOnlyObject.metadata", "v1.ObjectMeta"),
     };
     for (key, value) in metadata {
-        let place = format!("ObjectMeta.metadata.{key}");
+        let place = || format!("ObjectMeta.metadata.{key}");
         match key.as_str() {
             "name" | "generateName" | "namespace" | "selfLink" | "uid" | "resourceVersion"
                 if !matches!(value, Value::String(_) | Value::Null) =>
             {
                 let kind = if key == "uid" { "types.UID" } else { "string" };
-                return wrong(value, &place, kind);
+                return wrong(value, &place(), kind);
             }
             "labels" | "annotations" => match value {
                 Value::Null => {}
                 Value::Object(entries) => {
                     for entry in entries.values() {
                         if !matches!(entry, Value::String(_) | Value::Null) {
-                            return wrong(entry, &place, "string");
+                            return wrong(entry, &place(), "string");
                         }
                     }
                 }
                 Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                    return wrong(value, &place, "map[string]string");
+                    return wrong(value, &place(), "map[string]string");
                 }
             },
             "finalizers" => match value {
                 Value::Null => {}
                 Value::Array(items) => {
                     if let Some(item) = items.iter().find(|item| !item.is_string()) {
-                        return wrong(item, &place, "string");
+                        return wrong(item, &place(), "string");
                     }
                 }
                 Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-                    return wrong(value, &place, "[]string");
+                    return wrong(value, &place(), "[]string");
                 }
             },
             "generation" | "deletionGracePeriodSeconds"
                 if !matches!(value, Value::Number(_) | Value::Null) =>
             {
-                return wrong(value, &place, "int64");
+                return wrong(value, &place(), "int64");
             }
             _ => {}
         }

@@ -51,6 +51,7 @@ fn decoded(content: &[u8]) -> Vec<u8> {
         [0xef, 0xbb, 0xbf, rest @ ..] => super::go_text(rest).into_bytes(),
         [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        _ if std::str::from_utf8(content).is_ok() => content.to_vec(),
         _ => super::go_text(content).into_bytes(),
     }
 }

@@ -6,8 +6,8 @@ use base64::Engine;
 use libyaml_safer::{ErrorKind, EventData, Parser};
 use serde_json::{Map, Number, Value};
 
-use super::print;
 use super::scalar::{self, Scalar};
+use super::{plain, print};
 
 /// JSON that crosses the socket may be nested 128 deep; this leaves room for what is around it.
 const MAX_DEPTH: usize = 100;
@@ -16,6 +16,11 @@ const TAG_MERGE: &str = "tag:yaml.org,2002:merge";
 
 /// Reads the first document of a text. The error is kubectl's text after `error parsing FILE: `.
 pub fn parse(text: &[u8]) -> Result<Value, String> {
+    plain::read(text).map_or_else(|| parse_any(text), Ok)
+}
+
+/// As [`parse`], by way of YAML's events whatever the text is.
+pub(super) fn parse_any(text: &[u8]) -> Result<Value, String> {
     let mut source = Source::new(text);
     let root = source
         .document()
@@ -34,7 +39,7 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
     })
 }
 
-enum Failure {
+pub(super) enum Failure {
     /// go-yaml's own.
     Yaml(String),
     /// Of the step from YAML to JSON.
@@ -358,7 +363,7 @@ fn unsupported_key(key: &Scalar, value: &Value) -> String {
 }
 
 /// A scalar after its way through Go's JSON: whole floats are whole numbers, there is no infinity.
-fn json(scalar: Scalar) -> Result<Value, Failure> {
+pub(super) fn json(scalar: Scalar) -> Result<Value, Failure> {
     Ok(match scalar {
         Scalar::Null => Value::Null,
         Scalar::Bool(flag) => Value::Bool(flag),
