@@ -7,19 +7,23 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use kube::client::{AuthError, Body, ConfigExt};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tokio_rustls::TlsConnector;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use super::Error;
 use super::lane::Wire;
-use super::lanes::{Lanes, mirror};
+use super::lanes::{Lanes, Opener, mirror};
 use super::resolve::Resolver;
 use super::spec::{Access, ClusterSpec, OwnCluster, Whose};
+use super::tickets::Tickets;
 use super::trouble::{Called, unconnected, unloaded};
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -222,9 +226,8 @@ fn ways(config: &Config) -> Result<(Service, Lanes), kube::Error> {
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT));
     http.set_nodelay(true);
-    let https = config.rustls_https_connector_with_connector(http)?;
-    let wire = |stream| -> Box<dyn Wire> { Box::new(TokioIo::new(stream)) };
-    let opener = https.clone().map_response(wire);
+    let https = config.rustls_https_connector_with_connector(http.clone())?;
+    let opener = opener(config, http)?;
     let client =
         hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(https);
     if let Some(token) = &config.auth_info.token {
@@ -234,7 +237,33 @@ fn ways(config: &Config) -> Result<(Service, Lanes), kube::Error> {
     }
     let client = client.map_err(tower::BoxError::from).map_response(boxed);
     let dresser = dressed(config, tower::service_fn(mirror))?;
-    Ok((dressed(config, client)?, Lanes::new(BoxCloneSyncService::new(opener), dresser)))
+    Ok((dressed(config, client)?, Lanes::new(opener, dresser)))
+}
+
+/// What opens the lanes.
+fn opener(config: &Config, http: HttpConnector<Resolver>) -> Result<Opener, kube::Error> {
+    let mut tls = config.rustls_client_config()?;
+    tls.resumption = Resumption::store(Arc::new(Tickets::default()));
+    let tls = TlsConnector::from(Arc::new(tls));
+    let name: Option<Arc<str>> = config.tls_server_name.as_deref().map(Arc::from);
+    let opener = tower::service_fn(move |uri| opened(http.clone(), tls.clone(), name.clone(), uri));
+    Ok(BoxCloneSyncService::new(opener))
+}
+
+/// A connection to a server, whose certificate must carry `name`, else the server's own.
+async fn opened(
+    http: HttpConnector<Resolver>,
+    tls: TlsConnector,
+    name: Option<Arc<str>>,
+    uri: http::Uri,
+) -> Result<Box<dyn Wire>, tower::BoxError> {
+    let stream = http.oneshot(uri.clone()).await?.into_inner();
+    if uri.scheme_str() != Some("https") {
+        return Ok(Box::new(stream));
+    }
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(name.as_deref().unwrap_or(host).to_owned())?;
+    Ok(Box::new(tls.connect(name, stream).await?))
 }
 
 /// A service whose requests carry what the kubeconfig says: the server, a token, whom to be.

@@ -3,6 +3,7 @@
 mod spec;
 mod resolve;
 mod trouble;
+mod tickets;
 mod lane;
 mod lanes;
 mod connect;
