@@ -184,13 +184,17 @@ impl Call {
 
 /// A part of a path or query with all that is not plain escaped.
 pub fn escaped(text: &str) -> String {
+    let is_plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    if text.as_bytes().iter().all(is_plain) {
+        return text.to_owned();
+    }
     let mut escaped = String::new();
     for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.extend(["%", &format!("{byte:02X}")]),
+        if is_plain(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.extend(["%", &format!("{byte:02X}")]);
         }
     }
     escaped

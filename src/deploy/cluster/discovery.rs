@@ -74,6 +74,11 @@ pub struct Discovery {
 }
 
 impl Discovery {
+    /// Of kinds that are known.
+    pub fn of(mappings: Vec<Mapping>) -> Self {
+        Self { mappings }
+    }
+
     /// Reads aggregated discovery documents (`/api`, then `/apis`).
     pub fn read(documents: &[Value]) -> Self {
         let mut mappings = Vec::new();

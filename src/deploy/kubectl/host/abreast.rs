@@ -1,14 +1,14 @@
 //! Objects worked on side by side, told in their order. kubectl goes one by one; what a server
 //! needs in order (a namespace before what lies in it) still comes in order.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::apply::Info;
+use super::info::Info;
 use super::pace::{MOST, Pace, first};
 use super::session::{Ground, Session};
 use super::trouble::Trouble;
@@ -42,24 +42,59 @@ const ALONE: &[&str] = &[
     "ValidatingAdmissionPolicyBinding",
 ];
 
+/// Kinds that refer to others, and those on which a controller goes to work at once. Begun after all
+/// else, in this order, they find what they refer to, and that work is not in the way of what is left.
+const LATE: &[&[&str]] = &[
+    &["Service"],
+    &["Ingress"],
+    &[
+        "Pod",
+        "ReplicationController",
+        "ReplicaSet",
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "Job",
+        "CronJob",
+    ],
+    &["HorizontalPodAutoscaler"],
+];
+
+/// In which order objects that need not wait for each other are begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As they stand.
+    AsGiven,
+    /// Those last that refer to others.
+    ByNeed,
+}
+
 /// Does `work` for each object and hands each result to `done`, in order. Stops when told to.
-pub async fn each<'a, T, W, F>(
+pub async fn each<'a, I, T, W, F>(
     session: &mut Session<'a>,
-    infos: Vec<Info>,
+    (items, order): (Vec<I>, Order),
     work: W,
     mut done: impl FnMut(&mut Session<'a>, Result<T, Trouble>),
 ) -> Result<(), Trouble>
 where
-    W: Fn(Part<'a>, Info) -> F,
+    I: AsRef<Info>,
+    W: Fn(Part<'a>, I) -> F,
     F: Future<Output = (Part<'a>, Result<T, Trouble>)>,
 {
     let ground = session.ground();
     let pace = Pace::new(first(&ground));
-    for row in rows(infos) {
-        let mut results = stream::iter(row)
-            .map(|info| pace.at_its_turn(work(Part::new(ground.clone()), info)))
-            .buffered(MOST);
+    for row in rows(items) {
+        let mut results = stream::iter(begun(row, order))
+            .map(|(place, item)| {
+                // A future is moved several times before it runs, and this one is large.
+                let work = Box::pin(work(Part::new(ground.clone()), item));
+                let work = pace.at_its_turn(work);
+                async move { (place, work.await) }
+            })
+            .buffer_unordered(MOST);
         let mut told = Told::default();
+        let mut early = BTreeMap::new();
+        let mut next_place = 0;
         let lull = tokio::time::sleep(LULL);
         tokio::pin!(lull);
         loop {
@@ -71,22 +106,45 @@ where
                     continue;
                 }
             };
-            let Some((part, result)) = next else { break };
-            if told.events.is_empty() {
-                lull.as_mut().reset(Instant::now() + LULL);
-            }
-            told.add(part);
-            match result {
-                Err(stop @ Trouble::Network(Failure::Cancelled)) => {
-                    told.tell(session);
-                    return Err(stop);
+            let Some((place, result)) = next else { break };
+            let is_stop = matches!(result.1, Err(Trouble::Network(Failure::Cancelled)));
+            early.insert(place, result);
+            while let Some((at, (part, result))) = early.pop_first() {
+                // What is told is in order; of what is stopped, all that was done is told.
+                if at != next_place && !is_stop {
+                    early.insert(at, (part, result));
+                    break;
                 }
-                result => done(session, result),
+                next_place = at + 1;
+                if told.events.is_empty() {
+                    lull.as_mut().reset(Instant::now() + LULL);
+                }
+                told.add(part);
+                if !matches!(result, Err(Trouble::Network(Failure::Cancelled))) {
+                    done(session, result);
+                }
+            }
+            if is_stop {
+                told.tell(session);
+                return Err(Trouble::Network(Failure::Cancelled));
             }
         }
         told.tell(session);
     }
     Ok(())
+}
+
+/// A row's objects, each with its place in it, in the order in which they are begun.
+fn begun<I: AsRef<Info>>(row: Vec<I>, order: Order) -> Vec<(usize, I)> {
+    let mut begun: Vec<(usize, I)> = row.into_iter().enumerate().collect();
+    if order == Order::ByNeed {
+        begun.sort_by_key(|(_, item)| lateness(&item.as_ref().mapping.kind));
+    }
+    begun
+}
+
+fn lateness(kind: &str) -> usize {
+    LATE.iter().position(|kinds| kinds.contains(&kind)).map_or(0, |at| at + 1)
 }
 
 /// What was done and is not told yet. Lines that come together are told together: to write each on its
@@ -145,34 +203,42 @@ impl<'a> Part<'a> {
 }
 
 /// Objects in rows, each to be done before the next. In a row no object stands twice.
-fn rows(infos: Vec<Info>) -> Vec<Vec<Info>> {
-    let mut rows: Vec<Vec<Info>> = Vec::new();
+fn rows<I: AsRef<Info>>(items: Vec<I>) -> Vec<Vec<I>> {
+    let begin = begin_rows(&items);
+    let mut rows: Vec<Vec<I>> = Vec::new();
+    for (item, is_first) in items.into_iter().zip(begin) {
+        match rows.last_mut() {
+            Some(row) if !is_first => row.push(item),
+            _ => rows.push(vec![item]),
+        }
+    }
+    rows
+}
+
+/// True for each object that begins a row.
+fn begin_rows<I: AsRef<Info>>(items: &[I]) -> Vec<bool> {
     let mut seen = HashSet::new();
     let mut accounts = HashSet::new();
     let mut is_open = false;
-    for info in infos {
-        let id = (
-            info.mapping.group.clone(),
-            info.mapping.kind.clone(),
-            info.namespace.clone(),
-            info.name.clone(),
-        );
-        let alone = ALONE.contains(&info.mapping.kind.as_str());
-        let waits = account_of(&info).is_some_and(|name| accounts.contains(name));
-        let account = (info.mapping.kind == "ServiceAccount").then(|| info.name.clone());
-        match rows.last_mut() {
-            Some(row) if is_open && !alone && !waits && seen.insert(id.clone()) => row.push(info),
-            _ => {
-                seen.clear();
-                accounts.clear();
-                seen.insert(id);
-                rows.push(vec![info]);
-                is_open = !alone;
-            }
+    let mut begin = Vec::with_capacity(items.len());
+    for info in items.iter().map(AsRef::as_ref) {
+        let kind = info.mapping.kind.as_str();
+        let id = (info.mapping.group.as_str(), kind, info.namespace.as_str(), info.name.as_str());
+        let alone = ALONE.contains(&kind);
+        let waits = account_of(info).is_some_and(|name| accounts.contains(name));
+        let goes_on = is_open && !alone && !waits && seen.insert(id);
+        if !goes_on {
+            seen.clear();
+            accounts.clear();
+            seen.insert(id);
+            is_open = !alone;
         }
-        accounts.extend(account);
+        if kind == "ServiceAccount" {
+            accounts.insert(info.name.as_str());
+        }
+        begin.push(!goes_on);
     }
-    rows
+    begin
 }
 
 /// The service account that must be there before an object is: its pods are refused without it, and
@@ -240,5 +306,24 @@ mod tests {
                 vec!["ConfigMap/a"],
             ]
         );
+    }
+
+    #[test]
+    fn what_refers_to_others_is_begun_last_and_else_all_as_it_stands() {
+        let row = || {
+            let objects = [
+                ("HorizontalPodAutoscaler", "a"),
+                ("Deployment", "a"),
+                ("Widget", "a"),
+                ("Ingress", "a"),
+                ("Service", "a"),
+                ("Deployment", "b"),
+                ("ConfigMap", "a"),
+            ];
+            objects.iter().map(|(kind, name)| info(kind, name)).collect::<Vec<_>>()
+        };
+        let places = |order| begun(row(), order).into_iter().map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!(places(Order::ByNeed), [2, 6, 4, 3, 1, 5, 0]);
+        assert_eq!(places(Order::AsGiven), [0, 1, 2, 3, 4, 5, 6]);
     }
 }

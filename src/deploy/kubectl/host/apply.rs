@@ -1,154 +1,24 @@
 //! `kubectl apply`: create what is not there, patch what is.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::abreast::{self, Order};
+use super::info::{Info, infos_of};
 use super::present::{Known, Present};
 use super::prune::{self, ApplySet, Visited};
 use super::session::{Change, Session};
 use super::trouble::Trouble;
-use super::{Outcome, abreast, server_side};
-use crate::deploy::cluster::{Accept, Mapping, Method, Patch, Target, is_builtin_group};
+use super::{Outcome, server_side};
+use crate::deploy::cluster::{Accept, Method, Patch, is_builtin_group};
 use crate::deploy::kubectl::print::{
     LAST_APPLIED, annotate, annotated, last_applied, print_object,
 };
-use crate::deploy::kubectl::request::{Apply, DryRun, Item, Manifest, Output, Validate};
+use crate::deploy::kubectl::request::{Apply, DryRun, Output, Validate};
 use crate::deploy::{manifest, merge};
 
 const MAX_RETRIES: u32 = 5;
-
-/// An object that has found its kind.
-pub struct Info {
-    /// The kind.
-    pub mapping: Mapping,
-    /// The object.
-    pub object: Value,
-    /// Where it came from.
-    pub source: String,
-    /// Its namespace; empty for kinds without.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl Info {
-    /// Where the object is on the server.
-    pub fn target(&self) -> Target<'_> {
-        Target {
-            mapping: &self.mapping,
-            namespace: &self.namespace,
-            name: &self.name,
-            subresource: "",
-        }
-    }
-
-    /// Where objects of its kind are made.
-    pub fn home(&self) -> Target<'_> {
-        Target { name: "", ..self.target() }
-    }
-
-    /// kubectl's longest name for an object.
-    pub fn told(&self) -> String {
-        let Mapping { group, version, plural, kind, .. } = &self.mapping;
-        format!(
-            "Resource: \"{group}/{version}, Resource={plural}\", GroupVersionKind: \
-             \"{group}/{version}, Kind={kind}\"\nName: \"{}\", Namespace: \"{}\"",
-            self.name, self.namespace
-        )
-    }
-}
-
-/// Gives every object its kind and namespace. Errors do not stop the others.
-pub fn infos(
-    session: &Session<'_>,
-    items: &[Item],
-    enforce_namespace: bool,
-) -> (Vec<Info>, Vec<Trouble>) {
-    infos_of(session, items.to_vec(), enforce_namespace)
-}
-
-/// As [`infos`], of objects that nobody needs any more.
-fn infos_of(
-    session: &Session<'_>,
-    items: Vec<Item>,
-    enforce_namespace: bool,
-) -> (Vec<Info>, Vec<Trouble>) {
-    let mut infos = Vec::with_capacity(items.len());
-    let mut troubles = Vec::new();
-    for item in items {
-        let manifest = match item {
-            Item::Error(text) => {
-                troubles.push(Trouble::text(text));
-                continue;
-            }
-            Item::Object(manifest) => manifest,
-        };
-        let text = |key: &str| manifest.object.get(key).and_then(Value::as_str).unwrap_or_default();
-        let metadata = manifest.object.get("metadata");
-        let named = |key: &str| metadata.and_then(|metadata| metadata.get(key)?.as_str());
-        let name = named("name").unwrap_or_default().to_owned();
-        let namespace = named("namespace").unwrap_or_default().to_owned();
-        let Some(mapping) = session.by_object(&manifest.object) else {
-            let no_match = format!(
-                "no matches for kind \"{}\" in version \"{}\"",
-                text("kind"),
-                text("apiVersion")
-            );
-            troubles.push(if manifest.listed {
-                Trouble::Many(vec![Trouble::text(format!("unable to recognize {no_match}"))])
-            } else {
-                Trouble::text(format!(
-                    "resource mapping not found for name: \"{name}\" namespace: \"{namespace}\" \
-                     from \"{}\": {no_match}\nensure CRDs are installed first",
-                    manifest.source
-                ))
-            });
-            continue;
-        };
-        let Manifest { mut object, source, .. } = manifest;
-        let home = session.namespace();
-        let namespace = match (mapping.namespaced, namespace.as_str()) {
-            (false, _) => {
-                set_namespace(&mut object, "");
-                String::new()
-            }
-            (true, "") => {
-                set_namespace(&mut object, home);
-                home.to_owned()
-            }
-            (true, other) if enforce_namespace && other != home => {
-                troubles.push(Trouble::text(format!(
-                    "the namespace from the provided object \"{other}\" does not match the \
-                     namespace \"{home}\". You must pass '--namespace={other}' to perform this \
-                     operation."
-                )));
-                continue;
-            }
-            (true, other) => other.to_owned(),
-        };
-        infos.push(Info { mapping, object, source, namespace, name });
-    }
-    (infos, troubles)
-}
-
-fn set_namespace(object: &mut Value, namespace: &str) {
-    let Value::Object(map) = object else { return };
-    if namespace.is_empty() {
-        if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
-            metadata.remove("namespace");
-        }
-        return;
-    }
-    let metadata = map.entry("metadata").or_insert_with(|| json!({}));
-    if !metadata.is_object() {
-        *metadata = json!({});
-    }
-    if let Value::Object(metadata) = metadata {
-        metadata.insert("namespace".to_owned(), Value::String(namespace.to_owned()));
-    }
-}
 
 /// The query parameters of a request that changes something.
 pub fn options(manager: &str, dry_run: DryRun, validate: Validate) -> Vec<(&'static str, String)> {
@@ -174,31 +44,9 @@ pub fn operation(done: &str, dry_run: DryRun) -> String {
     }
 }
 
-/// Which kinds there are: the first question to the server, whose refusal is told as one to validate.
-pub async fn discover(
-    session: &mut Session<'_>,
-    items: &[Item],
-    validate: Validate,
-) -> Result<(), Trouble> {
-    let source = items.iter().find_map(|item| match item {
-        Item::Object(manifest) => Some(manifest.source.as_str()).filter(|name| !name.is_empty()),
-        Item::Error(_) => None,
-    });
-    session.discover().await.map_err(|failure| match source {
-        Some(source) if failure.is("Unauthorized") && validate != Validate::Ignore => {
-            Trouble::text(format!(
-                "error validating \"{source}\": error validating data: failed to download openapi: \
-                 the server has asked for the client to provide credentials; if you choose to \
-                 ignore these errors, turn validation off with --validate=false"
-            ))
-        }
-        Some(_) | None => failure.into(),
-    })
-}
-
 /// Runs `kubectl apply`.
 pub async fn run(session: &mut Session<'_>, apply: &mut Apply) -> Outcome {
-    discover(session, &apply.items, apply.validate).await?;
+    let mut present = Present::ahead(session, apply).await?;
     let items = std::mem::take(&mut apply.items);
     let apply = &*apply;
     let (mut infos, built) = infos_of(session, items, apply.enforce_namespace);
@@ -217,20 +65,20 @@ pub async fn run(session: &mut Session<'_>, apply: &mut Apply) -> Outcome {
         None => None,
     };
     let mut visited = Visited::default();
-    let mut present =
-        if apply.server_side { Present::default() } else { Present::read(session, &infos).await };
-    let known: Vec<Known> = infos.iter().map(|info| known(&mut present, apply, info)).collect();
-    let known = std::sync::Mutex::new(known.into_iter());
+    if !apply.server_side {
+        present.read(session, &infos).await;
+    }
+    let planned = infos.into_iter().map(|info| {
+        let known = known(&mut present, apply, &info);
+        Planned { info, known }
+    });
+    let planned: Vec<Planned> = planned.collect();
     let mut applied = Vec::new();
     let (keeps, prunes) = (prints_objects(&apply.output), apply.prune.is_some());
     abreast::each(
         session,
-        infos,
-        |part, info| {
-            let known = known.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let known = known.unwrap_or(Known::Nothing);
-            part.run(async move |session| one(session, apply, info, known).await)
-        },
+        (planned, Order::ByNeed),
+        |part, planned| part.run(async move |session| one(session, apply, planned).await),
         |_, result| match result {
             Ok(object) => {
                 if prunes {
@@ -250,6 +98,18 @@ pub async fn run(session: &mut Session<'_>, apply: &mut Apply) -> Outcome {
         (Some(prune), Some(set)) => set.end(session, apply, prune, &visited).await,
         (Some(prune), None) => prune::by_labels(session, apply, prune, &visited).await,
         (None, _) => Ok(()),
+    }
+}
+
+/// An object, and what is known of it.
+struct Planned {
+    info: Info,
+    known: Known,
+}
+
+impl AsRef<Info> for Planned {
+    fn as_ref(&self) -> &Info {
+        &self.info
     }
 }
 
@@ -285,8 +145,7 @@ fn print_all(session: &mut Session<'_>, mut objects: Vec<Value>, output: &Output
 async fn one(
     session: &mut Session<'_>,
     apply: &Apply,
-    info: Info,
-    known: Known,
+    Planned { info, known }: Planned,
 ) -> Result<Value, Trouble> {
     if info.name.is_empty() {
         let generate = info.object.pointer("/metadata/generateName").and_then(Value::as_str);
@@ -296,7 +155,7 @@ async fn one(
         }
     }
     let (object, done) = if apply.server_side {
-        (server_side::apply(session, apply, &info).await?, "serverside-applied")
+        (Box::pin(server_side::apply(session, apply, &info)).await?, "serverside-applied")
     } else {
         client_side(session, apply, &info, known).await?
     };
@@ -333,16 +192,17 @@ async fn client_side(
         Known::IsNot(body) => match create(session, apply, info, body).await {
             // Somebody was faster since the list was read.
             Err(Trouble::Status(status)) if status.reason == "AlreadyExists" => {
-                session.get(&info.target()).await
+                Box::pin(session.get(&info.target())).await
             }
             made => return made.map(|object| (object, "created")),
         },
-        Known::Nothing => session.get(&info.target()).await,
+        Known::Nothing => Box::pin(session.get(&info.target())).await,
     };
     let current = match found {
         Ok(current) => current,
         Err(failure) if failure.is_not_found() => {
-            return create(session, apply, info, None).await.map(|object| (object, "created"));
+            let made = Box::pin(create(session, apply, info, None)).await;
+            return made.map(|object| (object, "created"));
         }
         Err(failure) => {
             let verb =
@@ -361,7 +221,8 @@ async fn client_side(
     }
     let mut modified = info.object.clone();
     annotate(&mut modified, false);
-    patch(session, apply, info, &modified, current).await
+    // What is made needs no room for this.
+    Box::pin(patch(session, apply, info, &modified, current)).await
 }
 
 fn last_applied_of(object: &Value) -> Option<&str> {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::apply::{Info, discover, infos, operation, options};
+use super::Outcome;
+use super::abreast::{self, Order};
+use super::apply::{operation, options};
+use super::info::{Info, discover, infos};
 use super::session::Session;
 use super::trouble::Trouble;
-use super::{Outcome, abreast};
 use crate::deploy::cluster::{Failure, Method, Target};
 use crate::deploy::kubectl::print::{LAST_APPLIED, annotate, print_object};
 use crate::deploy::kubectl::request::{Create, DryRun, Named};
@@ -23,7 +25,7 @@ pub async fn run(session: &mut Session<'_>, create: &Create) -> Outcome {
     let mut printed = 0_u32;
     abreast::each(
         session,
-        infos,
+        (infos, Order::ByNeed),
         |part, info| part.run(async move |session| one(session, create, &info).await),
         |session, result| {
             let told = result.and_then(|object| {

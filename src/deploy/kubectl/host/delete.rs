@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::apply::{Info, operation};
+use super::Outcome;
+use super::abreast::{self, Order};
+use super::apply::operation;
+use super::info::Info;
 use super::select::{Read, find};
 use super::session::Session;
 use super::trouble::Trouble;
-use super::{Outcome, abreast};
 use crate::deploy::cluster::{Failure, Method};
 use crate::deploy::kubectl::request::{Delete, DryRun, Output};
 use crate::deploy::manifest;
@@ -30,8 +32,8 @@ pub async fn run(session: &mut Session<'_>, delete: &Delete) -> Outcome {
     let mut found = 0_u32;
     abreast::each(
         session,
-        infos,
-        |part, info| {
+        (infos, Order::AsGiven),
+        |part, info: Info| {
             part.run(async move |session| {
                 let uid = one(session, delete, &info).await;
                 Ok((info, uid))
@@ -84,8 +86,8 @@ async fn all_gone(
     let mut first = None;
     abreast::each(
         session,
-        infos,
-        |part, info| {
+        (infos, Order::AsGiven),
+        |part, info: Info| {
             // Asked for in the order of the objects.
             let uid = next.lock().unwrap_or_else(PoisonError::into_inner).next().flatten();
             part.run(async move |session| gone(session, &info, uid.as_ref(), deadline).await)

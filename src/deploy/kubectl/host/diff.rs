@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Outcome;
-use super::apply::{Info, difference, infos};
+use super::apply::difference;
 use super::get::hide_managed_fields;
+use super::info::{Info, infos};
 use super::session::Session;
 use super::trouble::Trouble;
 use crate::deploy::cluster::{Method, Patch};

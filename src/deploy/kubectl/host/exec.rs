@@ -6,7 +6,7 @@ use base64::Engine;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::apply::Info;
+use super::info::Info;
 use super::pods::Asking;
 use super::session::Session;
 use super::trouble::Trouble;

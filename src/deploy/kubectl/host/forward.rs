@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use super::apply::Info;
+use super::info::Info;
 use super::pods::Asking;
 use super::session::Session;
 use super::trouble::Trouble;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Outcome;
-use super::apply::Info;
+use super::info::Info;
 use super::select::{self, Read, find};
 use super::session::Session;
 use super::table::{self, Columns};

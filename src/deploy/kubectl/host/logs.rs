@@ -7,8 +7,8 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::apply::Info;
 use super::exec::container;
+use super::info::Info;
 use super::pods::Asking;
 use super::session::{Ground, Session};
 use super::trouble::Trouble;

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::apply::{Info, operation};
+use super::apply::operation;
+use super::info::Info;
 use super::select::{Read, find};
 use super::session::Session;
 use super::trouble::Trouble;

@@ -2,6 +2,7 @@
 
 mod trouble;
 mod session;
+mod info;
 mod select;
 mod pace;
 mod abreast;

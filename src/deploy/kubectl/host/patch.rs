@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::apply::Info;
+use super::info::Info;
 use super::select::{Read, find};
 use super::session::Session;
 use super::trouble::Trouble;

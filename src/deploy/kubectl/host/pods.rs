@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::apply::Info;
+use super::info::Info;
 use super::select::{self, Read, find};
 use super::session::Session;
 use super::trouble::Trouble;

@@ -1,29 +1,41 @@
 //! What is there already of many objects: one list of a kind and namespace instead of a request for
-//! each object.
+//! each object. Of kinds that every cluster has it is asked before anything else: where these are all
+//! kinds there are, that they are listed says that they are served, and nothing else is asked.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use super::abreast::Part;
-use super::apply::Info;
-use super::pace::first;
-use super::session::Session;
+use super::info::{Info, discover};
+use super::session::{Ground, Session};
 use super::trouble::Trouble;
-use crate::deploy::cluster::{Accept, Mapping, Target};
+use crate::deploy::cluster::{Accept, Mapping, Target, builtin_by_kind};
+use crate::deploy::kubectl::request::{Apply, Item};
 
 /// From this many objects of a kind in a namespace on a list is cheaper than they are.
 const MANY: usize = 8;
+/// So many lists go side by side.
+const LISTS: usize = 8;
 
-/// A kind in a namespace.
-type Place = (String, String, String);
+/// A kind, in a version, and a namespace.
+type Place = (String, String, String, String);
+
+/// Places to be looked at: how many objects are to be there, and of what kind.
+type Places = BTreeMap<Place, (usize, Mapping)>;
 
 /// What was listed.
 #[derive(Debug, Default)]
 pub struct Present {
-    objects: HashMap<Place, HashMap<String, Value>>,
-    whole: HashSet<Place>,
+    listed: HashMap<Place, Listed>,
+}
+
+/// The objects of a kind in a namespace by name; none where they may not be listed.
+#[derive(Debug, Default)]
+struct Listed {
+    objects: HashMap<String, Value>,
+    is_whole: bool,
 }
 
 /// What is known of an object.
@@ -36,13 +48,13 @@ pub enum Known {
     Nothing,
 }
 
-/// The objects of a kind in a namespace by name, and whether these are all.
+/// Lists a kind in a namespace.
 async fn list(
     session: &mut Session<'_>,
-    count: usize,
-    info: &Info,
-) -> Result<(HashMap<String, Value>, bool), Trouble> {
-    let target = Target { name: "", ..info.target() };
+    namespace: &str,
+    (count, mapping): &(usize, Mapping),
+) -> Result<Listed, Trouble> {
+    let target = Target { mapping, namespace, name: "", subresource: "" };
     let query = vec![("limit", (count * 2 + 50).to_string())];
     let mut list = session.read(&target, query, Accept::Json).await?;
     let more = list.pointer("/metadata/continue").and_then(Value::as_str);
@@ -51,54 +63,144 @@ async fn list(
     let objects = items.unwrap_or_default().into_iter().filter_map(|mut object| {
         let name = object.pointer("/metadata/name")?.as_str()?.to_owned();
         let map = object.as_object_mut()?;
-        map.insert("apiVersion".to_owned(), json!(info.mapping.api_version()));
-        map.insert("kind".to_owned(), json!(info.mapping.kind));
+        map.insert("apiVersion".to_owned(), json!(mapping.api_version()));
+        map.insert("kind".to_owned(), json!(mapping.kind));
         Some((name, object))
     });
-    Ok((objects.collect(), is_whole))
+    Ok(Listed { objects: objects.collect(), is_whole })
+}
+
+/// A list, and what was told meanwhile.
+type Looked<'a> = (Place, Part<'a>, Result<Listed, Trouble>);
+
+/// Lists side by side.
+async fn look(ground: Ground<'_>, places: Places) -> Vec<Looked<'_>> {
+    let lists = places.into_iter().map(|(place, wanted)| {
+        let part = Part::new(ground.clone());
+        async move {
+            let namespace = place.3.clone();
+            let work = async |session: &mut Session<'_>| list(session, &namespace, &wanted).await;
+            let (part, listed) = part.run(work).await;
+            (place, part, listed)
+        }
+    });
+    stream::iter(lists).buffered(LISTS).collect().await
 }
 
 fn place(mapping: &Mapping, namespace: &str) -> Place {
-    (mapping.group.clone(), mapping.plural.clone(), namespace.to_owned())
+    let Mapping { group, version, plural, .. } = mapping;
+    (group.clone(), version.clone(), plural.clone(), namespace.to_owned())
+}
+
+/// The kind of an object that every cluster has, and its namespace; where the cluster serves that kind
+/// in this version.
+fn builtin(session: &Session<'_>, apply: &Apply, item: &Item) -> Option<(Mapping, String)> {
+    let Item::Object(manifest) = item else { return None };
+    let text = |pointer: &str| manifest.object.pointer(pointer).and_then(Value::as_str);
+    let (api_version, kind) = (text("/apiVersion")?, text("/kind")?);
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    let known = builtin_by_kind(group, kind)?;
+    let named = text("/metadata/namespace").filter(|namespace| !namespace.is_empty());
+    let namespace = named.unwrap_or_else(|| session.namespace());
+    let is_elsewhere = apply.enforce_namespace && namespace != session.namespace();
+    if !known.namespaced || known.kind != kind || version.is_empty() || is_elsewhere {
+        return None;
+    }
+    let mapping = Mapping {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        kind: kind.to_owned(),
+        plural: known.plural.to_owned(),
+        singular: kind.to_lowercase(),
+        short: [].into(),
+        categories: [].into(),
+        namespaced: true,
+        verbs: [].into(),
+    };
+    Some((mapping, namespace.to_owned()))
+}
+
+/// The places of built-in kinds that are worth a list, and whether all objects are there.
+fn guessed(session: &Session<'_>, apply: &Apply) -> (Places, bool) {
+    let mut places = Places::new();
+    let mut is_all = true;
+    for item in &apply.items {
+        match builtin(session, apply, item) {
+            Some((mapping, namespace)) => {
+                places.entry(place(&mapping, &namespace)).or_insert((0, mapping)).0 += 1;
+            }
+            None => is_all = false,
+        }
+    }
+    let n_places = places.len();
+    places.retain(|_, (count, _)| *count >= MANY);
+    let is_all = is_all && places.len() == n_places && apply.prune.is_none();
+    (places, is_all)
 }
 
 impl Present {
-    /// Lists what many of `infos` share, side by side. A list that is refused, or longer than what it is
-    /// for, is no error: those objects are asked for one by one.
-    pub async fn read(session: &mut Session<'_>, infos: &[Info]) -> Self {
-        let mut counts: BTreeMap<Place, (usize, &Info)> = BTreeMap::new();
-        for info in infos {
-            counts.entry(place(&info.mapping, &info.namespace)).or_insert((0, info)).0 += 1;
-        }
-        counts.retain(|_, (count, info)| *count >= MANY && info.mapping.namespaced);
-        let ground = session.ground();
-        let mut lists =
-            stream::iter(counts)
-                .map(|(place, (count, info))| {
-                    let part = Part::new(ground.clone());
-                    async move {
-                        (place, part.run(async |session| list(session, count, info).await).await)
-                    }
-                })
-                .buffered(first(&ground));
+    /// Lists what can be listed before it is known which kinds the cluster serves, and asks for that
+    /// beside it, or not at all.
+    pub async fn ahead(session: &mut Session<'_>, apply: &Apply) -> Result<Self, Trouble> {
         let mut present = Self::default();
-        while let Some((place, (part, listed))) = lists.next().await {
-            part.end(session);
-            let Ok((objects, is_whole)) = listed else { continue };
-            if is_whole {
-                present.whole.insert(place.clone());
-            }
-            present.objects.insert(place, objects);
+        let (places, is_all) =
+            if apply.server_side { (Places::new(), false) } else { guessed(session, apply) };
+        let lists = look(session.ground(), places.clone());
+        if !is_all {
+            let (lists, discovered) =
+                futures_util::join!(lists, discover(session, &apply.items, apply.validate));
+            discovered?;
+            present.add(session, lists);
+            return Ok(present);
         }
-        present
+        let lists = lists.await;
+        // Who is not reached by these is not reached by another question.
+        let broken = lists.iter().find_map(|(_, _, listed)| match listed {
+            Err(Trouble::Network(failure)) => Some(failure.clone()),
+            _ => None,
+        });
+        let is_served = lists.iter().all(|(_, _, listed)| listed.is_ok());
+        present.add(session, lists);
+        if let Some(failure) = broken {
+            return Err(failure.into());
+        }
+        if is_served {
+            session.assume(places.into_values().map(|(_, mapping)| mapping).collect());
+        } else {
+            discover(session, &apply.items, apply.validate).await?;
+        }
+        Ok(present)
+    }
+
+    /// Lists what many of `infos` share and was not listed yet. A list that is refused, or longer than
+    /// what it is for, is no error: those objects are asked for one by one.
+    pub async fn read(&mut self, session: &mut Session<'_>, infos: &[Info]) {
+        let mut places = Places::new();
+        for info in infos.iter().filter(|info| info.mapping.namespaced) {
+            let place = place(&info.mapping, &info.namespace);
+            if !self.listed.contains_key(&place) {
+                places.entry(place).or_insert_with(|| (0, info.mapping.clone())).0 += 1;
+            }
+        }
+        places.retain(|_, (count, _)| *count >= MANY);
+        let lists = look(session.ground(), places).await;
+        self.add(session, lists);
+    }
+
+    fn add(&mut self, session: &mut Session<'_>, lists: Vec<Looked<'_>>) {
+        for (place, part, listed) in lists {
+            part.end(session);
+            self.listed.insert(place, listed.unwrap_or_default());
+        }
     }
 
     /// Takes out what is known of an object.
     pub fn take(&mut self, info: &Info) -> Known {
-        let place = place(&info.mapping, &info.namespace);
-        match self.objects.get_mut(&place).and_then(|objects| objects.remove(&info.name)) {
+        let listed = self.listed.get_mut(&place(&info.mapping, &info.namespace));
+        let Some(Listed { objects, is_whole }) = listed else { return Known::Nothing };
+        match objects.remove(&info.name) {
             Some(object) => Known::Is(object),
-            None if self.whole.contains(&place) => Known::IsNot(None),
+            None if *is_whole => Known::IsNot(None),
             None => Known::Nothing,
         }
     }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Outcome;
-use super::apply::{Info, operation, options};
+use super::apply::{operation, options};
+use super::info::Info;
 use super::select;
 use super::session::Session;
 use super::trouble::Trouble;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::apply::{Info, operation, options};
+use super::apply::{operation, options};
+use super::info::Info;
 use super::select::{Read, find};
 use super::session::Session;
 use super::trouble::Trouble;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::apply::{Info, infos};
+use super::info::{Info, infos};
 use super::session::Session;
 use super::trouble::Trouble;
 use crate::deploy::cluster::{Accept, Failure, Mapping, Target};

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::apply::{Info, options};
+use super::apply::options;
+use super::info::Info;
 use super::session::Session;
 use super::trouble::Trouble;
 use crate::deploy::cluster::{Failure, Patch};

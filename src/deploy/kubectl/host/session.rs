@@ -408,6 +408,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Takes kinds as all that the cluster serves, where nothing is asked but of them.
+    pub fn assume(&mut self, mappings: Vec<Mapping>) {
+        self.ground.discovery = Some(Arc::new(Discovery::of(mappings)));
+    }
+
     /// The mapping of an object, by its `apiVersion` and `kind`.
     pub fn by_object(&self, object: &Value) -> Option<Mapping> {
         let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::apply::{Info, operation};
+use super::apply::operation;
+use super::info::Info;
 use super::select::{self, Read, find};
 use super::session::Session;
 use super::trouble::Trouble;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::apply::{Info, operation};
+use super::apply::operation;
+use super::info::Info;
 use super::session::Session;
 use super::trouble::Trouble;
 use super::{Outcome, describe, select};

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::apply::Info;
+use super::info::Info;
 use super::session::Session;
 use super::trouble::Trouble;
 use crate::deploy::cluster::{Accept, Failure, Target};

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Outcome;
-use super::apply::Info;
 use super::get::hide_managed_fields;
+use super::info::Info;
 use super::select::{self, Read, find};
 use super::session::Session;
 use super::table::{self, Style};

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Outcome;
-use super::apply::{Info, operation};
+use super::apply::operation;
+use super::info::Info;
 use super::select::{Read, find};
 use super::session::Session;
 use super::trouble::Trouble;

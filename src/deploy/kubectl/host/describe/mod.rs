@@ -21,7 +21,7 @@ mod generic;
 use serde_json::Value;
 
 use super::Outcome;
-use super::apply::Info;
+use super::info::Info;
 use super::select::{self, Read, find};
 use super::session::Session;
 use super::trouble::Trouble;
