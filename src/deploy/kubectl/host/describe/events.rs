@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::sheet::{Sheet, filled, number, since, text};
 use super::{all, others};
-use crate::deploy::kubectl::host::apply::Info;
+use crate::deploy::kubectl::host::info::Info;
 use crate::deploy::kubectl::host::session::Session;
 use crate::deploy::kubectl::host::trouble::Trouble;
 

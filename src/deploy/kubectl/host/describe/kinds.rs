@@ -7,7 +7,7 @@ use super::sheet::{self, Sheet};
 use super::{addresses, all, containers, content, generic, network, node, others};
 use super::{policies, rights, signing, storage, volumes, workloads};
 use crate::deploy::cluster::{Mapping, Target};
-use crate::deploy::kubectl::host::apply::Info;
+use crate::deploy::kubectl::host::info::Info;
 use crate::deploy::kubectl::host::session::Session;
 use crate::deploy::kubectl::host::trouble::Trouble;
 use crate::deploy::kubectl::request::Selection;
