@@ -39,7 +39,7 @@ pub enum Failure {
     #[error("the answer is not JSON")]
     NotJson,
     /// The answer is too large to save something from.
-    #[error("the answer is larger than the 8 MiB that are looked at, or all together than 256 MiB")]
+    #[error("the answer is larger than the 8 MiB that are looked at, or all together than 128 MiB")]
     TooLarge,
     /// A redirect to where the plan may not go.
     #[error("redirect to `{0}`, which is not a target of the plan")]

@@ -41,6 +41,7 @@ mod bad_input;
 mod plans;
 mod load_protocols;
 mod load_presets;
+mod load_hostile;
 mod doctor;
 mod kubectl;
 mod kubectl_asked;

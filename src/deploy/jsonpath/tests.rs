@@ -106,7 +106,70 @@ fn relaxed_paths_take_the_full_form() {
     assert!(relaxed("{a}{b}").is_err());
 }
 
+/// Parts that templates are made of, in any order.
+const PARTS: &[&str] = &[
+    "{",
+    "}",
+    ".",
+    "..",
+    "*",
+    "@",
+    "$",
+    "[",
+    "]",
+    "[0]",
+    "[-1:]",
+    "[0:2]",
+    "[::0]",
+    "[::-1]",
+    "[?(",
+    ")]",
+    "==",
+    "!=",
+    "<",
+    ">=",
+    "&&",
+    ",",
+    ":",
+    "range ",
+    "end",
+    "{range .items[*]}",
+    "{end}",
+    "{.kind}",
+    "metadata",
+    "items",
+    "'x'",
+    "\"x\"",
+    "\"",
+    "'",
+    "\\",
+    "\\.",
+    "0",
+    "-1",
+    "9223372036854775808",
+    "1.5",
+    "true",
+    " ",
+    "\n",
+    "é",
+];
+
 proptest::proptest! {
+    #[test]
+    fn anything_at_all_is_read_without_a_panic(template in ".{0,60}") {
+        let _either = render(&template, &data(), true);
+        let _either = relaxed(&template);
+    }
+
+    #[test]
+    fn parts_in_any_order_are_run_without_a_panic(
+        parts in proptest::collection::vec(proptest::sample::select(PARTS), 0..24),
+        allowed in proptest::prelude::any::<bool>(),
+    ) {
+        let _either = render(&parts.concat(), &data(), allowed);
+        let _either = render(&format!("{{{}}}", parts.concat()), &data(), allowed);
+    }
+
     #[test]
     fn no_template_crashes(template in "[{}.\\[\\]a-c0-2:,?()@=<>\"' *$\\\\-]{0,30}") {
         // Only that it returns is the claim: nested, unbalanced and odd templates are errors.

@@ -14,3 +14,6 @@ pub use object::{Objects, objects};
 pub use print::{float, go_syntax as go_syntax_plain, yaml};
 pub use stream::documents;
 pub use yaml::{go_text, parse};
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,17 @@
 
 /// The first mistake of a text, and its offset as Go counts it; `None` when the text ends too early.
 pub fn mistake(text: &[u8]) -> Option<(usize, String)> {
-    let mut scanner = Scanner { text, at: 0 };
+    let mut scanner = Scanner { text, at: 0, depth: 0 };
     scanner.value("looking for beginning of value").err().flatten()
 }
+
+/// Go itself goes down to 10,000; each step is a call here.
+const MAX_DEPTH: usize = 1000;
 
 struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
+    depth: usize,
 }
 
 /// `None`: the end of the text.
@@ -43,8 +47,13 @@ impl Scanner<'_> {
 
     fn value(&mut self, what: &str) -> Result<(), Wrong> {
         match self.peek()? {
-            b'{' => self.object(),
-            b'[' => self.array(),
+            b'{' | b'[' if self.depth == MAX_DEPTH => self.wrong("exceeded max depth"),
+            opening @ (b'{' | b'[') => {
+                self.depth += 1;
+                if opening == b'{' { self.object() } else { self.array() }?;
+                self.depth -= 1;
+                Ok(())
+            }
             b'"' => self.string(),
             b't' => self.literal(b"true"),
             b'f' => self.literal(b"false"),

@@ -123,6 +123,12 @@ impl Pusher {
         }
     }
 
+    /// How many batches wait for the sinks.
+    #[cfg(test)]
+    pub fn n_waiting(&self) -> usize {
+        self.queues.iter().map(|queue| QUEUE - queue.sender.capacity()).sum()
+    }
+
     /// Waits for what is on its way, a short while; returns what was lost, a sentence a sink.
     pub async fn finish(mut self) -> Vec<String> {
         let mut told = Vec::new();

@@ -15,3 +15,4 @@ mod grpc_server;
 mod bodies;
 mod proxies;
 mod honesty;
+mod soak;

@@ -171,8 +171,8 @@ async fn upgraded(stream: &mut TcpStream, rng: &mut StdRng) -> bool {
 }
 
 /// Runs steps against a server of mutants: the run ends when it is meant to, with many requests,
-/// good ones among them, and nothing of the generator breaks.
-async fn survives(target: &str, steps: &str, port: u16) -> Summary {
+/// good ones among them and so many kinds of bad ones, and nothing of the generator breaks.
+async fn survives(target: &str, steps: &str, port: u16, n_kinds: usize) -> Summary {
     let yaml = format!(
         "target: {target}\n\
          load: {{ users: 16, spawn-rate: 1000, duration: 1500ms, timeout: 100ms, threads: 2 }}\n\
@@ -183,7 +183,7 @@ async fn survives(target: &str, steps: &str, port: u16) -> Summary {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let (count, failed) = (summary.requests.count, summary.requests.failed);
     assert!(count > 50 && failed > 10 && failed < count, "{count}, {failed}: {:?}", summary.errors);
-    assert!(summary.errors.len() > 1, "{:?}", summary.errors);
+    assert!(summary.errors.len() >= n_kinds, "{:?}", summary.errors);
     summary
 }
 
@@ -196,14 +196,14 @@ async fn answers_with_a_few_wrong_bytes_break_nothing_over_http1() {
         "{{ get: /a, {READ} }}, {{ get: /b, save: {{ b: 'css input @value', c: 'css li' }} }}, \
          {{ get: /c, save: {{ d: 'regex id\":\"(\\w+)', e: 'header set-cookie', f: 'cookie a' }} }}"
     );
-    survives("http://127.0.0.1:$PORT", &steps, server.port).await;
+    survives("http://127.0.0.1:$PORT", &steps, server.port, 2).await;
 }
 
 #[tokio::test]
 async fn answers_with_a_few_wrong_bytes_break_nothing_over_http2() {
     let (server, _) = mutant(false, vec![conversation(JSON, b"")]).await;
     let target = "http://127.0.0.1:$PORT\nhttp: { version: 2 }";
-    survives(target, &format!("{{ get: /a, {READ} }}"), server.port).await;
+    survives(target, &format!("{{ get: /a, {READ} }}"), server.port, 2).await;
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn answers_with_a_few_wrong_bytes_break_nothing_over_grpc() {
     let (server, _) = mutant(false, vec![talk]).await;
     let steps = "{ grpc: { call: shop.Cart/Add, proto: cart.proto, imports: [shared/money.proto] }, \
         json: { name: x }, save: { a: $.items } }";
-    survives("grpc://127.0.0.1:$PORT", steps, server.port).await;
+    survives("grpc://127.0.0.1:$PORT", steps, server.port, 2).await;
 }
 
 #[tokio::test]
@@ -222,14 +222,14 @@ async fn answers_with_a_few_wrong_bytes_break_nothing_over_a_websocket() {
         [b"\x89\x02hi".as_slice(), b"\x01\x03abc\x80\x04defg", b"\x81\x05hello", b"\x82\x01x"];
     let (server, _) = mutant(true, vec![frames.concat()]).await;
     let steps = "{ websocket: { connect: / } }, { websocket: { send: x, expect: hello }, save: { a: regex (l+) } }";
-    survives("ws://127.0.0.1:$PORT", steps, server.port).await;
+    survives("ws://127.0.0.1:$PORT", steps, server.port, 2).await;
 }
 
 #[tokio::test]
 async fn answers_with_a_few_wrong_bytes_break_nothing_over_tcp() {
     let (server, _) = mutant(false, vec![b"+PONG 42\r\n".to_vec()]).await;
     let steps = "{ tcp: { send: PING, expect: \"\\r\\n\" }, save: { a: regex (\\d+) } }";
-    survives("tcp://127.0.0.1:$PORT", steps, server.port).await;
+    survives("tcp://127.0.0.1:$PORT", steps, server.port, 2).await;
 }
 
 #[tokio::test]
@@ -257,5 +257,6 @@ async fn answers_with_a_few_wrong_bytes_break_nothing_over_dns() {
         }
     });
     let steps = "{ dns: { name: www.shop.example }, save: { ip: '$.answers[0].data' } }";
-    survives("dns://127.0.0.1:$PORT", steps, port).await;
+    // An answer that is none to the question is waited past, as one that somebody forged.
+    survives("dns://127.0.0.1:$PORT", steps, port, 1).await;
 }

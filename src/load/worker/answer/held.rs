@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const SMALL: usize = 64 * 1024;
 
 /// All larger ones together are held up to here.
-pub const ALL: usize = 256 * 1024 * 1024;
+pub const ALL: usize = 128 * 1024 * 1024;
 
 static N_HELD: AtomicUsize = AtomicUsize::new(0);
 
