@@ -204,13 +204,42 @@ fn told(output: &Output) -> String {
     format!("{}! {}[{:?}]", text(&output.stdout), text(&output.stderr), output.status.code())
 }
 
-fn top_is_what_the_real_kubectl_says(server: &Aggregated) {
+/// An API that is registered, and that nobody serves.
+const DEAD: &str = "\
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: { name: v1.dead.example.com }
+spec:
+  group: dead.example.com
+  version: v1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  service: { name: nobody, namespace: kube-system }
+";
+
+/// What is asked beside such an API.
+const BESIDE_IT: &[&str] = &[
+    "api-resources -o name",
+    "api-resources --api-group=apps",
+    "api-versions",
+    "get all -n acme",
+    "get cm,pods -n acme",
+    "get things.dead.example.com",
+    "get nope",
+    "get apiservice v1.dead.example.com -o name",
+    "delete cm nothing -n acme",
+    "create cm made -n acme --from-literal=a=b --dry-run=server -o name",
+    "auth can-i get pods -n acme",
+    "explain pods.metadata.name",
+];
+
+fn the_real_kubectl_says_the_same(server: &Aggregated, asked: &[(&str, &[&str])]) {
     let folder = tempfile::tempdir().unwrap();
     let kubectl = folder.path().join("kubectl");
     symlink(crate::support::dyno(), &kubectl).unwrap();
     let mut different = Vec::new();
-    for (user, lines) in [("admin", TOP), ("gate", TOP), ("nobody", &TOP[..3])] {
-        for line in lines {
+    for (user, lines) in asked {
+        for line in *lines {
             let words: Vec<&str> = line.split(' ').collect();
             let real = told(&server.kubectl(user, &words));
             let mut ours = Command::new(&kubectl);
@@ -222,6 +251,33 @@ fn top_is_what_the_real_kubectl_says(server: &Aggregated) {
         }
     }
     assert!(different.is_empty(), "kubectl and dyno differ:\n{}", different.join("\n"));
+}
+
+/// Whoever applies, asks and deploys beside an API that nobody serves has no trouble but its own.
+fn an_api_that_nobody_serves_troubles_nothing_else(server: &Aggregated) {
+    server.apply(DEAD);
+    let unserved = "jsonpath={.status.conditions[?(@.type==\"Available\")].reason}";
+    let arguments = ["get", "apiservice", "v1.dead.example.com", "-o", unserved];
+    server.await_answer("it is known to be dead", &arguments, "ServiceNotFound");
+    the_real_kubectl_says_the_same(server, &[("admin", BESIDE_IT)]);
+    let folder = tempfile::tempdir().unwrap();
+    let deploy = |name: &str, manifest: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, manifest).unwrap();
+        let mut dyno = Command::new(crate::support::dyno());
+        dyno.current_dir(folder.path()).env("KUBECONFIG", server.kubeconfig("admin"));
+        dyno.args(["deploy", "-n", "acme", "--timeout", "5s", "-f"]).arg(&file);
+        told(&dyno.output().unwrap())
+    };
+    let settings =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: settings }\ndata: { a: b }\n";
+    let deployed = deploy("settings.yaml", settings);
+    assert!(deployed.ends_with("[Some(0)]"), "{deployed}");
+    let deployed = deploy("dead.yaml", DEAD);
+    for part in ["v1.dead.example.com", "ServiceNotFound", "service/nobody in \"kube-system\""] {
+        assert!(deployed.contains(part), "{part} is not in:\n{deployed}");
+    }
+    assert!(deployed.ends_with("[Some(99)]"), "{deployed}");
 }
 
 fn a_gate_samples_with_the_rights_that_the_cluster_gives(server: &Aggregated) {
@@ -269,9 +325,11 @@ fn the_metrics_api_behind_a_real_aggregation_layer_is_read_with_the_clusters_rig
     let site: Arc<dyn Site> = Arc::<Metrics>::clone(&metrics);
     let server = Aggregated::start(site, &["gate", "nobody"]);
     server.apply(OBJECTS);
-    top_is_what_the_real_kubectl_says(&server);
+    let asked = [("admin", TOP), ("gate", TOP), ("nobody", &TOP[..3])];
+    the_real_kubectl_says_the_same(&server, &asked);
     a_gate_samples_with_the_rights_that_the_cluster_gives(&server);
     let users = metrics.users.lock().unwrap().clone();
     assert!(users.contains("gate system:authenticated"), "{users:?}");
     assert!(!users.iter().any(|user| user.starts_with("nobody")), "{users:?}");
+    an_api_that_nobody_serves_troubles_nothing_else(&server);
 }

@@ -150,8 +150,9 @@ impl Aggregated {
         command.args(arguments).output().unwrap()
     }
 
+    /// Waits until kubectl, asked as the administrator, gives an answer.
     #[track_caller]
-    fn await_answer(&self, what: &str, arguments: &[&str], answer: &str) {
+    pub fn await_answer(&self, what: &str, arguments: &[&str], answer: &str) {
         let end = Instant::now() + LONGEST;
         loop {
             let output = self.kubectl("admin", arguments);
