@@ -14,7 +14,9 @@ const MAX_KEY: usize = 1000;
 
 /// Reads a document; `None` where it is more than plain.
 pub fn read(text: &[u8]) -> Option<Value> {
-    if !text.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
+    // A block whose last line has no end is a case of its own.
+    let is_ended = text.ends_with(b"\n");
+    if !is_ended || !text.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
         return None;
     }
     let text = std::str::from_utf8(text).ok()?;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use base64::Engine;
-use libyaml_safer::{ErrorKind, EventData, Parser};
+use libyaml_safer::EventData;
 use serde_json::{Map, Number, Value};
 
+use super::events::{Events, Problem, Text};
 use super::scalar::{self, Scalar};
 use super::{plain, print};
 
@@ -75,27 +76,27 @@ impl Source {
 
     fn document(&mut self) -> Result<Option<usize>, String> {
         let text = std::mem::take(&mut self.text);
-        let mut input = text.as_slice();
-        let mut parser = Parser::new();
-        parser.set_input_string(&mut input);
+        let text = Text::of(&text);
+        let mut rest: &[u8] = &[];
+        let mut events = Events::new(&text, &mut rest);
         loop {
-            let event = next(&mut parser)?;
+            let event = next(&mut events)?;
             if matches!(event, EventData::StreamStart { .. } | EventData::DocumentStart { .. }) {
                 continue;
             }
             if matches!(event, EventData::StreamEnd | EventData::DocumentEnd { .. }) {
                 return Ok(None);
             }
-            let root = self.node(&mut parser, event, 0)?;
+            let root = self.node(&mut events, event, 0)?;
             // go-yaml asks for the end of the document, no further.
-            next(&mut parser)?;
+            next(&mut events)?;
             return Ok(Some(root));
         }
     }
 
     fn node(
         &mut self,
-        parser: &mut Parser<&mut &[u8]>,
+        events: &mut Events<'_>,
         event: EventData,
         depth: usize,
     ) -> Result<usize, String> {
@@ -136,8 +137,8 @@ impl Source {
             self.anchors.insert(anchor, index);
         }
         match opened {
-            Some(true) => self.mapping(parser, index, depth)?,
-            Some(false) => self.sequence(parser, index, depth)?,
+            Some(true) => self.mapping(events, index, depth)?,
+            Some(false) => self.sequence(events, index, depth)?,
             None => {}
         }
         Ok(index)
@@ -145,17 +146,17 @@ impl Source {
 
     fn sequence(
         &mut self,
-        parser: &mut Parser<&mut &[u8]>,
+        events: &mut Events<'_>,
         index: usize,
         depth: usize,
     ) -> Result<(), String> {
         let mut children = Vec::new();
         loop {
-            let event = next(parser)?;
+            let event = next(events)?;
             if matches!(event, EventData::SequenceEnd) {
                 break;
             }
-            children.push(self.node(parser, event, depth + 1)?);
+            children.push(self.node(events, event, depth + 1)?);
         }
         if let Some(node) = self.nodes.get_mut(index) {
             node.kind = Kind::Sequence(children);
@@ -165,19 +166,19 @@ impl Source {
 
     fn mapping(
         &mut self,
-        parser: &mut Parser<&mut &[u8]>,
+        events: &mut Events<'_>,
         index: usize,
         depth: usize,
     ) -> Result<(), String> {
         let mut children = Vec::new();
         loop {
-            let event = next(parser)?;
+            let event = next(events)?;
             if matches!(event, EventData::MappingEnd) {
                 break;
             }
-            let key = self.node(parser, event, depth + 1)?;
-            let event = next(parser)?;
-            children.push((key, self.node(parser, event, depth + 1)?));
+            let key = self.node(events, event, depth + 1)?;
+            let event = next(events)?;
+            children.push((key, self.node(events, event, depth + 1)?));
         }
         if let Some(node) = self.nodes.get_mut(index) {
             node.kind = Kind::Mapping(children);
@@ -187,17 +188,15 @@ impl Source {
 }
 
 /// The next event; an error in go-yaml's words: `line 3: …`, counted as it counts.
-fn next(parser: &mut Parser<&mut &[u8]>) -> Result<EventData, String> {
-    parser.parse().map(|event| event.data).map_err(|error| {
-        let problem = error.problem_mark().map_or(0, |mark| mark.line);
-        let context = error.context_mark().map_or(0, |mark| mark.line);
-        let line = match (problem, context) {
-            (0, context) => context,
-            (problem, _) if error.kind() == ErrorKind::Scanner => problem + 1,
-            (problem, _) => problem,
+fn next(events: &mut Events<'_>) -> Result<EventData, String> {
+    events.next().map(|event| event.data).map_err(|problem| {
+        let Problem { what, mark, context_mark, is_of_scanner, .. } = problem;
+        let line = match mark.line {
+            0 => context_mark.line,
+            line if is_of_scanner => line + 1,
+            line => line,
         };
-        let text = error.problem();
-        if line == 0 { text.to_owned() } else { format!("line {line}: {text}") }
+        if line == 0 { what } else { format!("line {line}: {what}") }
     })
 }
 

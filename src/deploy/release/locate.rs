@@ -1,6 +1,8 @@
 //! Where a field stands in a manifest's text: line and column, for messages that an editor can jump to.
 
-use libyaml_safer::{EventData, Mark, Parser};
+use libyaml_safer::{EventData, Mark};
+
+use crate::deploy::manifest::{Events, Text};
 
 /// Deeper documents are not looked into; the reader of manifests refuses them anyway.
 const MAX_DEPTH: usize = 200;
@@ -47,10 +49,10 @@ enum Kind {
 impl Tree {
     /// Reads the first document of a text whose first line is line `first` of its file.
     pub fn read(text: &[u8], first: usize) -> Result<Self, Mistake> {
-        let mut input = text;
-        let mut parser = Parser::new();
-        parser.set_input_string(&mut input);
-        let mut reader = Reader { parser, first, duplicates: Vec::new() };
+        let text = Text::of(text);
+        let mut rest: &[u8] = &[];
+        let events = Events::new(&text, &mut rest);
+        let mut reader = Reader { events, first, duplicates: Vec::new() };
         let root = reader.document()?;
         Ok(Self { root, duplicates: reader.duplicates })
     }
@@ -89,7 +91,7 @@ impl Tree {
 }
 
 struct Reader<'a> {
-    parser: Parser<&'a mut &'a [u8]>,
+    events: Events<'a>,
     first: usize,
     duplicates: Vec<(Place, String)>,
 }
@@ -104,15 +106,14 @@ impl Reader<'_> {
     }
 
     fn next(&mut self) -> Result<(Place, EventData), Mistake> {
-        match self.parser.parse() {
+        match self.events.next() {
             Ok(event) => Ok((self.place(event.start_mark), event.data)),
-            Err(error) => {
-                let mark = error.problem_mark().unwrap_or_default();
-                let what = match error.context().filter(|context| !context.is_empty()) {
-                    Some(context) => format!("{} {context}", error.problem()),
-                    None => error.problem().to_owned(),
+            Err(problem) => {
+                let what = match problem.context {
+                    Some(context) => format!("{} {context}", problem.what),
+                    None => problem.what,
                 };
-                Err(Mistake { place: self.place(mark), what })
+                Err(Mistake { place: self.place(problem.mark), what })
             }
         }
     }
