@@ -11,9 +11,11 @@ Every run begins when the control plane is at rest.
 """
 import asyncio
 import json
+import multiprocessing
 import os
 import pathlib
 import platform
+import socket
 import statistics
 import subprocess
 import sys
@@ -41,21 +43,24 @@ REST, REST_FOR, REST_WITHIN = 0.15, 1.0, 15
 
 
 class Relay:
-    """A TCP relay that holds back what it carries, each way for `delay` seconds."""
+    """A TCP relay that holds back what it carries, each way for `delay` seconds; a process of its own,
+    so that who is measured, be it this very process, has its own time."""
 
     def __init__(self, host, port, delay):
         self.target, self.delay = (host, port), delay
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-        threading.Thread(target=self.run, args=(started,), daemon=True).start()
-        started.wait()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = listener.getsockname()[1]
+        self.process = multiprocessing.get_context("fork").Process(target=self.run, args=(listener,), daemon=True)
+        self.process.start()
+        listener.close()
 
-    def run(self, started):
-        asyncio.set_event_loop(self.loop)
-        server = self.loop.run_until_complete(asyncio.start_server(self.serve, "127.0.0.1", 0))
-        self.port = server.sockets[0].getsockname()[1]
-        started.set()
-        self.loop.run_forever()
+    def run(self, listener):
+        asyncio.run(self.listen(listener))
+
+    async def listen(self, listener):
+        self.loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(self.serve, sock=listener)
+        await server.serve_forever()
 
     async def serve(self, reader, writer):
         try:
