@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 
+import floor
 import table as tables
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -27,8 +28,12 @@ CACHE = pathlib.Path(os.environ.get("DYNO_CACHE", pathlib.Path.home() / ".cache/
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 BUILT = TARGET / f"{platform.machine()}-unknown-linux-gnu" / "release"
 GIVEN = os.environ.get("DYNO_BENCH")
-DYNO, STANDINS = pathlib.Path(GIVEN or BUILT / "dyno"), BUILT / "examples/standins"
-PACKAGES = {"nginx": "nginx", "wrk": "wrk", "hey": "hey", "ab": "apache2-utils", "h2load": "nghttp2-client"}
+DYNO = pathlib.Path(GIVEN or BUILT / "dyno")
+# A given program may have the shop beside it; else that is built.
+BESIDE = DYNO.parent / "examples/standins"
+STANDINS = BESIDE if GIVEN and BESIDE.exists() else BUILT / "examples/standins"
+PACKAGES = {"nginx": "nginx", "wrk": "wrk", "hey": "hey", "ab": "apache2-utils", "h2load": "nghttp2-client",
+            "cc": "build-essential"}
 GO = {"k6": "go.k6.io/k6@v1.8.1", "vegeta": "github.com/tsenart/vegeta/v12@v12.13.0"}
 LOCUST, OHA = "locust==2.47.0", "1.16.0"
 NGINX = """
@@ -269,6 +274,16 @@ class Bench:
                 return self.k6("shop_k6.js", [], TARGET=f"http://{at}", USERS=250, RATE=25, SECONDS=seconds)
             case "locust":
                 return self.locust("shop_locust.py", f"http://{at}", 250, seconds, rate=25)
+            case "the floor":
+                ran = Ran([self.floor, at.rpartition(":")[2], self.recorded], self.folder)
+                return self.number(r"(\d+) answered", ran), ran
+
+    def record(self, at, seconds):
+        """Builds the floor's client and gives it what dyno asks of the shop."""
+        self.floor, self.recorded = floor.build(self.folder), self.folder / "requests"
+        recorder = floor.Recorder(at)
+        self.journey("dyno", recorder.at, seconds)
+        recorder.write(self.recorded)
 
     def idle(self, tool, at, users):
         """So many users who ask once a second over a connection of their own."""
@@ -339,8 +354,10 @@ def row_journey(bench, servers, table, options):
     seconds = options.journey_seconds
     table.head(f"The shop's journey: 250 users, 25 a second, {seconds} s", "tool", "requests", "CPU s", "memory (PSS) MB",
                "dyno's CPU a request / its", "limit")
-    rows = interleaved(["dyno", "locust", "k6"], options.journey_rounds, lambda tool: bench.journey(tool, at, seconds))
-    limits = {"locust": 0.09, "k6": 0.18}
+    bench.record(at, seconds)
+    tools = ["dyno", "the floor", "locust", "k6"]
+    rows = interleaved(tools, options.journey_rounds, lambda tool: bench.journey(tool, at, seconds))
+    limits = {"the floor": 1.75, "locust": 0.09, "k6": 0.18}
     for tool, runs in rows.items():
         middle = [statistics.median(values) for values in zip(*((n, ran.cpu, ran.pss / 1024) for n, ran in runs))]
         cells = [tool, f"{middle[0]:,.0f}", f"{middle[1]:.2f}", f"{middle[2]:.1f}"]
@@ -466,7 +483,7 @@ def row_soak(bench, servers, table, options):
 
 ROWS = {"get": (row_get, {"nginx", "wrk", "hey", "ab", "h2load", "vegeta", "k6", "locust"}),
         "http2": (row_http2, {"nginx", "h2load"}),
-        "journey": (row_journey, {"k6", "locust"}),
+        "journey": (row_journey, {"k6", "locust", "cc"}),
         "memory": (row_memory, {"nginx", "k6", "locust"}),
         "lag": (row_lag, {"nginx", "vegeta"}),
         "honesty": (row_honesty, {"nginx"}),
@@ -477,7 +494,7 @@ ROWS = {"get": (row_get, {"nginx", "wrk", "hey", "ab", "h2load", "vegeta", "k6",
 def run(options):
     chosen = options.rows or list(ROWS)
     install(set().union(*(ROWS[name][1] for name in chosen)), options.with_oha)
-    if not GIVEN or "journey" in chosen:
+    if not GIVEN or ("journey" in chosen and STANDINS != BESIDE):
         subprocess.run(["cargo", "build", "--quiet", "--release", "--bin", "dyno", "--example", "standins"], cwd=ROOT, check=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="dyno-bench."))
     servers, bench, table = Servers(folder), Bench(folder, options.seconds), tables.Table()
