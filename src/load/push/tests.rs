@@ -170,16 +170,21 @@ impl Store {
         answer.ok()?.json().await.ok()
     }
 
-    /// The series of an answer; waits until there is one.
-    async fn ask(&self, query: &str) -> Vec<Value> {
-        for _ in 0..100 {
+    /// The series of an answer; waits until they are as `whole` wants them, and gives what it has in
+    /// the end. A store may show what it got one by one, and a moment later.
+    async fn ask(&self, query: &str, whole: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let mut last = Vec::new();
+        for _ in 0..300 {
             let answer = self.try_ask(query).await.unwrap_or_default();
-            match answer["data"]["result"].as_array() {
-                Some(found) if !found.is_empty() => return found.clone(),
-                _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            if let Some(found) = answer["data"]["result"].as_array() {
+                last.clone_from(found);
             }
+            if whole(&last) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("nothing answers {query}");
+        last
     }
 }
 
@@ -209,19 +214,25 @@ async fn pushed(spec: Spec) -> crate::load::summary::Requests {
 
 /// What a store has of a run is what the run counted.
 async fn holds(store: &Store, counted: &crate::load::summary::Requests) {
-    let result = store.ask("sum by (endpoint,job_id,plan) (dyno_load_requests_total)").await;
-    let of = |endpoint: &str| {
-        let found = result.iter().find(|series| series["metric"]["endpoint"] == endpoint);
-        found.unwrap_or_else(|| panic!("{endpoint}: {result:?}"))
+    let is = |series: &Value, value: &str| series["value"][1] == value;
+    let n_requests = counted.count.to_string();
+    let of = |found: &[Value], endpoint: &str| {
+        found.iter().find(|series| series["metric"]["endpoint"] == endpoint).cloned()
     };
-    assert_eq!(of("all")["value"][1], counted.count.to_string());
-    assert_eq!(of("GET /b \"é\"")["metric"]["job_id"], "4711");
-    assert_eq!(of("GET /a")["metric"]["plan"], "test");
-    let failed = store.ask("dyno_load_failed_total{endpoint=\"all\"}").await;
-    assert_eq!(failed[0]["value"][1], counted.failed.to_string());
-    let quantiles = store.ask("count(dyno_load_response_seconds{endpoint=\"all\"})").await;
-    assert_eq!(quantiles[0]["value"][1], "3");
-    assert_eq!(store.ask("dyno_load_users").await.len(), 1);
+    let query = "sum by (endpoint,job_id,plan) (dyno_load_requests_total)";
+    let all = |found: &[Value]| of(found, "all").is_some_and(|all| is(&all, &n_requests));
+    let result = store.ask(query, |found| found.len() == 3 && all(found)).await;
+    assert!(all(&result), "{n_requests} of {result:?}");
+    assert_eq!(of(&result, "GET /b \"é\"").unwrap()["metric"]["job_id"], "4711");
+    assert_eq!(of(&result, "GET /a").unwrap()["metric"]["plan"], "test");
+    for (query, value) in [
+        ("sum(dyno_load_failed_total{endpoint=\"all\"})", counted.failed.to_string()),
+        ("count(dyno_load_response_seconds{endpoint=\"all\"})", "3".to_owned()),
+        ("count(dyno_load_users)", "1".to_owned()),
+    ] {
+        let found = store.ask(query, |found| matches!(found, [one] if is(one, &value))).await;
+        assert!(matches!(&*found, [one] if is(one, &value)), "{query}: {value} of {found:?}");
+    }
 }
 
 #[tokio::test]
