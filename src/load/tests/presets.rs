@@ -69,7 +69,9 @@ async fn a_baseline_that_is_not_there_is_no_pass() {
     let summary = run(&plan).await.summary;
     assert_eq!(summary.outcome(), Outcome::Inconclusive);
     assert!(summary.requests.count > 0 && summary.requests.failed == 0);
-    assert!(summary.reasons[0].contains("every request to the baseline failed"), "{summary:?}");
+    // A machine that is busy with others may be a reason, too.
+    let is_told = |reason: &String| reason.contains("every request to the baseline failed");
+    assert!(summary.reasons.iter().any(is_told), "{summary:?}");
 }
 
 #[tokio::test]
