@@ -8,6 +8,7 @@
 
 mod lex;
 mod literal;
+mod tree;
 mod parse;
 mod value;
 mod functions;
@@ -31,7 +32,7 @@ pub fn check(template: &str) -> Result<(), String> {
     parsed(template).map(|_| ())
 }
 
-fn parsed(template: &str) -> Result<parse::Template, String> {
+fn parsed(template: &str) -> Result<tree::Template, String> {
     parse::parse(template).map_err(|error| format!("error parsing template {template}, {error}"))
 }
 
