@@ -15,7 +15,8 @@ use crate::load::failure::Failure;
 use crate::load::script::Want;
 use crate::load::worker::answer::{Answer, malformed};
 use crate::load::worker::dial::refused;
-use crate::load::worker::user::{Local, User};
+use crate::load::worker::local::Local;
+use crate::load::worker::user::User;
 use crate::load::worker::wire::{Times, failure};
 
 impl User {

@@ -12,8 +12,9 @@ use crate::load::trace::{Exchange, Traced};
 use crate::load::worker::answer::{Answer, Question};
 use crate::load::worker::dial::{Stream, dial};
 use crate::load::worker::http2::Seat;
+use crate::load::worker::local::Local;
 use crate::load::worker::message::{Message, Unrendered};
-use crate::load::worker::user::{Local, User};
+use crate::load::worker::user::User;
 use crate::load::worker::wire::{Connection, Times};
 use crate::unit::Span;
 

@@ -9,7 +9,8 @@ use crate::load::check::Seen;
 use crate::load::failure::Failure;
 use crate::load::script::{Protocol, Want};
 use crate::load::worker::answer::Answer;
-use crate::load::worker::user::{Local, User};
+use crate::load::worker::local::Local;
+use crate::load::worker::user::User;
 
 impl User {
     /// Makes the step's checks, each of which is counted, and saves what the step wants. `elapsed`

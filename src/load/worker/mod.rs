@@ -24,6 +24,7 @@ mod message;
 mod exchange;
 mod judge;
 mod recall;
+mod local;
 mod user;
 mod solo;
 mod thread;

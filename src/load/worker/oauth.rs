@@ -10,8 +10,9 @@ use crate::load::failure::Failure;
 use crate::load::pace::Share;
 use crate::load::script::CompiledRequest;
 use crate::load::worker::Crew;
+use crate::load::worker::local::Local;
 use crate::load::worker::message::Unrendered;
-use crate::load::worker::user::{Local, User};
+use crate::load::worker::user::User;
 use crate::load::worker::wire::Times;
 
 /// A token that does not say how long it is good for is renewed after so long.

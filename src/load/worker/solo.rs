@@ -12,7 +12,8 @@ use crate::load::pace::Share;
 use crate::load::protocol::{self, Report, Snapshot};
 use crate::load::trace::Traced;
 use crate::load::worker::Crew;
-use crate::load::worker::user::{Local, User};
+use crate::load::worker::local::Local;
+use crate::load::worker::user::User;
 
 /// How often the coordinator is told that something still goes on.
 const SIGN: Duration = Duration::from_secs(5);

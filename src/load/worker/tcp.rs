@@ -8,7 +8,8 @@ use crate::load::failure::Failure;
 use crate::load::script::Want;
 use crate::load::worker::answer::{Answer, READ};
 use crate::load::worker::dial::Stream;
-use crate::load::worker::user::{Local, User};
+use crate::load::worker::local::Local;
+use crate::load::worker::user::User;
 use crate::load::worker::wire::{Times, failure};
 
 impl User {

@@ -18,7 +18,8 @@ use crate::load::pace::{self, Share, next_boundary};
 use crate::load::protocol::Snapshot;
 use crate::load::stages::{Arrivals, user_parts};
 use crate::load::worker::alarm::Alarm;
-use crate::load::worker::user::{Local, User};
+use crate::load::worker::local::Local;
+use crate::load::worker::user::User;
 use crate::load::worker::{Crew, cpu_of};
 use crate::unit::float;
 

@@ -15,8 +15,8 @@ use crate::load::body::{Outgoing, Payload};
 use crate::load::failure::Failure;
 use crate::load::worker::answer::{Answer, Parser, Question};
 use crate::load::worker::dial::Stream;
+use crate::load::worker::local::Local;
 use crate::load::worker::tls;
-use crate::load::worker::user::Local;
 use crate::load::worker::watch::Watch;
 use crate::unit::Span;
 

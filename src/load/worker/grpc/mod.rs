@@ -11,8 +11,9 @@ use crate::load::call::{GRPC_CODES, code_name, proto};
 use crate::load::failure::Failure;
 use crate::load::script::Want;
 use crate::load::worker::answer::{Answer, Question, malformed};
+use crate::load::worker::local::Local;
 use crate::load::worker::message::Message;
-use crate::load::worker::user::{Local, User};
+use crate::load::worker::user::User;
 use crate::load::worker::wire::Times;
 
 pub use reflection::learn;

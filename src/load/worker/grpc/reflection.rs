@@ -13,7 +13,8 @@ use crate::load::pace::Share;
 use crate::load::plan::{Action, Journey, Origin, Step};
 use crate::load::worker::Crew;
 use crate::load::worker::grpc::{deadline, framed, status, unframed};
-use crate::load::worker::user::{Local, User};
+use crate::load::worker::local::Local;
+use crate::load::worker::user::User;
 use crate::load::worker::wire::Times;
 
 /// A server is not waited for longer.
