@@ -45,9 +45,9 @@ async fn chat(stream: TcpStream) {
     while let Some(Ok(message)) = socket.next().await {
         match message {
             Message::Text(text) if text.as_str() == "die" => return,
-            Message::Text(text) if text.as_str() == "flood" => {
-                let large = "x".repeat(9 * 1024 * 1024);
-                drop(socket.send(Message::text(large)).await);
+            Message::Text(text) if text.starts_with("flood") => {
+                let n: usize = text.as_str()[5..].trim().parse().unwrap_or(9 * 1024 * 1024);
+                drop(socket.send(Message::text("x".repeat(n))).await);
             }
             Message::Text(text) => {
                 drop(socket.send(Message::text("noise")).await);
@@ -90,6 +90,15 @@ async fn what_goes_wrong_with_a_websocket_is_told() {
     ] {
         bad(&drive(at, &steps, server.port).await, says);
     }
+    // A megabyte is fine for one user, and not for each of two hundred.
+    let steps =
+        format!("{open}, {{ websocket: {{ send: flood 1000000, expect: xx }}, name: ask }}");
+    let errors = drive(at, &steps, server.port).await.summary.errors;
+    assert!(!errors.iter().any(|error| error.text.contains("larger")), "{errors:?}");
+    let many =
+        LOAD.replace("users: 2", "users: 200").replace("300ms, think: 10ms", "3s, think: 1m");
+    let yaml = format!("target: {at}\n{many}journeys: [{{ steps: [{{ steps: [{steps}] }}] }}]");
+    bad(&run(&plan(&yaml, server.port)).await, "larger than");
     let plain = Server::http(|_| super::support::text(404, "")).await;
     bad(&drive(at, open, plain.port).await, "status 404");
     // A frame that never ends: its length is told, its bytes trickle.

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::load::failure::Failure;
 use crate::load::script::Want;
-use crate::load::worker::answer::{Answer, READ, malformed};
+use crate::load::worker::answer::{Answer, Held, READ, malformed, part};
 use crate::load::worker::dial::Stream;
 use crate::load::worker::local::Local;
 use crate::load::worker::user::User;
@@ -26,20 +26,22 @@ pub struct Socket {
     stream: WebSocketStream<Stream>,
     /// What came while nobody waited for it.
     inbox: VecDeque<String>,
-    held: usize,
+    n_bytes: usize,
+    /// Its part of what all users' messages and bodies may take.
+    held: Held,
 }
 
 /// Messages that nobody waits for are kept up to so many, and so many bytes.
 const INBOX: usize = 1000;
-const HELD: usize = 1 << 20;
+const BYTES: usize = 1 << 20;
 
 impl Socket {
     /// Answers pings and takes what comes, until it is dropped or there is no room.
     pub async fn idle(&mut self) {
-        while self.inbox.len() < INBOX && self.held < HELD {
+        while self.inbox.len() < INBOX && self.n_bytes < BYTES && self.held.grow(self.n_bytes) {
             match self.next().await {
                 Ok(text) => {
-                    self.held += text.len();
+                    self.n_bytes += text.len();
                     self.inbox.push_back(text);
                 }
                 Err(_) => break,
@@ -78,17 +80,20 @@ impl User {
         let request = request(place.authority.as_str(), &path, protocol, headers)?;
         let stream = self.connect(local, want.timeout, site, times).await?;
         times.written = Some(Instant::now());
+        // Each is bounded by its own part, since nothing tells how much of a message is there already.
+        let longest = part(local.users.get().saturating_mul(local.crew.n_threads));
         let config = WebSocketConfig::default()
             .read_buffer_size(8 * 1024)
             .write_buffer_size(0)
             .max_write_buffer_size(2 * READ)
-            .max_message_size(Some(READ))
-            .max_frame_size(Some(READ));
+            .max_message_size(Some(longest))
+            .max_frame_size(Some(longest));
         let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
         let (stream, response) = opened.await.map_err(told)?;
         let now = Instant::now();
         (times.first_byte, times.ended) = (Some(now), Some(now));
-        self.socket = Some(Box::new(Socket { stream, inbox: VecDeque::new(), held: 0 }));
+        let (inbox, n_bytes, held) = (VecDeque::new(), 0, Held::default());
+        self.socket = Some(Box::new(Socket { stream, inbox, n_bytes, held }));
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
@@ -110,7 +115,8 @@ impl User {
             *sent = u64::try_from(text.len()).unwrap_or(0);
             // What came before cannot be the answer.
             socket.inbox.clear();
-            socket.held = 0;
+            socket.n_bytes = 0;
+            socket.held = Held::default();
             socket.stream.send(Message::text(text)).await.map_err(told)?;
         }
         if expect.is_some() || want.wants_body || *sent == 0 {
@@ -118,7 +124,7 @@ impl User {
             loop {
                 let message = match socket.inbox.pop_front() {
                     Some(message) => {
-                        socket.held -= message.len();
+                        socket.n_bytes -= message.len();
                         message
                     }
                     None => socket.next().await?,

@@ -3,11 +3,20 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::load::worker::answer::READ;
+
 /// Bodies up to here are not counted: what is small and usual costs nothing.
 const SMALL: usize = 64 * 1024;
 
 /// All larger ones together are held up to here.
 pub const ALL: usize = 128 * 1024 * 1024;
+
+/// Returns how long what one of so many users gets may be, where its length is not known beforehand:
+/// its even part of the whole, but nothing small is refused.
+pub fn part(n_users: u32) -> usize {
+    let n_users = usize::try_from(n_users).unwrap_or(usize::MAX).max(1);
+    (ALL / n_users).clamp(SMALL, READ)
+}
 
 static N_HELD: AtomicUsize = AtomicUsize::new(0);
 
@@ -59,6 +68,15 @@ impl Eq for Held {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_of_many_users_has_its_part() {
+        for (n_users, expected) in
+            [(0, READ), (1, READ), (16, READ), (17, ALL / 17), (256, 512 * 1024), (1 << 20, SMALL)]
+        {
+            assert_eq!(part(n_users), expected, "{n_users}");
+        }
+    }
 
     #[test]
     fn small_bodies_are_free_and_large_ones_share_what_there_is() {

@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use crate::load::failure::Failure;
 use chunk::Chunks;
 pub use content::Coding;
-pub use held::Held;
+pub use held::{Held, part};
 pub use memory::Memory;
 
 /// Heads of answers are not read beyond this.
