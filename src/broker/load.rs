@@ -10,6 +10,7 @@ use crate::gate::Window;
 use crate::job::resolve;
 use crate::load::push::{self, Labels, Pusher};
 use crate::load::{self, Pins, Plan, Summary};
+use crate::mistake::suggest;
 use crate::outcome::Outcome;
 
 use super::protocol::Event;
@@ -67,7 +68,10 @@ pub(super) async fn perform(
 fn sinks(desk: &Desk<'_>, plan: &Plan) -> Result<Vec<push::Spec>> {
     let find = |name: &String| {
         let entry = desk.policy().and_then(|policy| policy.sinks.get(name)).ok_or_else(|| {
-            Error::job(Unknown(name.clone())).hint("define it under `sinks:` in your policy file")
+            let sinks = desk.policy().into_iter().flat_map(|policy| policy.sinks.keys());
+            let known: Vec<&str> = sinks.map(String::as_str).collect();
+            let unknown = Unknown { name: name.clone(), meant: suggest(name, &known) };
+            Error::job(unknown).hint("define it under `sinks:` in your policy file")
         })?;
         entry.spec(name).map_err(Error::system)
     };
@@ -76,8 +80,11 @@ fn sinks(desk: &Desk<'_>, plan: &Plan) -> Result<Vec<push::Spec>> {
 
 /// A sink that nobody defined.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no sink `{0}`")]
-struct Unknown(String);
+#[error("there is no sink `{name}` that `push:` or `--push` asks for: {meant}")]
+struct Unknown {
+    name: String,
+    meant: String,
+}
 
 /// Returns who pushes: the project and the job, as GitLab says them.
 fn labels(desk: &Desk<'_>) -> Labels {
