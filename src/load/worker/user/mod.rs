@@ -168,7 +168,7 @@ impl User {
         self.steps(local, &journey.start, Think::NONE, until).await;
         while !until.is_over(self.now) && self.feed(local, journey, FeedPer::Round) {
             let before = self.n_requests;
-            let begun = Instant::now();
+            let begun = self.now;
             self.steps(local, &journey.steps, journey.think, until).await;
             if !until.is_over(self.now) {
                 local.rounds.set(local.rounds.get() + 1);
