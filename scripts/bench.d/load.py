@@ -300,9 +300,9 @@ class Bench:
                 return self.locust("get_locust.py", url, users, 8, rate=1000, BENCH_THINK="1")
 
 
-def ratios(rows, peer, measure):
-    """dyno's figure over the peer's, pair by pair: median and the whole interval."""
-    pairs = sorted(measure(*one) / measure(*two) for one, two in zip(rows["dyno"], rows[peer]))
+def ratios(rows, peer, measure, whose="dyno"):
+    """dyno's figure, or another's, over the peer's, pair by pair: median and the whole interval."""
+    pairs = sorted(measure(*one) / measure(*two) for one, two in zip(rows[whose], rows[peer]))
     return statistics.median(pairs), f"{statistics.median(pairs):.3f} ({pairs[0]:.3f}–{pairs[-1]:.3f})"
 
 
@@ -353,7 +353,7 @@ def row_journey(bench, servers, table, options):
     _, at = servers.shop()
     seconds = options.journey_seconds
     table.head(f"The shop's journey: 250 users, 25 a second, {seconds} s", "tool", "requests", "CPU s", "memory (PSS) MB",
-               "dyno's CPU a request / its", "limit")
+               "the floor's CPU a request / its", "dyno's / its", "limit")
     bench.record(at, seconds)
     tools = ["dyno", "the floor", "locust", "k6"]
     rows = interleaved(tools, options.journey_rounds, lambda tool: bench.journey(tool, at, seconds))
@@ -362,10 +362,11 @@ def row_journey(bench, servers, table, options):
         middle = [statistics.median(values) for values in zip(*((n, ran.cpu, ran.pss / 1024) for n, ran in runs))]
         cells = [tool, f"{middle[0]:,.0f}", f"{middle[1]:.2f}", f"{middle[2]:.1f}"]
         if tool == "dyno":
-            table.row(*cells, "memory", limit=20, value=middle[2])
+            table.row(*cells, "", "memory", limit=20, value=middle[2])
         else:
+            least = "" if tool == "the floor" else ratios(rows, tool, cpu_per_request, "the floor")[1]
             ratio, told = ratios(rows, tool, cpu_per_request)
-            table.row(*cells, told, limit=limits[tool], value=ratio)
+            table.row(*cells, least, told, limit=limits[tool], value=ratio)
 
 
 def row_memory(bench, servers, table, options):
