@@ -9,6 +9,30 @@ sysctls=(vm.overcommit_memory kernel.panic kernel.panic_on_oops)   # the kubelet
 node_settings() {
   port=$(sed -n 's/^PORT=//p' "$dir/env"); url=$(sed -n 's/^URL=//p' "$dir/env")
   bridge=kube$port; address=10.88.$(((port / 10) % 256)).1; socket=$dir/cri/containerd.sock
+  # A kubelet kills what it does not know below its root: each lab has one of its own.
+  root_group=lab$port
+}
+
+# The folders of the root group: one with cgroup v2, one a hierarchy with v1.
+root_groups() {
+  local hierarchy
+  if [ -f /sys/fs/cgroup/cgroup.controllers ]; then echo "/sys/fs/cgroup/$root_group"; return; fi
+  for hierarchy in /sys/fs/cgroup/*/; do
+    [ ! -f "$hierarchy/cgroup.procs" ] || echo "$hierarchy$root_group"
+  done
+}
+
+make_root_groups() {
+  local folder file controller
+  for controller in cpu cpuset memory pids hugetlb; do   # with v2 a group has what its parent gives away
+    [ ! -f /sys/fs/cgroup/cgroup.subtree_control ] || echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true
+  done
+  for folder in $(root_groups); do
+    mkdir -p "$folder"
+    for file in cpuset.cpus cpuset.mems; do              # with v1 a new group has none, and holds nothing
+      [ ! -f "$folder/$file" ] || [ -n "$(cat "$folder/$file")" ] || cat "${folder%/*}/$file" > "$folder/$file" 2>/dev/null || true
+    done
+  done
 }
 
 need_node_packages() {
@@ -78,7 +102,7 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 failCgroupV1: false
 cgroupDriver: cgroupfs
-cgroupRoot: /
+cgroupRoot: /$root_group
 containerRuntimeEndpoint: unix://$socket
 address: $address
 port: $((port + 6))
@@ -119,6 +143,7 @@ node_up() {
   await containerd 20 ctr -a "$socket" version >/dev/null 2>&1
   import_images
   make_node_keys
+  make_root_groups
   write_kubelet_settings
   [ -f "$dir/run/sysctls" ] || sysctl "${sysctls[@]}" > "$dir/run/sysctls" 2>/dev/null || true
   start kubelet --config "$dir/kubelet.yaml" --kubeconfig "$dir/node.kubeconfig" --hostname-override "$node" --node-ip "$address" \
@@ -155,7 +180,7 @@ node_down() {
   [ ! -f "$dir/run/sysctls" ] || sysctl -q -p "$dir/run/sysctls" >/dev/null 2>&1 || true
   rm -f "$dir/run/sysctls"; rm -rf "$dir/cri/ipam"
   awk -v d="$dir/" 'index($2, d) == 1 {print $2}' /proc/mounts | sort -r | while read -r mounted; do umount -l "$mounted" || true; done
-  for group in /sys/fs/cgroup/*/kubepods /sys/fs/cgroup/kubepods; do
+  for group in $(root_groups); do
     [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
   done
   if is_alive kube-apiserver; then
