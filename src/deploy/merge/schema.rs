@@ -90,70 +90,69 @@ impl Place {
     }
 
     /// How a field at this place merges.
-    #[expect(clippy::too_many_lines, reason = "a table of keys")]
     pub fn field(self, name: &str) -> Strategy {
-        match self {
-            Self::Root { kind } => match (kind, name) {
-                (_, "metadata") => to(Self::Metadata),
-                (_, "status") => to(Self::Status),
-                (Kind::Pod, "spec") => to(Self::Pod),
-                (_, "spec") => to(Self::Spec { kind }),
-                (Kind::PodTemplate, "template") => to(Self::Template),
-                (Kind::ServiceAccount, "secrets") => list(Self::Plain, "name"),
-                _ => to(Self::Plain),
-            },
-            Self::Metadata => match name {
-                "ownerReferences" => list(Self::Plain, "uid"),
-                "finalizers" => list(Self::Plain, ""),
-                _ => to(Self::Plain),
-            },
-            Self::Spec { kind } => match (kind, name) {
-                (Kind::Workload | Kind::Deployment, "template") => to(Self::Template),
-                (Kind::Deployment, "strategy") => Strategy { retain_keys: true, ..to(Self::Plain) },
-                (Kind::CronJob, "jobTemplate") => to(Self::JobTemplate),
-                (Kind::Service, "ports") => list(Self::Plain, "port"),
-                (Kind::PodDisruptionBudget, "selector") => {
-                    Strategy { replace: true, ..to(Self::Plain) }
-                }
-                (Kind::Node, "podCIDRs") => list(Self::Plain, ""),
-                _ => to(Self::Plain),
-            },
-            Self::JobTemplate => match name {
-                "metadata" => to(Self::Metadata),
-                "spec" => to(Self::Spec { kind: Kind::Workload }),
-                _ => to(Self::Plain),
-            },
-            Self::Template => match name {
-                "metadata" => to(Self::Metadata),
-                "spec" => to(Self::Pod),
-                _ => to(Self::Plain),
-            },
-            Self::Pod => match name {
-                "containers" | "initContainers" | "ephemeralContainers" => {
-                    list(Self::Container, "name")
-                }
-                "imagePullSecrets" | "schedulingGates" => list(Self::Plain, "name"),
-                "volumes" | "resourceClaims" => {
-                    Strategy { retain_keys: true, ..list(Self::Plain, "name") }
-                }
-                "hostAliases" => list(Self::Plain, "ip"),
-                "topologySpreadConstraints" => list(Self::Plain, "topologyKey"),
-                _ => to(Self::Plain),
-            },
-            Self::Container => match name {
-                "env" => list(Self::Plain, "name"),
-                "ports" => list(Self::Plain, "containerPort"),
-                "volumeMounts" => list(Self::Plain, "mountPath"),
-                "volumeDevices" => list(Self::Plain, "devicePath"),
-                _ => to(Self::Plain),
-            },
-            Self::Status => match name {
-                "conditions" | "addresses" => list(Self::Plain, "type"),
-                "podIPs" => list(Self::Plain, "ip"),
-                _ => to(Self::Plain),
-            },
-            Self::Plain => to(Self::Plain),
+        match (self, name) {
+            (Self::Root { kind }, _) => at_root(kind, name),
+            (Self::Spec { kind }, _) => in_spec(kind, name),
+            (Self::Pod, _) => in_pod(name),
+            (Self::Metadata, "ownerReferences") => list(Self::Plain, "uid"),
+            (Self::Metadata, "finalizers") => list(Self::Plain, ""),
+            (Self::JobTemplate | Self::Template, "metadata") => to(Self::Metadata),
+            (Self::JobTemplate, "spec") => to(Self::Spec { kind: Kind::Workload }),
+            (Self::Template, "spec") => to(Self::Pod),
+            (Self::Container, "env") => list(Self::Plain, "name"),
+            (Self::Container, "ports") => list(Self::Plain, "containerPort"),
+            (Self::Container, "volumeMounts") => list(Self::Plain, "mountPath"),
+            (Self::Container, "volumeDevices") => list(Self::Plain, "devicePath"),
+            (Self::Status, "conditions" | "addresses") => list(Self::Plain, "type"),
+            (Self::Status, "podIPs") => list(Self::Plain, "ip"),
+            (
+                Self::Metadata
+                | Self::JobTemplate
+                | Self::Template
+                | Self::Container
+                | Self::Status
+                | Self::Plain,
+                _,
+            ) => to(Self::Plain),
         }
+    }
+}
+
+fn at_root(kind: Kind, name: &str) -> Strategy {
+    match (kind, name) {
+        (_, "metadata") => to(Place::Metadata),
+        (_, "status") => to(Place::Status),
+        (Kind::Pod, "spec") => to(Place::Pod),
+        (_, "spec") => to(Place::Spec { kind }),
+        (Kind::PodTemplate, "template") => to(Place::Template),
+        (Kind::ServiceAccount, "secrets") => list(Place::Plain, "name"),
+        _ => to(Place::Plain),
+    }
+}
+
+fn in_spec(kind: Kind, name: &str) -> Strategy {
+    match (kind, name) {
+        (Kind::Workload | Kind::Deployment, "template") => to(Place::Template),
+        (Kind::Deployment, "strategy") => Strategy { retain_keys: true, ..to(Place::Plain) },
+        (Kind::CronJob, "jobTemplate") => to(Place::JobTemplate),
+        (Kind::Service, "ports") => list(Place::Plain, "port"),
+        (Kind::PodDisruptionBudget, "selector") => Strategy { replace: true, ..to(Place::Plain) },
+        (Kind::Node, "podCIDRs") => list(Place::Plain, ""),
+        _ => to(Place::Plain),
+    }
+}
+
+fn in_pod(name: &str) -> Strategy {
+    match name {
+        "containers" | "initContainers" | "ephemeralContainers" => list(Place::Container, "name"),
+        "imagePullSecrets" | "schedulingGates" => list(Place::Plain, "name"),
+        "volumes" | "resourceClaims" => {
+            Strategy { retain_keys: true, ..list(Place::Plain, "name") }
+        }
+        "hostAliases" => list(Place::Plain, "ip"),
+        "topologySpreadConstraints" => list(Place::Plain, "topologyKey"),
+        _ => to(Place::Plain),
     }
 }
 

@@ -119,62 +119,23 @@ fn replica_sets(object: &Value, sets: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
     }
 }
 
-/// Describes a replica set, stateful set or daemon set.
-#[expect(clippy::too_many_lines, reason = "one arm a kind")]
+/// Describes a replica set, replication controller, stateful set or daemon set.
 pub fn controller(sheet: &mut Sheet, kind: &str, object: &Value, counts: &str) {
     sheet.names(object);
-    let of = object.pointer("/spec/selector");
     match kind {
-        "ReplicaSet" | "ReplicationController" => {
-            if kind == "ReplicaSet" {
-                sheet.field(0, "Selector", selector_or_none(of));
-                sheet.marks(object);
-                controlled_by(sheet, object);
-            } else {
-                sheet.field(0, "Selector", joined(map(object, "/spec/selector")));
-                sheet.marks(object);
-            }
-            let current = number(object, "/status/replicas");
-            let desired = number(object, "/spec/replicas");
-            sheet.field(0, "Replicas", format!("{current} current / {desired} desired"));
-        }
-        "StatefulSet" => {
-            created(sheet, object);
-            sheet.field(0, "Selector", selector(of));
+        "ReplicaSet" => {
+            sheet.field(0, "Selector", selector_or_none(object.pointer("/spec/selector")));
             sheet.marks(object);
-            let (desired, total) =
-                (number(object, "/spec/replicas"), number(object, "/status/replicas"));
-            sheet.field(0, "Replicas", format!("{desired} desired | {total} total"));
-            sheet.field(0, "Update Strategy", text(object, "/spec/updateStrategy/type"));
-            if let Some(partition) = told(object, "/spec/updateStrategy/rollingUpdate/partition") {
-                sheet.field(1, "Partition", partition);
-                let most = told(object, "/spec/updateStrategy/rollingUpdate/maxUnavailable");
-                if let Some(most) = most {
-                    sheet.field(1, "MaxUnavailable", most);
-                }
-            }
+            controlled_by(sheet, object);
+            replicas(sheet, object);
         }
-        _ => {
-            sheet.field(0, "Selector", selector(of));
-            sheet.field(
-                0,
-                "Node-Selector",
-                joined(map(object, "/spec/template/spec/nodeSelector")),
-            );
+        "ReplicationController" => {
+            sheet.field(0, "Selector", joined(map(object, "/spec/selector")));
             sheet.marks(object);
-            for (title, key) in [
-                ("Desired Number of Nodes Scheduled", "/status/desiredNumberScheduled"),
-                ("Current Number of Nodes Scheduled", "/status/currentNumberScheduled"),
-                (
-                    "Number of Nodes Scheduled with Up-to-date Pods",
-                    "/status/updatedNumberScheduled",
-                ),
-                ("Number of Nodes Scheduled with Available Pods", "/status/numberAvailable"),
-                ("Number of Nodes Misscheduled", "/status/numberMisscheduled"),
-            ] {
-                sheet.put(0, format!("{title}: {}\n", number(object, key)));
-            }
+            replicas(sheet, object);
         }
+        "StatefulSet" => ordered(sheet, object),
+        _ => on_nodes(sheet, object),
     }
     sheet.field(0, "Pods Status", counts);
     pods(sheet, object);
@@ -182,6 +143,44 @@ pub fn controller(sheet: &mut Sheet, kind: &str, object: &Value, counts: &str) {
         "ReplicaSet" | "ReplicationController" => sheet.conditions(object),
         "StatefulSet" => volumes::templates(sheet, list(object, "/spec/volumeClaimTemplates")),
         _ => {}
+    }
+}
+
+fn replicas(sheet: &mut Sheet, object: &Value) {
+    let current = number(object, "/status/replicas");
+    let desired = number(object, "/spec/replicas");
+    sheet.field(0, "Replicas", format!("{current} current / {desired} desired"));
+}
+
+/// What a stateful set has of its own.
+fn ordered(sheet: &mut Sheet, object: &Value) {
+    created(sheet, object);
+    sheet.field(0, "Selector", selector(object.pointer("/spec/selector")));
+    sheet.marks(object);
+    let (desired, total) = (number(object, "/spec/replicas"), number(object, "/status/replicas"));
+    sheet.field(0, "Replicas", format!("{desired} desired | {total} total"));
+    sheet.field(0, "Update Strategy", text(object, "/spec/updateStrategy/type"));
+    if let Some(partition) = told(object, "/spec/updateStrategy/rollingUpdate/partition") {
+        sheet.field(1, "Partition", partition);
+        if let Some(most) = told(object, "/spec/updateStrategy/rollingUpdate/maxUnavailable") {
+            sheet.field(1, "MaxUnavailable", most);
+        }
+    }
+}
+
+/// What a daemon set has of its own.
+fn on_nodes(sheet: &mut Sheet, object: &Value) {
+    sheet.field(0, "Selector", selector(object.pointer("/spec/selector")));
+    sheet.field(0, "Node-Selector", joined(map(object, "/spec/template/spec/nodeSelector")));
+    sheet.marks(object);
+    for (title, key) in [
+        ("Desired Number of Nodes Scheduled", "/status/desiredNumberScheduled"),
+        ("Current Number of Nodes Scheduled", "/status/currentNumberScheduled"),
+        ("Number of Nodes Scheduled with Up-to-date Pods", "/status/updatedNumberScheduled"),
+        ("Number of Nodes Scheduled with Available Pods", "/status/numberAvailable"),
+        ("Number of Nodes Misscheduled", "/status/numberMisscheduled"),
+    ] {
+        sheet.put(0, format!("{title}: {}\n", number(object, key)));
     }
 }
 
