@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use crate::policy::{self, Problem, Problems};
+
 /// The policy for a laptop, without what only the run knows.
 const EMBEDDED: &str = include_str!("../../config/try.yaml");
 
@@ -28,6 +30,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// What is written in it is wrong.
+    #[error(transparent)]
+    Wrong(Problems),
 }
 
 /// What only the run knows.
@@ -88,6 +93,7 @@ const CLUSTER_RULE: &str = "    clusters:
 ";
 
 /// Writes a copy of the user's policy with our address and folder; line numbers stay as they are.
+/// Mistakes are told here, of the user's own file, and not by every job's driver of the copy.
 pub fn write_copy(run: &Run<'_>, policy: &Path) -> Result<PathBuf, Error> {
     let read = |source| Error::Read { path: policy.to_owned(), source };
     let text = std::fs::read_to_string(policy).map_err(read)?;
@@ -104,7 +110,22 @@ pub fn write_copy(run: &Run<'_>, policy: &Path) -> Result<PathBuf, Error> {
     }
     let [gitlab, state] = own_lines(run);
     let text = replaced(&replaced(&text, "gitlab", &gitlab), "state", &state);
-    write(run, &name, &text)
+    let copy = write(run, &name, &text)?;
+    match policy::read(&copy) {
+        Ok(_) => Ok(copy),
+        Err(problems) => Err(Error::Wrong(of_original(problems, run.folder, policy))),
+    }
+}
+
+/// The same mistakes, in the files that the copy and the links beside it stand for.
+fn of_original(Problems(problems): Problems, copies: &Path, policy: &Path) -> Problems {
+    let own = policy.parent().unwrap_or(Path::new(""));
+    let copies = std::path::absolute(copies).unwrap_or_else(|_| copies.to_owned());
+    let told = |problem: Problem| match problem.file.strip_prefix(&copies) {
+        Ok(name) => Problem { file: own.join(name), ..problem },
+        Err(_) => problem,
+    };
+    Problems(problems.into_iter().map(told).collect())
 }
 
 fn own_lines(run: &Run<'_>) -> [String; 2] {
@@ -153,7 +174,6 @@ fn replaced(text: &str, key: &str, line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy;
 
     fn run<'a>(folder: &'a Path, state: &'a Path) -> Run<'a> {
         Run { url: "http://127.0.0.1:8929", state, folder }
@@ -196,5 +216,20 @@ mod tests {
         assert!(to.join("recipes").is_dir());
         assert_eq!(replaced("profiles: []", "state", "state: x\n"), "profiles: []\nstate: x\n");
         assert_eq!(replaced("stateful: 1\n", "state", "state: x\n"), "stateful: 1\nstate: x\n");
+    }
+
+    #[test]
+    fn mistakes_are_told_of_the_users_own_file_and_its_recipes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        std::fs::create_dir_all(from.join("recipes")).unwrap();
+        std::fs::create_dir(&to).unwrap();
+        let own = from.join("dyno.yaml");
+        std::fs::write(&own, "profiles:\n- name: a\n  recipies: []\n").unwrap();
+        std::fs::write(from.join("recipes/wrong.yaml"), "imagse: [a]\n").unwrap();
+        let error = write_copy(&run(&to, Path::new("/s")), &own).unwrap_err().to_string();
+        assert!(error.contains(&format!("{}:3", own.display())), "{error}");
+        assert!(error.contains("recipies"), "{error}");
+        assert!(!error.contains(&*to.to_string_lossy()), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use super::{Error, PlanFile};
 use crate::job::Vars;
 use crate::mistake::{Mistake, Mistakes};
-use crate::policy::problem::{Problem, Problems};
+use crate::policy::problem::{COMMAND_LINE, Problem, Problems};
 use crate::policy::yaml::{self, Document};
 use crate::{gate, load};
 
@@ -318,7 +318,7 @@ impl Sheet {
         match part {
             Some(part) => part.document.problem(&key, &*mistake.text),
             None => Problem {
-                file: PathBuf::from("the command line"),
+                file: PathBuf::from(COMMAND_LINE),
                 line: 0,
                 column: 0,
                 key,
