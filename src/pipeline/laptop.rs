@@ -202,7 +202,8 @@ mod tests {
     #[test]
     fn only_the_address_and_the_folder_are_replaced_and_lines_keep_their_numbers() {
         let theirs = "# ours\ngitlab:\n  url: https://gitlab.example.com\n  ca-file: ca.pem\n\
-                      state: /var/lib/dyno\nprofiles: []\n";
+                      state: /var/lib/dyno\n\
+                      profiles: [{ name: a, match: { projects: ['**'] } }]\n";
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         std::fs::create_dir_all(from.join("recipes")).unwrap();
@@ -211,7 +212,8 @@ mod tests {
         let copy = write_copy(&run(&to, Path::new("/s")), &from.join("dyno.yaml")).unwrap();
         assert_eq!(
             std::fs::read_to_string(copy).unwrap(),
-            "# ours\ngitlab: { url: \"http://127.0.0.1:8929\" }\n\n\nstate: \"/s\"\nprofiles: []\n"
+            "# ours\ngitlab: { url: \"http://127.0.0.1:8929\" }\n\n\nstate: \"/s\"\n\
+             profiles: [{ name: a, match: { projects: ['**'] } }]\n"
         );
         assert!(to.join("recipes").is_dir());
         assert_eq!(replaced("profiles: []", "state", "state: x\n"), "profiles: []\nstate: x\n");
