@@ -135,7 +135,8 @@ fn renamed(argv: Vec<OsString>, verb: &str) -> Vec<OsString> {
 /// For the people who run dyno: silent unless `DYNO_LOG` asks.
 fn listen_to_logs() {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("DYNO_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("DYNO_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,kube_client=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
