@@ -148,6 +148,7 @@ async fn reach(part: &str, entry: &ClusterEntry) -> Finding {
         namespace: None,
         timeout_ms: 10_000,
         notes: Vec::new(),
+        record: None,
         operation: Operation::Version { output: Output::Default },
     };
     let (mut said, mut refused) = (String::new(), String::new());

@@ -73,7 +73,7 @@ pub const GLOBAL: &[Flag] = &[
     flag("kuberc", Kind::Text),
     flag("profile", Kind::Text),
     flag("profile-output", Kind::Text),
-    short("v", 'v', Kind::Optional("0")),
+    short("v", 'v', Kind::Number),
     short("help", 'h', Kind::Bool),
 ];
 
@@ -85,6 +85,8 @@ pub struct Parsed {
     pub args: Vec<String>,
     /// What stands behind `--`; part of `args` too.
     pub n_after_dashes: usize,
+    /// The flags as they were given, in order.
+    given: Vec<(&'static str, String)>,
 }
 
 /// Takes a command line apart. `command` is for the hint of an error: `kubectl apply`.
@@ -180,6 +182,7 @@ fn implied(flag: Flag) -> Option<&'static str> {
 
 impl Parsed {
     fn set(&mut self, flag: Flag, value: String) -> Result<(), String> {
+        self.given.push((flag.name, value.clone()));
         let shown = match flag.short {
             Some(short) => format!("-{short}, --{}", flag.name),
             None => format!("--{}", flag.name),
@@ -214,6 +217,17 @@ impl Parsed {
             }
         }
         Ok(())
+    }
+
+    /// The command line as `--record` notes it: what is no flag first, credentials left out.
+    pub fn recorded(&self, command: &str) -> String {
+        let words: String = self.args.iter().flat_map(|arg| [" ", arg]).collect();
+        let shown = |(name, value): &(&str, String)| {
+            let value = if ["token", "password"].contains(name) { "CLASSIFIED" } else { value };
+            format!(" --{name}={value}")
+        };
+        let flags: String = self.given.iter().map(shown).collect();
+        format!("kubectl {command}{words}{flags}")
     }
 
     /// The flag's text, when it was given.

@@ -12,7 +12,7 @@ mod print;
 
 pub use events::{Events, Text};
 pub use json::{compact, compact_marked, indented};
-pub use object::{Objects, objects};
+pub use object::{Objects, go_kind, objects};
 pub use print::{float, go_syntax as go_syntax_plain, yaml};
 pub use stream::documents;
 pub use yaml::{go_text, parse};

@@ -82,7 +82,7 @@ fn kind_set(document: &Value) -> Result<(), String> {
     }
 }
 
-fn go_kind(value: &Value) -> &'static str {
+pub fn go_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

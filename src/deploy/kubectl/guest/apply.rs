@@ -4,7 +4,7 @@ use super::{Context, input, mistake, misuse, options};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Apply, DryRun, Named, Operation, Parsed, Prune, Usage, Validate};
 
-const FLAGS: &[Flag] = &[
+pub const FLAGS: &[Flag] = &[
     input::FLAGS[0],
     input::FLAGS[1],
     input::FLAGS[2],
@@ -47,6 +47,7 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     let dry_run = options::dry_run(&flags, &mut notes)?;
     input::require(&flags)?;
     let validate = options::validate(&flags)?;
+    options::cascade(&flags, &mut notes)?;
     let server_side = flags.is("server-side", false);
     guard(&flags, dry_run, server_side)?;
     let output = options::output(&flags, false);
@@ -85,17 +86,8 @@ fn prune(flags: &flags::Parsed) -> Result<Option<Prune>, Usage> {
         let (resource, name) = parent.split_once('/').unwrap_or(("secrets", &parent));
         Named { resource: resource.to_owned(), name: name.to_owned() }
     });
-    let propagation = match flags.text("cascade").unwrap_or("background") {
-        "foreground" => "Foreground",
-        "orphan" | "false" => "Orphan",
-        _ => "Background",
-    };
-    Ok(Some(Prune {
-        kinds,
-        set,
-        propagation: propagation.to_owned(),
-        grace_period: flags.number("grace-period", -1),
-    }))
+    let propagation = options::cascade(flags, &mut Vec::new())?;
+    Ok(Some(Prune { kinds, set, propagation, grace_period: flags.number("grace-period", -1) }))
 }
 
 fn guard(flags: &flags::Parsed, dry_run: DryRun, server_side: bool) -> Result<(), Usage> {

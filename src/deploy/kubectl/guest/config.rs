@@ -1,9 +1,10 @@
 //! `kubectl config …`: the job's own kubeconfig, read and changed on the guest's side.
 
+use base64::Engine;
 use serde_json::Value;
 
 use super::config_edit::{self, Edit};
-use super::kubeconfig::{entry_name, files, find, merged, text};
+use super::kubeconfig::{entry_name, files, find, merged_with, text};
 use super::{Context, help, mistake, misuse};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Parsed, Usage};
@@ -29,7 +30,10 @@ const FLAGS: &[Flag] = &[
 
 /// Reads and does `kubectl config …`.
 pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
-    let mut flags = context.flags(FLAGS, "kubectl config")?;
+    let command = flags::words(context.argv)
+        .first()
+        .map_or_else(|| "kubectl config".to_owned(), |verb| format!("kubectl config {verb}"));
+    let mut flags = context.flags(FLAGS, &command)?;
     if flags.args.is_empty() {
         return Err(help::bare("config"));
     }
@@ -57,7 +61,7 @@ pub fn told(stdout: String) -> Parsed {
 
 fn load(context: &Context<'_>, flags: &flags::Parsed) -> Result<Value, Usage> {
     let explicit = flags.filled("kubeconfig").is_some();
-    merged(&files(flags, context.files), explicit, context.files)
+    merged_with(&files(flags, context.files), explicit, context.files, false)
 }
 
 fn current(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
@@ -152,7 +156,15 @@ fn view(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
         let args = flags.args.join(" ");
         return Err(misuse(&format!("unexpected arguments: [{args}]"), "kubectl config view"));
     }
+    if !flags.is("merge", true) && flags.filled("kubeconfig").is_none() {
+        return Err(mistake("if merge==false a precise file must be specified"));
+    }
     let mut config = load(context, flags)?;
+    if flags.is("flatten", false) {
+        let explicit = flags.filled("kubeconfig").is_some();
+        config = merged_with(&files(flags, context.files), explicit, context.files, true)?;
+        flatten(&mut config, context)?;
+    }
     if flags.is("minify", false) {
         minify(&mut config, flags)?;
     }
@@ -196,6 +208,30 @@ fn view(context: &Context<'_>, flags: &flags::Parsed) -> Result<Parsed, Usage> {
         }
     };
     Ok(told(stdout))
+}
+
+/// Takes the files that are named into the kubeconfig itself.
+fn flatten(config: &mut Value, context: &Context<'_>) -> Result<(), Usage> {
+    let keys = ["certificate-authority", "client-certificate", "client-key"];
+    for (list, inner) in [("clusters", "cluster"), ("users", "user")] {
+        let entries = config.get_mut(list).and_then(Value::as_array_mut);
+        for entry in entries.into_iter().flatten() {
+            let Some(Value::Object(content)) = entry.get_mut(inner) else { continue };
+            for key in keys {
+                let path = text(content.get(key));
+                if path.is_empty() {
+                    continue;
+                }
+                let bytes = context.files.read(std::path::Path::new(&path)).map_err(|error| {
+                    mistake(format!("open {path}: {}", super::go_error(&error)))
+                })?;
+                let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+                content.remove(key);
+                content.insert(format!("{key}-data"), Value::String(data));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Keeps what the chosen context needs.

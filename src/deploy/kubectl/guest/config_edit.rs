@@ -1,7 +1,7 @@
 //! `kubectl config set-…`, `delete-…`, `rename-context`, `set`, `unset`: one kubeconfig file
 //! changed and written back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use serde_json::{Map, Value, json};
@@ -169,34 +169,61 @@ fn set_context(context: &Context<'_>, edit: &Edit<'_>) -> Result<Parsed, Usage> 
     Ok(told(format!("Context \"{name}\" {done}.\n")))
 }
 
-fn embedded(context: &Context<'_>, path: &str) -> Result<String, Usage> {
-    let content = context.files.read(std::path::Path::new(path)).map_err(|error| {
-        mistake(format!("could not stat file {path}: stat {path}: {}", go_error(&error)))
+fn embedded(context: &Context<'_>, flag: &str, path: &str) -> Result<String, Usage> {
+    let content = context.files.read(Path::new(path)).map_err(|error| {
+        mistake(format!("could not stat {flag} file {path}: stat {path}: {}", go_error(&error)))
     })?;
     Ok(base64::engine::general_purpose::STANDARD.encode(content))
+}
+
+/// Where the kubeconfig that is changed stands.
+fn folder(context: &Context<'_>, flags: &flags::Parsed) -> PathBuf {
+    let paths = files(flags, context.files);
+    let there = paths.iter().find(|path| context.files.list(path).is_ok());
+    let path = there.or(paths.last()).and_then(|path| std::path::absolute(path).ok());
+    path.and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_default()
+}
+
+/// A path as a kubeconfig in the folder names it: relative to it where it is below it.
+fn beside(folder: &Path, path: &str) -> String {
+    if path.is_empty() {
+        return String::new();
+    }
+    let mut whole = PathBuf::new();
+    for part in std::path::absolute(path).unwrap_or_else(|_| path.into()).components() {
+        if part == std::path::Component::ParentDir {
+            whole.pop();
+        } else {
+            whole.push(part);
+        }
+    }
+    whole.strip_prefix(folder).unwrap_or(&whole).display().to_string()
 }
 
 fn set_cluster(context: &Context<'_>, edit: &Edit<'_>) -> Result<Parsed, Usage> {
     let flags = edit.flags;
     let name = only_name(edit)?;
     let ca = flags.text("certificate-authority");
+    let folder = folder(context, flags);
     let embed = flags.is("embed-certs", false);
     let data = match ca.filter(|ca| embed && !ca.is_empty()) {
-        Some(path) => Some(embedded(context, path)?),
+        Some(path) => Some(embedded(context, "certificate-authority", path)?),
         None => None,
     };
     change(context, flags, |config| {
         entry(config, "clusters", name, |content| {
-            put(content, "server", flags.text("server"));
+            if let Some(server) = flags.text("server") {
+                put(content, "server", Some(server));
+                content.remove("tls-server-name");
+            }
             put(content, "tls-server-name", flags.text("tls-server-name"));
             put(content, "proxy-url", flags.text("proxy-url"));
-            if flags.has("insecure-skip-tls-verify") {
-                content.remove("insecure-skip-tls-verify");
-                if flags.is("insecure-skip-tls-verify", false) {
-                    content.insert("insecure-skip-tls-verify".to_owned(), Value::Bool(true));
-                    content.remove("certificate-authority");
-                    content.remove("certificate-authority-data");
-                }
+            // Whoever does not ask for it again has it no longer.
+            content.remove("insecure-skip-tls-verify");
+            if flags.is("insecure-skip-tls-verify", false) {
+                content.insert("insecure-skip-tls-verify".to_owned(), Value::Bool(true));
+                content.remove("certificate-authority");
+                content.remove("certificate-authority-data");
             }
             if let Some(ca) = ca {
                 content.remove("insecure-skip-tls-verify");
@@ -205,7 +232,7 @@ fn set_cluster(context: &Context<'_>, edit: &Edit<'_>) -> Result<Parsed, Usage> 
                     content.remove("certificate-authority");
                     put(content, "certificate-authority-data", data.as_deref());
                 } else {
-                    put(content, "certificate-authority", Some(ca));
+                    put(content, "certificate-authority", Some(&beside(&folder, ca)));
                 }
             }
         });
@@ -224,18 +251,19 @@ fn set_credentials(context: &Context<'_>, edit: &Edit<'_>) -> Result<Parsed, Usa
             )));
         }
     }
+    let folder = folder(context, flags);
     let embed = flags.is("embed-certs", false);
     let mut pems = Vec::new();
     for key in ["client-certificate", "client-key"] {
         if let Some(path) = flags.text(key) {
             let data =
-                if embed && !path.is_empty() { Some(embedded(context, path)?) } else { None };
+                if embed && !path.is_empty() { Some(embedded(context, key, path)?) } else { None };
             pems.push((key, path, data));
         }
     }
     if flags.filled("token").is_some() && flags.filled("username").is_some() {
         return Err(mistake(
-            "you cannot specify more than one authentication method at the same time: --token or \
+            "you cannot specify more than one authentication method at the same time: --token, \
              --username/--password",
         ));
     }
@@ -247,7 +275,7 @@ fn set_credentials(context: &Context<'_>, edit: &Edit<'_>) -> Result<Parsed, Usa
                 content.remove(*key);
                 match data {
                     Some(data) => put(content, &data_key, Some(data)),
-                    None => put(content, key, Some(path)),
+                    None => put(content, key, Some(&beside(&folder, path))),
                 }
             }
             if flags.filled("token").is_some() {
@@ -362,6 +390,10 @@ fn property(context: &Context<'_>, edit: &Edit<'_>) -> Result<Parsed, Usage> {
                         entries.retain(|entry| entry_name(entry) != name);
                     }
                     return Ok(());
+                }
+                let whole = Value::Object(config.clone());
+                if value.is_none() && find(&whole, list, &name).is_none() {
+                    return Err(mistake(format!("current map key `{name}` is invalid")));
                 }
                 entry(config, list, &name, |content| {
                     put(content, last, Some(value.as_deref().unwrap_or_default()));

@@ -79,22 +79,32 @@ pub fn parse_replace(context: Context<'_>) -> Result<Parsed, Usage> {
     files(context, "replace")
 }
 
+/// The flags of `create -f`; `replace` has all but the last.
+pub const FILES: [Flag; 18] = [
+    SHARED[0],
+    SHARED[1],
+    SHARED[2],
+    SHARED[3],
+    SHARED[4],
+    SHARED[5],
+    SHARED[6],
+    SHARED[7],
+    input::FLAGS[0],
+    input::FLAGS[1],
+    input::FLAGS[2],
+    short("selector", 'l', Kind::Text),
+    flag("force", Kind::Bool),
+    flag("grace-period", Kind::Number),
+    flag("cascade", Kind::Optional("background")),
+    flag("timeout", Kind::Duration),
+    flag("wait", Kind::Bool),
+    flag("record", Kind::Bool),
+];
+
 fn files(mut context: Context<'_>, verb: &str) -> Result<Parsed, Usage> {
-    const MORE: [Flag; 10] = [
-        input::FLAGS[0],
-        input::FLAGS[1],
-        input::FLAGS[2],
-        short("selector", 'l', Kind::Text),
-        flag("force", Kind::Bool),
-        flag("grace-period", Kind::Number),
-        flag("cascade", Kind::Optional("background")),
-        flag("timeout", Kind::Duration),
-        flag("wait", Kind::Bool),
-        flag("record", Kind::Bool),
-    ];
     let command = format!("kubectl {verb}");
-    let known: Vec<Flag> = SHARED.into_iter().chain(MORE).collect();
-    let flags = context.flags(&known, &command)?;
+    let known = FILES.into_iter().filter(|flag| verb == "create" || flag.name != "record");
+    let flags = context.flags(&known.collect::<Vec<_>>(), &command)?;
     let common = Common::read(&flags)?;
     if !flags.args.is_empty() {
         return Err(misuse(&format!("Unexpected args: [{}]", flags.args.join(" ")), &command));
@@ -157,6 +167,7 @@ pub fn name(flags: &flags::Parsed, n_words: usize, command: &str) -> Result<Stri
     let n_own = flags.args.len() - flags.n_after_dashes;
     let names = flags.args.get(n_words..n_own).unwrap_or_default();
     match names {
+        [name] if name.is_empty() => Err(mistake("name must be specified")),
         [name] => Ok(name.clone()),
         _ => Err(misuse(&format!("exactly one NAME is required, got {}", names.len()), command)),
     }

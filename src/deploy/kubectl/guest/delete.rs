@@ -62,26 +62,16 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     if grace == 0 {
         notes.push(IMMEDIATE.to_owned());
     }
-    let propagation = match flags.text("cascade").unwrap_or("background") {
-        "background" | "true" => "Background",
-        "foreground" => "Foreground",
-        "orphan" | "false" => "Orphan",
-        other => {
-            return Err(mistake(format!(
-                "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \
-                 \"orphan\""
-            )));
-        }
-    };
+    let propagation = options::cascade(&flags, &mut notes)?;
     let selection = get::selection(&mut context, &flags, Bare::Mistake)?;
     let by_type = matches!(selection.what, What::Types(_));
     let delete = Delete {
-        ignore_not_found: flags.is("ignore-not-found", (all || selected) && by_type),
+        ignore_not_found: flags.is("ignore-not-found", all || (selected && by_type)),
         selection,
         all,
         grace_period: grace,
         force: flags.is("force", false),
-        propagation: propagation.to_owned(),
+        propagation,
         wait: flags.is("wait", true),
         timeout_ms: flags
             .duration_ms("timeout")

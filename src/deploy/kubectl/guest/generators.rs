@@ -282,10 +282,13 @@ pub fn service(context: &Context<'_>) -> Result<Parsed, Usage> {
 }
 
 fn port(pair: &str, flags: &flags::Parsed) -> Result<Value, Usage> {
-    let (port, target) = pair.split_once(':').map_or((pair, pair), |both| both);
-    let number: u32 = port
-        .parse()
-        .map_err(|_| mistake(format!("strconv.ParseUint: parsing {port:?}: invalid syntax")))?;
+    // What stands behind a second colon is not looked at.
+    let mut parts = pair.split(':');
+    let port = parts.next().unwrap_or_default();
+    let target = parts.next().unwrap_or(port);
+    let unread = |why: &str| mistake(format!("strconv.ParseUint: parsing {port:?}: {why}"));
+    let number = port.parse::<u64>().map_err(|_| unread("invalid syntax"))?;
+    let number = u16::try_from(number).map_err(|_| unread("value out of range"))?;
     let target = match target.parse::<u32>() {
         Ok(number) if (1..=65535).contains(&number) => json!(number),
         Ok(_) => return Err(mistake("must be between 1 and 65535, inclusive")),
@@ -304,6 +307,15 @@ fn port(pair: &str, flags: &flags::Parsed) -> Result<Value, Usage> {
     Ok(port)
 }
 
+/// True for what looks like an amount: a number and a unit.
+fn is_amount(text: &str) -> bool {
+    let number = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let unit = number.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let rest = unit.trim_start_matches(|c: char| "eEinumkKMGTP".contains(c));
+    let rest = rest.strip_prefix(['+', '-']).unwrap_or(rest);
+    unit.len() < number.len() && rest.chars().all(|c| c.is_ascii_digit())
+}
+
 /// Reads `kubectl create quota …`.
 pub fn quota(context: &Context<'_>) -> Result<Parsed, Usage> {
     const COMMAND: &str = "kubectl create quota";
@@ -316,6 +328,12 @@ pub fn quota(context: &Context<'_>) -> Result<Parsed, Usage> {
         let mut amounts = Map::new();
         for statement in hard.split(',') {
             match statement.split('=').collect::<Vec<_>>().as_slice() {
+                [_, amount] if !is_amount(amount) => {
+                    return Err(mistake(
+                        "quantities must match the regular expression \
+                         '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+                    ));
+                }
                 [resource, amount] => amounts.insert((*resource).to_owned(), json!(amount)),
                 _ => {
                     return Err(mistake(format!(

@@ -66,7 +66,7 @@ pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
             (false, true) => Watch::Yes,
             (false, false) => Watch::No,
         },
-        watch_events: flags.is("output-watch-events", false),
+        watch_events: watch_events(&flags)?,
         subresource: flags.filled("subresource").unwrap_or_default(),
         managed_fields: flags.is("show-managed-fields", false),
         allow_missing: flags.is("allow-missing-template-keys", true),
@@ -197,6 +197,17 @@ pub fn what(args: &[String]) -> Result<What, Usage> {
         names.iter().map(|name| Named { resource: resource.clone(), name: name.clone() })
     });
     Ok(What::Names(pairs.collect()))
+}
+
+/// What is not watched has no events.
+fn watch_events(flags: &flags::Parsed) -> Result<bool, Usage> {
+    let asked = flags.is("output-watch-events", false);
+    if asked && !flags.is("watch", false) && !flags.is("watch-only", false) {
+        return Err(mistake(
+            "--output-watch-events option can only be used with --watch or --watch-only",
+        ));
+    }
+    Ok(asked)
 }
 
 fn named(arg: &str) -> Result<Named, Usage> {

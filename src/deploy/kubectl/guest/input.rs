@@ -18,13 +18,16 @@ pub const FLAGS: [Flag; 3] = [
 
 /// True when the command line names files.
 pub fn is_given(flags: &flags::Parsed) -> bool {
-    flags.has("filename") || flags.has("kustomize")
+    !flags.list("filename").is_empty() || flags.filled("kustomize").is_some()
 }
 
 /// Insists on files.
 pub fn require(flags: &flags::Parsed) -> Result<(), Usage> {
     if flags.has("filename") && flags.has("kustomize") {
         return Err(mistake("only one of -f or -k can be specified"));
+    }
+    if flags.filled("kustomize").is_some() && flags.is("recursive", false) {
+        return Err(mistake("the -k flag can't be used with -f or -R"));
     }
     if is_given(flags) { Ok(()) } else { Err(mistake("must specify one of -f and -k")) }
 }

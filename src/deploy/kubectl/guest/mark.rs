@@ -7,7 +7,7 @@ use super::{Context, input, mistake, options};
 use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
 use crate::deploy::kubectl::{DryRun, Mark, Marks, Operation, Output, Parsed, Usage};
 
-const FLAGS: &[Flag] = &[
+pub const FLAGS: &[Flag] = &[
     input::FLAGS[0],
     input::FLAGS[1],
     input::FLAGS[2],

@@ -45,6 +45,8 @@ use super::{ClusterChoice, Files, Marks, Operation, Parsed, Request, Usage};
 pub struct Context<'a> {
     /// The command line after the command's name.
     pub argv: &'a [String],
+    /// The command's name.
+    command: &'a str,
     /// The files.
     pub files: &'a dyn Files,
     /// Standard input.
@@ -62,13 +64,27 @@ impl Context<'_> {
         flags::parse(self.argv, flags, command)
     }
 
+    /// The command line as `--record` notes it.
+    fn recorded(&self) -> String {
+        let known = recorders(self.command);
+        let parsed = flags::parse(self.argv, known, "kubectl");
+        parsed.map(|parsed| parsed.recorded(self.command)).unwrap_or_default()
+    }
+
     /// Makes the request of an operation.
     pub fn request(
         &self,
         flags: &flags::Parsed,
-        notes: Vec<String>,
-        operation: Operation,
+        mut notes: Vec<String>,
+        mut operation: Operation,
     ) -> Result<Parsed, Usage> {
+        let record = flags.is("record", false).then(|| self.recorded());
+        if flags.has("record") {
+            notes.insert(0, RECORD.to_owned());
+        }
+        if let Some(cause) = &record {
+            operation.note(cause);
+        }
         let choice = kubeconfig::choose(flags, self.files);
         let choice = choice.map_err(|usage| kubeconfig::worded(usage, &operation))?;
         Ok(Parsed::Remote(Box::new(Request {
@@ -76,6 +92,7 @@ impl Context<'_> {
             cluster: choice,
             timeout_ms: options::request_timeout(flags)?,
             notes,
+            record,
             operation,
         })))
     }
@@ -93,13 +110,27 @@ pub fn mistake(text: impl std::fmt::Display) -> Usage {
 
 /// An I/O error in Go's words.
 pub fn go_error(error: &io::Error) -> String {
-    const WORDS: [(ErrorKind, &str); 3] = [
+    const WORDS: [(ErrorKind, &str); 4] = [
         (ErrorKind::NotFound, "no such file or directory"),
         (ErrorKind::PermissionDenied, "permission denied"),
         (ErrorKind::IsADirectory, "is a directory"),
+        (ErrorKind::NotADirectory, "not a directory"),
     ];
     let known = WORDS.iter().find(|(kind, _)| *kind == error.kind());
     known.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
+}
+
+const RECORD: &str = "Flag --record has been deprecated, --record will be removed in the future\n";
+
+/// The flags of the commands that record.
+fn recorders(command: &str) -> &'static [Flag] {
+    match command {
+        "apply" => apply::FLAGS,
+        "create" => &create::FILES,
+        "label" | "annotate" => mark::FLAGS,
+        "patch" => patch::FLAGS,
+        _ => workload::FLAGS,
+    }
 }
 
 /// kubectl's words for a command that names nothing.
@@ -118,6 +149,37 @@ describe, api-resources, api-versions, version, cluster-info, config. `kubectl C
 takes, in short; at length: https://kubernetes.io/docs/reference/kubectl/
 For the rest a kubectl in the environment is asked, where a kubeconfig of your own is used.
 ";
+
+/// What dyno answers.
+const COMMANDS: &[&str] = &[
+    "annotate",
+    "api-resources",
+    "api-versions",
+    "apply",
+    "auth",
+    "cluster-info",
+    "config",
+    "cp",
+    "create",
+    "delete",
+    "describe",
+    "diff",
+    "exec",
+    "explain",
+    "get",
+    "kustomize",
+    "label",
+    "logs",
+    "patch",
+    "port-forward",
+    "replace",
+    "rollout",
+    "scale",
+    "set",
+    "top",
+    "version",
+    "wait",
+];
 
 /// What kubectl knows and dyno does not.
 const BEYOND: &[&str] = &[
@@ -171,7 +233,7 @@ pub fn parse(argv: &[String], files: &dyn Files, stdin: &mut dyn Read) -> Result
     rest.remove(at);
     let asks = |arg: &String| arg == "--help" || arg == "-h";
     let asks_help = rest.iter().take_while(|arg| *arg != "--").any(asks);
-    let context = Context { argv: &rest, files, stdin, asks_help };
+    let context = Context { argv: &rest, command: &command, files, stdin, asks_help };
     if command == "help" {
         return Ok(told(page(&flags::words(&rest), "")));
     }
@@ -241,10 +303,38 @@ fn unknown(command: &str) -> Usage {
     if BEYOND.contains(&command) {
         return mistake(format!("dyno's kubectl does not know \"{command}\""));
     }
+    let near: Vec<&str> = COMMANDS
+        .iter()
+        .chain(BEYOND)
+        .copied()
+        .filter(|known| steps(command, known) <= 2 || known.starts_with(command))
+        .collect();
+    let mut meant = String::new();
+    if !near.is_empty() {
+        let lines: String = near.iter().flat_map(|name| ["\t", name, "\n"]).collect();
+        meant = format!("\nDid you mean this?\n{lines}\n");
+    }
     Usage(format!(
-        "error: unknown command \"{command}\" for \"kubectl\"\n\
+        "error: unknown command \"{command}\" for \"kubectl\"\n{meant}\
          dyno answers kubectl here; `kubectl help` says what it knows"
     ))
+}
+
+/// How many letters make one word of the other (Levenshtein).
+fn steps(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (n, a) in left.chars().enumerate() {
+        let mut next = vec![n + 1];
+        for (b, pair) in right.iter().zip(row.windows(2)) {
+            let [diagonal, above] = pair else { continue };
+            let changed = diagonal + usize::from(!a.eq_ignore_ascii_case(b));
+            let beside = next.last().copied().unwrap_or_default();
+            next.push(changed.min(above + 1).min(beside + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// Where the command's name stands: flags of all commands may stand before it.

@@ -38,6 +38,38 @@ pub fn dry_run(flags: &Parsed, notes: &mut Vec<String>) -> Result<DryRun, Usage>
     }
 }
 
+/// `--cascade`, as the server calls it; the truth values of old add kubectl's note.
+pub fn cascade(flags: &Parsed, notes: &mut Vec<String>) -> Result<String, Usage> {
+    let mut deprecated = |value: &str, instead: &str| {
+        notes.push(format!(
+            "warning: --cascade={value} is deprecated (boolean value) and can be replaced with \
+             --cascade={instead}.\n"
+        ));
+    };
+    let propagation = match flags.text("cascade").unwrap_or("background") {
+        "background" => "Background",
+        "foreground" => "Foreground",
+        "orphan" => "Orphan",
+        other => match go_bool(other) {
+            Some(true) => {
+                deprecated(other, "background");
+                "Background"
+            }
+            Some(false) => {
+                deprecated(other, "orphan");
+                "Orphan"
+            }
+            None => {
+                return Err(mistake(format!(
+                    "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \
+                     \"orphan\""
+                )));
+            }
+        },
+    };
+    Ok(propagation.to_owned())
+}
+
 /// `--validate`.
 pub fn validate(flags: &Parsed) -> Result<Validate, Usage> {
     match flags.text("validate").unwrap_or("strict") {
@@ -79,7 +111,7 @@ pub fn output_of(flags: &Parsed, table: bool, files: Option<&dyn Files>) -> Resu
         "json" => Ok(Output::Json),
         "yaml" => Ok(Output::Yaml),
         "jsonpath" | "jsonpath-as-json" | "go-template" | "template" | "go-template-file"
-        | "templatefile"
+        | "templatefile" | "jsonpath-file"
             if template.is_empty() =>
         {
             Err(mistake("template format specified but no template given"))
@@ -87,25 +119,18 @@ pub fn output_of(flags: &Parsed, table: bool, files: Option<&dyn Files>) -> Resu
         "jsonpath" => Ok(Output::JsonPath(template.to_owned())),
         "jsonpath-as-json" => Ok(Output::JsonPathAsJson(template.to_owned())),
         "jsonpath-file" if files.is_some() => {
-            Ok(Output::JsonPath(template_file(files, template, "\n")?))
+            Ok(Output::JsonPath(template_file(files, template, "--template ")?))
         }
-        "custom-columns-file" if files.is_some() => {
-            let text = template_file(files, template, "\n")?;
-            let mut lines = text.lines().map(str::split_whitespace);
-            let (Some(names), Some(paths)) = (lines.next(), lines.next()) else {
-                return Err(mistake("a template of columns has two lines: names and paths"));
-            };
-            let columns: Vec<String> =
-                names.zip(paths).map(|(name, path)| format!("{name}:{path}")).collect();
-            Ok(Output::CustomColumns(columns.join(",")))
+        "custom-columns-file" if files.is_some() && !template.is_empty() => {
+            columns_of(&template_file(files, template, "template ")?)
         }
-        "custom-columns" if table && template.is_empty() => {
+        "custom-columns" | "custom-columns-file" if table && template.is_empty() => {
             Err(mistake("custom-columns format specified but no custom columns given"))
         }
         "custom-columns" if table => Ok(Output::CustomColumns(template.to_owned())),
         "go-template" | "template" => go_template(template.to_owned()),
         "go-template-file" | "templatefile" if files.is_some() => {
-            go_template(template_file(files, template, "")?)
+            go_template(template_file(files, template, "--template ")?)
         }
         "go-template-file" | "templatefile" | "jsonpath-file" | "custom-columns-file" | "kyaml" => {
             Err(mistake(format!(
@@ -133,12 +158,35 @@ fn go_template(template: String) -> Result<Output, Usage> {
     Ok(Output::GoTemplate(template))
 }
 
-fn template_file(files: Option<&dyn Files>, path: &str, end: &str) -> Result<String, Usage> {
+/// A header line, and a line of paths.
+fn columns_of(text: &str) -> Result<Output, Usage> {
+    let lacks = |line: &str| {
+        mistake(format!(
+            "invalid template, missing {line} line. Expected format is one line of space separated \
+             headers, one line of space separated column specs."
+        ))
+    };
+    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<&str>>());
+    let names = lines.next().ok_or_else(|| lacks("header"))?;
+    let paths = lines.next().ok_or_else(|| lacks("spec"))?;
+    if names.len() != paths.len() {
+        return Err(mistake(format!(
+            "number of headers ({}) and field specifications ({}) don't match",
+            names.len(),
+            paths.len()
+        )));
+    }
+    let columns: Vec<String> =
+        names.iter().zip(paths).map(|(name, path)| format!("{name}:{path}")).collect();
+    Ok(Output::CustomColumns(columns.join(",")))
+}
+
+fn template_file(files: Option<&dyn Files>, path: &str, what: &str) -> Result<String, Usage> {
     let read = files.map(|files| files.read(std::path::Path::new(path)));
     match read {
         Some(Ok(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Some(Err(error)) => Err(mistake(format!(
-            "error reading --template {path}, open {path}: {}{end}",
+            "error reading {what}{path}, open {path}: {}",
             super::go_error(&error)
         ))),
         None => Err(mistake("no file is read here")),

@@ -8,7 +8,7 @@ use crate::deploy::kubectl::flags::{Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Operation, Parsed, PatchKind, PatchWith, Usage};
 use crate::deploy::manifest;
 
-const FLAGS: &[Flag] = &[
+pub const FLAGS: &[Flag] = &[
     input::FLAGS[0],
     input::FLAGS[1],
     input::FLAGS[2],

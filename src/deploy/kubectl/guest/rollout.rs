@@ -22,12 +22,29 @@ const FLAGS: &[Flag] = &[
     flag("show-managed-fields", Kind::Bool),
 ];
 
+/// Which of the flags a command of `rollout` takes; whatever is no command takes all.
+fn takes(verb: &str, flag: &str) -> bool {
+    match flag {
+        "watch" | "timeout" => !matches!(verb, "undo" | "restart" | "history" | "pause" | "resume"),
+        "revision" => !matches!(verb, "undo" | "restart" | "pause" | "resume"),
+        "to-revision" | "dry-run" => {
+            !matches!(verb, "status" | "restart" | "history" | "pause" | "resume")
+        }
+        "output" | "template" | "allow-missing-template-keys" | "show-managed-fields" => {
+            verb != "status"
+        }
+        "field-manager" => !matches!(verb, "status" | "undo" | "history"),
+        _ => true,
+    }
+}
+
 /// Reads `kubectl rollout …`.
 pub fn parse(mut context: Context<'_>) -> Result<Parsed, Usage> {
     let verb = flags::words(context.argv).first().copied();
     let command =
         verb.map_or("kubectl rollout".to_owned(), |verb| format!("kubectl rollout {verb}"));
-    let mut flags = context.flags(FLAGS, &command)?;
+    let known = FLAGS.iter().filter(|flag| takes(verb.unwrap_or_default(), flag.name)).copied();
+    let mut flags = context.flags(&known.collect::<Vec<_>>(), &command)?;
     if flags.args.is_empty() {
         return Err(help::bare("rollout"));
     }

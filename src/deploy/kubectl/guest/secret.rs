@@ -315,10 +315,16 @@ fn from_env_file(
     };
     let content =
         content.map_err(|error| mistake(format!("error reading {path}: {}", go_error(&error))))?;
-    let Ok(text) = std::str::from_utf8(&content) else {
-        return Err(mistake(format!("env file {path} contains invalid utf8 bytes")));
-    };
-    for (n, line) in text.lines().enumerate() {
+    for (n, line) in content.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Ok(line) = std::str::from_utf8(line) else {
+            let bytes: Vec<String> = line.iter().map(u8::to_string).collect();
+            return Err(mistake(format!(
+                "env file {path} contains invalid utf8 bytes at line {}: [{}]",
+                n + 1,
+                bytes.join(" ")
+            )));
+        };
         let line = if n == 0 { line.trim_start_matches('\u{feff}') } else { line };
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
@@ -328,6 +334,10 @@ fn from_env_file(
             || (line, files.variable(line).unwrap_or_default()),
             |(key, value)| (key, value.to_owned()),
         );
+        if !super::set_env::is_variable(key) {
+            let rule = super::set_env::VARIABLE;
+            return Err(mistake(format!("\"{key}\" is not a valid key name: {rule}")));
+        }
         add(key, value.into_bytes(), target, entries)?;
     }
     Ok(())

@@ -106,6 +106,17 @@ fn apart(args: &[String]) -> Option<(Vec<String>, Vec<String>)> {
     variables.iter().all(changes).then(|| (resources.to_vec(), variables.to_vec()))
 }
 
+/// Kubernetes' rule for the names of variables.
+pub const VARIABLE: &str = "a valid environment variable name must consist of alphabetic \
+     characters, digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',  or \
+     'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')";
+
+/// True for a name that the rule allows.
+pub fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || "_.-".contains(c))
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
 type Variables = (Vec<(String, String)>, Vec<String>);
 
 fn variables(context: &mut Context<'_>, written: &[String]) -> Result<Variables, Usage> {
@@ -122,13 +133,8 @@ fn variables(context: &mut Context<'_>, written: &[String]) -> Result<Variables,
                 set.push((name.to_owned(), value.to_owned()));
             }
         } else if let Some((name, value)) = one.split_once('=') {
-            let fits = name.starts_with(|c: char| c.is_ascii_alphabetic() || "_.-".contains(c))
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-            if !fits {
-                return Err(mistake(format!(
-                    "\"{name}\" is not a valid key name: a valid environment variable name must \
-                     consist only of printable ASCII characters other than '='"
-                )));
+            if !is_variable(name) {
+                return Err(mistake(format!("\"{name}\" is not a valid key name: {VARIABLE}")));
             }
             set.push((name.to_owned(), value.to_owned()));
         } else if let Some(name) = one.strip_suffix('-') {
@@ -137,10 +143,10 @@ fn variables(context: &mut Context<'_>, written: &[String]) -> Result<Variables,
             return Err(mistake(format!("unknown environment variable: {one}")));
         }
     }
-    if let Some((name, _)) = set.iter().find(|(name, _)| remove.contains(name)) {
-        return Err(mistake(format!(
-            "can not both update and remove an environment variable in the same command: {name}"
-        )));
+    if set.iter().any(|(name, _)| remove.contains(name)) {
+        return Err(mistake(
+            "can not both modify and remove the same environment variable in the same command",
+        ));
     }
     Ok((set, remove))
 }

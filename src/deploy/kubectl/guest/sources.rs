@@ -187,10 +187,33 @@ fn fetch(files: &dyn Files, url: &str) -> Result<Vec<u8>, String> {
                      network than its own"
                 );
             }
-            Err(error) => last = format!("Get \"{url}\": {error}"),
+            Err(error) => last = unreached(url, &error),
         }
     }
     Err(last)
+}
+
+/// Why an address cannot be had, in kubectl's words.
+fn unreached(url: &str, error: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.is_empty() {
+        return "Unable to connect to the server: http: no Host in request URL".to_owned();
+    }
+    if error.contains("onnection refused") {
+        return format!(
+            "The connection to the server {host} was refused - did you specify the right host or \
+             port?"
+        );
+    }
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if ["no record", "failed to lookup", "not known", "no such host"]
+        .iter()
+        .any(|part| error.contains(part))
+    {
+        return format!("Unable to connect to the server: dial tcp: lookup {name}: no such host");
+    }
+    format!("Unable to connect to the server: Get \"{url}\": {error}")
 }
 
 #[cfg(test)]

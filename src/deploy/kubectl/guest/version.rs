@@ -16,6 +16,9 @@ pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
         "yaml" => Output::Yaml,
         _ => return Err(mistake("--output must be 'yaml' or 'json'")),
     };
+    if !flags.args.is_empty() {
+        return Err(mistake(format!("extra arguments: [{}]", flags.args.join(" "))));
+    }
     if flags.is("client", false) {
         let stdout = version_text(&client_version(), None, &output);
         return Ok(Parsed::Local { stdout, stderr: String::new(), code: 0 });

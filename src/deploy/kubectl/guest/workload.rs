@@ -5,7 +5,7 @@ use super::{Context, help, input, mistake, nothing_named, options, set_env};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Operation, Parsed, Scale, SetImage, Usage};
 
-const FLAGS: &[Flag] = &[
+pub const FLAGS: &[Flag] = &[
     input::FLAGS[0],
     input::FLAGS[1],
     input::FLAGS[2],
@@ -25,6 +25,9 @@ const FLAGS: &[Flag] = &[
     flag("show-managed-fields", Kind::Bool),
 ];
 
+/// What only `kubectl scale` knows.
+const OF_SCALE: [&str; 4] = ["replicas", "current-replicas", "resource-version", "timeout"];
+
 /// Reads `kubectl set …`.
 pub fn parse_set(mut context: Context<'_>) -> Result<Parsed, Usage> {
     match flags::words(context.argv).first().copied() {
@@ -34,7 +37,9 @@ pub fn parse_set(mut context: Context<'_>) -> Result<Parsed, Usage> {
             return Err(mistake(format!("dyno's kubectl set knows image and env, not \"{what}\"")));
         }
     }
-    let mut flags = context.flags(FLAGS, "kubectl set image")?;
+    let known: Vec<Flag> =
+        FLAGS.iter().filter(|flag| !OF_SCALE.contains(&flag.name)).copied().collect();
+    let mut flags = context.flags(&known, "kubectl set image")?;
     if flags.args.is_empty() {
         return Err(help::bare("set"));
     }
@@ -109,6 +114,7 @@ pub fn parse_scale(mut context: Context<'_>) -> Result<Parsed, Usage> {
         all: flags.is("all", false),
         replicas,
         current_replicas: flags.number("current-replicas", -1),
+        resource_version: flags.filled("resource-version"),
     };
     context.request(&flags, notes, Operation::Scale(scale))
 }

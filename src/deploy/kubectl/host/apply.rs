@@ -262,12 +262,16 @@ async fn create(
 
 /// The body that makes an object: its memory in it, and no nulls.
 fn created(object: &Value) -> String {
-    if !has_nulls(object) {
+    let versioned = object.pointer("/metadata/resourceVersion").is_some();
+    if !versioned && !has_nulls(object) {
         return annotated(object);
     }
     let mut object = object.clone();
     annotate(&mut object, false);
     prune_nulls(&mut object);
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.remove("resourceVersion");
+    }
     manifest::compact(&object)
 }
 

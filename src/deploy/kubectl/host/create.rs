@@ -123,6 +123,10 @@ async fn one(session: &mut Session<'_>, create: &Create, info: &Info) -> Result<
         return Ok(object);
     }
     let query = options(&create.field_manager, create.dry_run, create.validate);
+    // What is made has no version yet, whatever its manifest was taken from.
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.remove("resourceVersion");
+    }
     let body = manifest::compact(&object);
     session
         .send(Method::Post, &info.home(), query, Some(body))
@@ -203,7 +207,12 @@ async fn put(
     mut object: Value,
 ) -> Result<Value, Trouble> {
     if info.object.pointer("/metadata/resourceVersion").is_none() {
-        let current = session.get(&info.target()).await?;
+        // Whoever may not look may still replace.
+        let current = match session.get(&info.target()).await {
+            Ok(current) => current,
+            Err(Failure::Cancelled) => return Err(Failure::Cancelled.into()),
+            Err(_) => Value::Null,
+        };
         let version = current.pointer("/metadata/resourceVersion").cloned();
         if let (Some(version), Some(Value::Object(metadata))) =
             (version, object.get_mut("metadata"))

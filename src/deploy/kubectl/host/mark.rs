@@ -10,11 +10,8 @@ use super::trouble::Trouble;
 use super::{Outcome, get};
 use crate::deploy::cluster::Patch;
 use crate::deploy::kubectl::print::print_object;
-use crate::deploy::kubectl::request::{DryRun, Mark, Marks};
-use crate::deploy::manifest;
-
-/// May always be overwritten.
-const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+use crate::deploy::kubectl::request::{CHANGE_CAUSE, DryRun, Mark, Marks, note_cause};
+use crate::deploy::{manifest, merge};
 
 /// Runs `kubectl label` or `kubectl annotate`.
 pub async fn run(session: &mut Session<'_>, mark: &Mark) -> Outcome {
@@ -56,9 +53,11 @@ async fn one(session: &mut Session<'_>, mark: &Mark, info: &Info) -> Outcome {
     let mut patch = Map::new();
     patch.extend(added.iter().map(|(key, new)| (key.clone(), json!(new))));
     patch.extend(removed.iter().map(|key| ((*key).clone(), Value::Null)));
-    let mut metadata = json!({ (field(mark)): patch });
-    if patch.is_empty() {
-        metadata = json!({});
+    let mut metadata = if patch.is_empty() { json!({}) } else { json!({ (field(mark)): patch }) };
+    let record = session.record().filter(|_| !mark.list);
+    if let Some(cause) = &record {
+        let noted = json!({"annotations": {(CHANGE_CAUSE): &**cause}});
+        merge::apply_json(&mut metadata, &noted);
     }
     if let Some(version) = &mark.resource_version {
         put(&mut metadata, "resourceVersion", json!(version));
@@ -67,7 +66,10 @@ async fn one(session: &mut Session<'_>, mark: &Mark, info: &Info) -> Outcome {
         if let Some(version) = &mark.resource_version {
             put(metadata, "resourceVersion", json!(version));
         }
-        crate::deploy::merge::apply_json(metadata, &json!({ (field(mark)): patch }));
+        merge::apply_json(metadata, &json!({ (field(mark)): patch }));
+    }
+    if let Some(cause) = &record {
+        note_cause(&mut changed, cause);
     }
     if mark.list {
         list(session, mark, info, &changed);
@@ -82,7 +84,7 @@ async fn one(session: &mut Session<'_>, mark: &Mark, info: &Info) -> Outcome {
             }
         }
         // kubectl sends what changes nothing for annotations only.
-        if !patch.is_empty() || !is_label {
+        if !patch.is_empty() || !is_label || record.is_some() {
             let body =
                 if metadata == json!({}) { json!({}) } else { json!({"metadata": metadata}) };
             let answer = send(session, mark, info, &body).await?;
@@ -91,18 +93,23 @@ async fn one(session: &mut Session<'_>, mark: &Mark, info: &Info) -> Outcome {
             }
         }
     }
-    let done = match (is_label, added.is_empty(), removed.is_empty()) {
-        (false, ..) => "annotated",
-        (true, false, false) => "modified",
-        (true, false, true) => "labeled",
-        (true, true, false) => "unlabeled",
-        (true, true, true) => "not labeled",
-    };
+    let done = done(is_label, !added.is_empty(), !removed.is_empty());
     get::hide_managed_fields(&mut shown);
     let done = operation(done, mark.dry_run);
     let text = print_object(&shown, &mark.output, &done, false).map_err(Trouble::text)?;
     session.out(text);
     Ok(())
+}
+
+/// What was done, in kubectl's word.
+fn done(is_label: bool, added: bool, removed: bool) -> &'static str {
+    match (is_label, added, removed) {
+        (false, ..) => "annotated",
+        (true, true, true) => "modified",
+        (true, true, false) => "labeled",
+        (true, false, true) => "unlabeled",
+        (true, false, false) => "not labeled",
+    }
 }
 
 fn put(map: &mut Value, key: &str, value: Value) {

@@ -9,7 +9,7 @@ use super::trouble::Trouble;
 use super::{Outcome, get};
 use crate::deploy::cluster::{Failure, Patch, Target, is_builtin_group};
 use crate::deploy::kubectl::print::print_object;
-use crate::deploy::kubectl::request::{DryRun, PatchKind, PatchWith, What};
+use crate::deploy::kubectl::request::{CHANGE_CAUSE, DryRun, PatchKind, PatchWith, What};
 use crate::deploy::{manifest, merge, security};
 
 /// Runs `kubectl patch`.
@@ -45,7 +45,8 @@ async fn one(session: &mut Session<'_>, with: &PatchWith, info: &Info) -> Outcom
                 return Err(Failure::Fenced(told).into());
             }
         };
-        send(session, with, info, patch, with.dry_run).await?
+        let patched = send(session, with, info, patch, with.dry_run).await?;
+        noted(session, with, info).await.unwrap_or(patched)
     };
     let mut before = info.object.clone();
     let done = if object == before { "patched (no change)" } else { "patched" };
@@ -55,6 +56,18 @@ async fn one(session: &mut Session<'_>, with: &PatchWith, info: &Info) -> Outcom
     let text = print_object(&object, &with.output, done, false).map_err(Trouble::text)?;
     session.out(text);
     Ok(())
+}
+
+/// Notes `--record`, in a patch of its own; that it is not noted is no failure.
+async fn noted(session: &mut Session<'_>, with: &PatchWith, info: &Info) -> Option<Value> {
+    let cause = session.record()?;
+    let patch = json!({"metadata": {"annotations": {(CHANGE_CAUSE): &*cause}}});
+    let mut query = vec![("fieldManager", with.field_manager.clone())];
+    if with.dry_run == DryRun::Server {
+        query.push(("dryRun", "All".to_owned()));
+    }
+    let patch = manifest::compact(&patch);
+    session.patch(Patch::Merge, &info.target(), query, patch).await.ok()
 }
 
 async fn send(

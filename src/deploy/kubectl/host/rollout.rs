@@ -36,7 +36,9 @@ pub async fn run(session: &mut Session<'_>, rollout: &Rollout) -> Outcome {
             RolloutAction::Undo { to_revision } => {
                 undo::run(session, rollout, &info, *to_revision).await
             }
-            RolloutAction::History { revision } => undo::history(session, &info, *revision).await,
+            RolloutAction::History { revision } => {
+                undo::history(session, &info, *revision, &rollout.output).await
+            }
             RolloutAction::Restart => restart(session, rollout, &info).await,
             RolloutAction::Pause => pause(session, rollout, &info, true).await,
             RolloutAction::Resume => pause(session, rollout, &info, false).await,

@@ -23,6 +23,7 @@ pub struct Ground<'a> {
     cancel: &'a CancellationToken,
     fence: Option<Arc<Fence>>,
     namespace: Arc<str>,
+    record: Option<Arc<str>>,
     timeout: Duration,
     is_platforms: bool,
     discovery: Option<Arc<Discovery>>,
@@ -92,12 +93,18 @@ impl<'a> Session<'a> {
             cancel,
             fence: cluster.fenced().then(|| Arc::new(fence(request, &namespace))),
             namespace: namespace.into(),
+            record: request.record.as_deref().map(Arc::from),
             timeout: Duration::from_millis(request.timeout_ms),
             is_platforms: cluster.fenced() && !matches!(request.cluster, ClusterChoice::Own(_)),
             discovery: None,
             there: Arc::default(),
         };
         Self { ground, emit, warned: BTreeSet::new(), unreachable: false }
+    }
+
+    /// `--record`: the command line, to be noted in what is changed.
+    pub fn record(&self) -> Option<Arc<str>> {
+        self.ground.record.clone()
     }
 
     /// What parts of the request that run side by side stand on.

@@ -88,6 +88,9 @@ async fn one(session: &mut Session<'_>, set: &SetEnv, info: &Info, env: &[Value]
     let named =
         |why: &str| Trouble::text(format!("error: {}/{} {why}\n", info.mapping.plural, info.name));
     let Some(place) = pod_spec(kind) else {
+        if set.list {
+            return Ok(());
+        }
         return Err(named(&format!(
             "the object is not a pod or does not have a pod template: *{}.{kind}",
             info.mapping.version

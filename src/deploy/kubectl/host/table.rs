@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+use super::quantity::quantity;
 use crate::deploy::jsonpath::{self, Template};
 use crate::deploy::kubectl::print::aligned;
 
@@ -148,6 +149,20 @@ pub fn sort<T>(items: &mut [T], path: &str, object: impl Fn(&T) -> &Value) -> Re
             path.trim_matches(['{', '}'])
         ));
     }
+    let unsortable = |value: &Value| match value {
+        Value::Object(_) => Some("map[string]interface {}"),
+        Value::Array(_) => Some("[]interface {}"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    };
+    let first =
+        items.iter().find_map(|item| key(item).ok().flatten().as_ref().and_then(unsortable));
+    if let (Some(kind), true) = (first, items.len() > 1) {
+        let path = path.trim_matches(['{', '}']);
+        return Err(format!(
+            "Field {{{path}}} in *unstructured.Unstructured is an unsortable type: interface, err: \
+             unsortable type: {kind}"
+        ));
+    }
     items.sort_by(|left, right| match (key(left), key(right)) {
         (Ok(left), Ok(right)) => order(left.as_ref(), right.as_ref()),
         _ => Ordering::Equal,
@@ -163,9 +178,28 @@ fn order(left: Option<&Value>, right: Option<&Value>) -> Ordering {
         (Some(Value::Number(left)), Some(Value::Number(right))) => {
             left.as_f64().partial_cmp(&right.as_f64()).unwrap_or(Ordering::Equal)
         }
-        (Some(Value::String(left)), Some(Value::String(right))) => left.cmp(right),
+        (Some(Value::String(left)), Some(Value::String(right))) => by_amount(left, right),
         (Some(left), Some(right)) => jsonpath::go_print(left).cmp(&jsonpath::go_print(right)),
     }
+}
+
+/// Amounts (`10`, `500m`, `2Gi`) by how much they are, all else by letters.
+fn by_amount(left: &str, right: &str) -> Ordering {
+    match (amount(left), amount(right)) {
+        (Some(left), Some(right)) => left.cmp(&right),
+        _ => left.cmp(right),
+    }
+}
+
+fn amount(text: &str) -> Option<i128> {
+    let number = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = number.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(number.len());
+    let (digits, unit) = number.split_at(end);
+    let known =
+        ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let exponent = unit.strip_prefix(['e', 'E']).is_some_and(|rest| rest.parse::<i8>().is_ok());
+    let is_number = digits.parse::<f64>().is_ok();
+    (is_number && (known.contains(&unit) || exponent)).then(|| quantity(text).milli())
 }
 
 /// `-o custom-columns=HEADER:.path,…`.

@@ -101,7 +101,9 @@ impl Trouble {
             Self::Many(troubles) => {
                 troubles.iter().map(|trouble| trouble.standard() + "\n").collect()
             }
-            Self::Text(text) if text.starts_with("error: ") => line(text.clone()),
+            Self::Text(text) if STANDING.iter().any(|start| text.starts_with(start)) => {
+                line(text.clone())
+            }
             Self::Text(text) => line(format!("error: {text}")),
             Self::Exit(_, text) => text.clone(),
             Self::Status(_) | Self::Network(_) => line(self.standard()),
@@ -131,6 +133,10 @@ impl Trouble {
         }
     }
 }
+
+/// Texts that stand as they are.
+const STANDING: [&str; 3] =
+    ["error: ", "The connection to the server ", "Unable to connect to the server: "];
 
 fn line(text: String) -> String {
     if text.ends_with('\n') { text } else { text + "\n" }

@@ -11,12 +11,11 @@ use super::trouble::Trouble;
 use super::{Outcome, describe, select};
 use crate::deploy::cluster::{Failure, Patch};
 use crate::deploy::kubectl::print::{LAST_APPLIED, aligned, print_object};
-use crate::deploy::kubectl::request::{DryRun, Rollout, Selection, What};
+use crate::deploy::kubectl::request::{CHANGE_CAUSE, DryRun, Output, Rollout, Selection, What};
 use crate::deploy::{manifest, merge};
 
 const HASH: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
-const CAUSE: &str = "kubernetes.io/change-cause";
 /// What a deployment keeps of its own annotations when it goes back.
 const KEPT: &[&str] = &[
     LAST_APPLIED,
@@ -57,7 +56,9 @@ pub async fn run(
         controller_revision(session, rollout, info, &revisions, to_revision).await?
     };
     let done = operation(&result, rollout.dry_run);
-    let text = print_object(&info.object, &rollout.output, &done, true).map_err(Trouble::text)?;
+    let mut object = info.object.clone();
+    super::get::hide_managed_fields(&mut object);
+    let text = print_object(&object, &rollout.output, &done, true).map_err(Trouble::text)?;
     session.out(text);
     Ok(())
 }
@@ -276,12 +277,47 @@ async fn restore(
     }
 }
 
+/// The objects that the revisions stand for: one, or all by number.
+fn printed(
+    session: &mut Session<'_>,
+    info: &Info,
+    revision: i64,
+    revisions: &BTreeMap<i64, Value>,
+    output: &Output,
+) -> Outcome {
+    if revision > 0 && !revisions.contains_key(&revision) {
+        return Err(Trouble::text("unable to find the specified revision"));
+    }
+    let chosen = revisions.iter().filter(|(number, _)| revision == 0 || **number == revision);
+    for (n, (_, object)) in chosen.enumerate() {
+        let mut object = match object.get("data") {
+            Some(patch) => merge::apply_strategic(&info.mapping.kind, &info.object, patch)
+                .map_err(Trouble::text)?,
+            None => object.clone(),
+        };
+        super::get::hide_managed_fields(&mut object);
+        if n > 0 && *output == Output::Yaml {
+            session.out("---\n");
+        }
+        session.out(print_object(&object, output, "", true).map_err(Trouble::text)?);
+    }
+    Ok(())
+}
+
 /// Runs `kubectl rollout history` for one workload.
-pub async fn history(session: &mut Session<'_>, info: &Info, revision: i64) -> Outcome {
+pub async fn history(
+    session: &mut Session<'_>,
+    info: &Info,
+    revision: i64,
+    output: &Output,
+) -> Outcome {
     if revision < 0 {
         return Err(Trouble::text(format!("revision must be a positive integer: {revision}")));
     }
     let revisions = revisions(session, info, HISTORY).await?;
+    if *output != Output::Default {
+        return printed(session, info, revision, &revisions, output);
+    }
     let head = crate::deploy::kubectl::print::type_and_name(&info.object);
     if revisions.is_empty() {
         session.out(format!("{head} No rollout history found.\n"));
@@ -304,7 +340,7 @@ pub async fn history(session: &mut Session<'_>, info: &Info, revision: i64) -> O
     }
     let header = vec!["REVISION".to_owned(), "CHANGE-CAUSE".to_owned()];
     let rows = revisions.iter().map(|(revision, object)| {
-        let cause = annotation(object, CAUSE).filter(|cause| !cause.is_empty());
+        let cause = annotation(object, CHANGE_CAUSE).filter(|cause| !cause.is_empty());
         vec![revision.to_string(), cause.unwrap_or("<none>").to_owned()]
     });
     // This table is made with two blanks between columns, where all others have three.

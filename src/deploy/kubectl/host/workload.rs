@@ -10,7 +10,7 @@ use super::session::Session;
 use super::trouble::Trouble;
 use crate::deploy::cluster::{Patch, Target};
 use crate::deploy::kubectl::print::print_object;
-use crate::deploy::kubectl::request::{DryRun, Scale, SetImage};
+use crate::deploy::kubectl::request::{CHANGE_CAUSE, DryRun, Scale, SetImage, note_cause};
 use crate::deploy::{manifest, merge};
 
 /// Where the pod's spec is in an object of a kind.
@@ -72,6 +72,9 @@ async fn one_image(
             troubles
                 .push(Trouble::text(format!("error: unable to find container named \"{name}\"")));
         }
+    }
+    if let Some(cause) = session.record() {
+        note_cause(&mut changed, &cause);
     }
     if changed == info.object {
         return Ok(());
@@ -144,14 +147,21 @@ pub async fn scale(session: &mut Session<'_>, scale: &Scale) -> Outcome {
 
 async fn one_scale(session: &mut Session<'_>, scale: &Scale, info: &Info) -> Outcome {
     let target = Target { subresource: "scale", ..info.target() };
-    if scale.current_replicas >= 0 {
+    if scale.current_replicas >= 0 || scale.resource_version.is_some() {
         let current = session.get(&target).await?;
+        let version = current.pointer("/metadata/resourceVersion").and_then(Value::as_str);
         let now = current.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
-        if now != scale.current_replicas {
+        if scale.current_replicas >= 0 && now != scale.current_replicas {
             return Err(Trouble::text(format!(
                 "Expected replicas to be {}, was {now}",
                 scale.current_replicas
             )));
+        }
+        if let (Some(asked), Some(version)) = (scale.resource_version.as_deref(), version)
+            && asked != version
+        {
+            let told = format!("Expected resource version to be {asked}, was {version}");
+            return Err(Trouble::text(told));
         }
     }
     if scale.dry_run != DryRun::Client {
@@ -161,7 +171,13 @@ async fn one_scale(session: &mut Session<'_>, scale: &Scale, info: &Info) -> Out
         if scale.dry_run == DryRun::Server {
             query.push(("dryRun", "All".to_owned()));
         }
-        session.patch(Patch::Merge, &target, query, manifest::compact(&patch)).await?;
+        session.patch(Patch::Merge, &target, query.clone(), manifest::compact(&patch)).await?;
+        if let Some(cause) = session.record() {
+            let patch = json!({"metadata": {"annotations": {(CHANGE_CAUSE): &*cause}}});
+            let noted = manifest::compact(&patch);
+            // Like kubectl: the change is made, and that it is not noted is no failure.
+            let _noted = session.patch(Patch::Merge, &info.target(), query, noted).await;
+        }
     }
     let done = operation("scaled", scale.dry_run);
     let text = print_object(&info.object, &scale.output, &done, true).map_err(Trouble::text)?;

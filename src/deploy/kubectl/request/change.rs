@@ -178,6 +178,8 @@ pub struct Scale {
     pub replicas: i64,
     /// `--current-replicas`, −1 for any.
     pub current_replicas: i64,
+    /// `--resource-version`.
+    pub resource_version: Option<String>,
     /// `--dry-run`.
     pub dry_run: DryRun,
     /// `-o`.

@@ -27,8 +27,43 @@ pub struct Request {
     pub timeout_ms: u64,
     /// Lines for standard error that parsing gave rise to, told first.
     pub notes: Vec<String>,
+    /// `--record`: the command line, for what is changed in place.
+    pub record: Option<String>,
     /// What to do.
     pub operation: Operation,
+}
+
+impl Operation {
+    /// Notes the cause of a change in the objects that the operation brings along.
+    pub fn note(&mut self, cause: &str) {
+        let items = if let Self::Apply(apply) = self {
+            &mut apply.items
+        } else if let Self::Create(create) | Self::Replace(create) = self {
+            &mut create.items
+        } else {
+            return;
+        };
+        for item in items {
+            if let Item::Object(manifest) = item {
+                note_cause(&mut manifest.object, cause);
+            }
+        }
+    }
+}
+
+/// Why an object is as it is, as `rollout history` tells it.
+pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+
+/// Notes the cause of a change in an object.
+pub fn note_cause(object: &mut Value, cause: &str) {
+    let Some(Value::Object(metadata)) = object.get_mut("metadata") else { return };
+    let annotations = metadata.entry("annotations").or_insert(Value::Null);
+    if !annotations.is_object() {
+        *annotations = Value::Object(serde_json::Map::new());
+    }
+    if let Value::Object(annotations) = annotations {
+        annotations.insert(CHANGE_CAUSE.to_owned(), Value::String(cause.to_owned()));
+    }
 }
 
 /// Which cluster a request is for.

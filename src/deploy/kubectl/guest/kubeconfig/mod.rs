@@ -29,9 +29,11 @@ pub fn read(path: &Path, files: &dyn Files) -> Result<Option<Value>, Usage> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
             return Err(mistake(format!(
-                "error loading config file \"{}\": open {}: {error}",
+                "error loading config file \"{}\": {} {}: {}",
                 path.display(),
-                path.display()
+                if error.kind() == std::io::ErrorKind::IsADirectory { "read" } else { "open" },
+                path.display(),
+                super::go_error(&error)
             )));
         }
     };
@@ -39,18 +41,66 @@ pub fn read(path: &Path, files: &dyn Files) -> Result<Option<Value>, Usage> {
         let why = error.trim_start_matches("error converting YAML to JSON: ");
         mistake(format!("error loading config file \"{}\": {why}", path.display()))
     })?;
-    match value {
-        Value::Null => Ok(Some(json!({}))),
-        Value::Object(_) => Ok(Some(value)),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Err(mistake(
-            format!("error loading config file \"{}\": it is no kubeconfig", path.display()),
-        )),
+    if value.is_null() {
+        return Ok(Some(json!({})));
     }
+    match no_kubeconfig(&value) {
+        None => Ok(Some(value)),
+        Some(why) => {
+            Err(mistake(format!("error loading config file \"{}\": {why}", path.display())))
+        }
+    }
+}
+
+/// Why a document is no kubeconfig, in the words of Go's decoder.
+fn no_kubeconfig(value: &Value) -> Option<String> {
+    const HEAD: &str = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind \
+                        string \"json:\\\"kind,omitempty\\\"\" }";
+    const LISTS: [(&str, &str); 3] = [
+        ("clusters", "[]v1.NamedCluster"),
+        ("users", "[]v1.NamedAuthInfo"),
+        ("contexts", "[]v1.NamedContext"),
+    ];
+    let Value::Object(map) = value else {
+        let kind = manifest::go_kind(value);
+        return Some(format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {kind} into Go \
+             value of type {HEAD}"
+        ));
+    };
+    let said = |key: &str, default: &str| {
+        let text = text(map.get(key));
+        if text.is_empty() { default.to_owned() } else { text }
+    };
+    let (version, kind) = (said("apiVersion", "v1"), said("kind", "Config"));
+    if version != "v1" || kind != "Config" {
+        return Some(format!(
+            "no kind \"{kind}\" is registered for version \"{version}\" in scheme \
+             \"pkg/runtime/scheme.go:111\""
+        ));
+    }
+    LISTS.iter().find_map(|(key, expected)| {
+        let list = map.get(*key).filter(|list| !list.is_array() && !list.is_null())?;
+        let kind = manifest::go_kind(list);
+        Some(format!(
+            "json: cannot unmarshal {kind} into Go struct field Config.{key} of type {expected}"
+        ))
+    })
 }
 
 /// All kubeconfigs as one: the first to name a thing wins. Relative paths in a file are relative to
 /// it.
 pub fn merged(paths: &[PathBuf], explicit: bool, from: &dyn Files) -> Result<Value, Usage> {
+    merged_with(paths, explicit, from, true)
+}
+
+/// The same, with the paths resolved or as they are written.
+pub fn merged_with(
+    paths: &[PathBuf],
+    explicit: bool,
+    from: &dyn Files,
+    resolved: bool,
+) -> Result<Value, Usage> {
     let mut merged = json!({"clusters": [], "users": [], "contexts": []});
     for path in paths {
         let Some(mut config) = read(path, from)? else {
@@ -59,7 +109,9 @@ pub fn merged(paths: &[PathBuf], explicit: bool, from: &dyn Files) -> Result<Val
             }
             continue;
         };
-        resolve(&mut config, path.parent().unwrap_or(Path::new("")));
+        if resolved {
+            resolve(&mut config, path.parent().unwrap_or(Path::new("")));
+        }
         for list in ["clusters", "users", "contexts"] {
             let entries = config.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
             for entry in entries {

@@ -29,16 +29,27 @@ pub fn own(
     no_program(&user_name, user)?;
     let entries = Entries { flags, from, cluster_name, cluster, user_name, user };
     let (impersonate, impersonate_uid, impersonate_groups) = entries.impersonated()?;
+    let ca = entries.pem("certificate-authority")?;
+    let insecure = flags.is(
+        "insecure-skip-tls-verify",
+        cluster.get("insecure-skip-tls-verify") == Some(&Value::Bool(true)),
+    );
+    // What is asked for on the command line goes beyond the file.
+    let written_ca = flags.filled("insecure-skip-tls-verify").is_none()
+        || flags.filled("certificate-authority").is_some();
+    if insecure && ca.is_some() && written_ca {
+        return Err(mistake(
+            "specifying a root certificates file with the insecure flag is not allowed",
+        ));
+    }
+    let ca = ca.filter(|_| !insecure);
     let tls_server_name = flags.filled("tls-server-name");
     Ok(OwnCluster {
         context: if name.is_empty() { "own".to_owned() } else { name.to_owned() },
         server: entries.server(),
         tls_server_name: tls_server_name.or_else(|| entries.of_cluster("tls-server-name")),
-        ca: entries.pem("certificate-authority")?,
-        insecure: flags.is(
-            "insecure-skip-tls-verify",
-            cluster.get("insecure-skip-tls-verify") == Some(&Value::Bool(true)),
-        ),
+        ca,
+        insecure,
         certificate: entries.pem("client-certificate")?,
         key: entries.pem("client-key")?.map(Secret::new),
         token: entries.token()?.map(Secret::new),
@@ -56,7 +67,7 @@ fn known(config: &Value, flags: &Parsed) -> Result<(), Usage> {
     if let Some(name) = flags.filled("cluster")
         && find(config, "clusters", &name).is_none()
     {
-        return Err(mistake(format!("no server found for cluster \"{name}\"")));
+        return Err(mistake(format!("cluster \"{name}\" does not exist")));
     }
     if let Some(name) = flags.filled("user")
         && find(config, "users", &name).is_none()
@@ -164,7 +175,7 @@ impl Entries<'_> {
 fn read_text(path: &str, from: &dyn Files) -> Result<String, Usage> {
     let content = from
         .read(Path::new(path))
-        .map_err(|error| mistake(format!("unable to read {path}: {error}")))?;
+        .map_err(|error| mistake(format!("open {path}: {}", go_error(&error))))?;
     String::from_utf8(content).map_err(|_| mistake(format!("{path} is no text")))
 }
 
