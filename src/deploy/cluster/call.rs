@@ -374,10 +374,33 @@ fn tls(error: &rustls::Error) -> String {
         "certificate signed by unknown authority".to_owned()
     } else if let Some(Certificate::Expired | Certificate::ExpiredContext { .. }) = certificate {
         "certificate has expired or is not yet valid".to_owned()
+    } else if let Some(Certificate::NotValidForNameContext { expected, presented }) = certificate {
+        misnamed(&expected.to_str(), presented)
     } else {
         error.to_string()
     };
     format!("tls: failed to verify certificate: x509: {why}")
+}
+
+/// A certificate of another host's, as Go tells it: by the names of the kind that was asked for.
+fn misnamed(expected: &str, presented: &[String]) -> String {
+    let is_address = expected.parse::<std::net::IpAddr>().is_ok();
+    // `DnsName("localhost")`, `IpAddress(10.96.0.1)`
+    let kind = if is_address { "IpAddress(" } else { "DnsName(\"" };
+    let names: Vec<&str> = presented
+        .iter()
+        .filter_map(|name| name.strip_prefix(kind))
+        .map(|name| name.trim_end_matches([')', '"']))
+        .collect();
+    match (names.is_empty(), is_address) {
+        (false, _) => format!("certificate is valid for {}, not {expected}", names.join(", ")),
+        (true, true) => format!(
+            "cannot validate certificate for {expected} because it doesn't contain any IP SANs"
+        ),
+        (true, false) => {
+            format!("certificate is not valid for any names, but wanted to match {expected}")
+        }
+    }
 }
 
 type Tried = Result<Answer, (Failure, Option<Duration>)>;

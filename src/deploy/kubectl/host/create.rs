@@ -176,7 +176,7 @@ fn worded(trouble: Trouble, create: &Create, info: &Info) -> Trouble {
 
 /// Runs `kubectl replace`.
 pub async fn replace(session: &mut Session<'_>, create: &Create) -> Outcome {
-    session.discover().await?;
+    discover(session, &create.items, create.validate).await?;
     let (infos, mut troubles) = infos(session, &create.items, create.enforce_namespace);
     if create.force {
         return force_replace(session, create, infos, troubles).await;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::session::Session;
 use super::trouble::Trouble;
-use crate::deploy::cluster::{Mapping, Target};
+use crate::deploy::cluster::{Failure, Mapping, Target};
 use crate::deploy::kubectl::request::{Item, Manifest, Validate};
 
 /// An object that has found its kind.
@@ -150,18 +150,58 @@ pub async fn discover(
     items: &[Item],
     validate: Validate,
 ) -> Result<(), Trouble> {
-    let source = items.iter().find_map(|item| match item {
-        Item::Object(manifest) => Some(manifest.source.as_str()).filter(|name| !name.is_empty()),
-        Item::Error(_) => None,
-    });
-    session.discover().await.map_err(|failure| match source {
-        Some(source) if failure.is("Unauthorized") && validate != Validate::Ignore => {
-            Trouble::text(format!(
-                "error validating \"{source}\": error validating data: failed to download openapi: \
-                 the server has asked for the client to provide credentials; if you choose to \
-                 ignore these errors, turn validation off with --validate=false"
-            ))
+    let discovered = session.discover().await;
+    discovered.map_err(|failure| undiscovered(session.server(), items, validate, failure))
+}
+
+/// The refusal to say which kinds there are, in the words that kubectl has for it: whoever validates
+/// asks for the schema of all kinds first, whoever does not, for the kind of each object.
+pub fn undiscovered(server: &str, items: &[Item], validate: Validate, failure: Failure) -> Trouble {
+    let mut sources: Vec<&str> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Object(manifest) => Some(manifest.source.as_str()),
+            Item::Error(_) => None,
+        })
+        .filter(|source| !source.is_empty())
+        .collect();
+    let server = server.trim_end_matches('/');
+    let asked = |path: &str, why: &str| format!("Get \"{server}{path}?timeout=32s\": {why}");
+    let why = match &failure {
+        Failure::Status(status) if status.reason == "Unauthorized" => None,
+        Failure::Refused { .. } | Failure::Network(_) => {
+            // Go tells the address that it dialled.
+            let message = Trouble::from(failure.clone()).message();
+            Some(message.replace("dial tcp localhost:", "dial tcp 127.0.0.1:"))
         }
-        Some(_) | None => failure.into(),
-    })
+        Failure::Status(_) | Failure::Cancelled | Failure::Malformed(_) | Failure::Fenced(_) => {
+            return failure.into();
+        }
+    };
+    let told: Vec<Trouble> = match (validate, why) {
+        (Validate::Strict | Validate::Warn, why) => {
+            let why = why.map_or_else(
+                || "the server has asked for the client to provide credentials".to_owned(),
+                |why| asked("/openapi/v2", &why),
+            );
+            // The first object of a file ends it.
+            sources.dedup();
+            let of = |source: &&str| {
+                Trouble::text(format!(
+                    "error validating \"{source}\": error validating data: failed to download \
+                     openapi: {why}; if you choose to ignore these errors, turn validation off with \
+                     --validate=false"
+                ))
+            };
+            sources.iter().map(of).collect()
+        }
+        (Validate::Ignore, Some(why)) => {
+            let why = asked("/api", &why);
+            let of =
+                |source: &&str| Trouble::text(format!("unable to recognize \"{source}\": {why}"));
+            sources.iter().map(of).collect()
+        }
+        (Validate::Ignore, None) => Vec::new(),
+    };
+    Trouble::all(told).err().unwrap_or(failure.into())
 }

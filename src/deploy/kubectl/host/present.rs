@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use super::abreast::Part;
-use super::info::{Info, discover};
+use super::info::{Info, discover, undiscovered};
 use super::session::{Ground, Session};
 use super::trouble::Trouble;
 use crate::deploy::cluster::{Accept, Mapping, Target, builtin_by_kind};
@@ -162,7 +162,7 @@ impl Present {
         let is_served = lists.iter().all(|(_, _, listed)| listed.is_ok());
         present.add(session, lists);
         if let Some(failure) = broken {
-            return Err(failure.into());
+            return Err(undiscovered(session.server(), &apply.items, apply.validate, failure));
         }
         if is_served {
             session.assume(places.into_values().map(|(_, mapping)| mapping).collect());

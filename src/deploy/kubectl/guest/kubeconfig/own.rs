@@ -43,6 +43,8 @@ pub fn own(
         ));
     }
     let ca = ca.filter(|_| !insecure);
+    certificates(ca.as_deref())?;
+    let (certificate, key) = entries.identity()?;
     let tls_server_name = flags.filled("tls-server-name");
     Ok(OwnCluster {
         context: if name.is_empty() { "own".to_owned() } else { name.to_owned() },
@@ -50,8 +52,8 @@ pub fn own(
         tls_server_name: tls_server_name.or_else(|| entries.of_cluster("tls-server-name")),
         ca,
         insecure,
-        certificate: entries.pem("client-certificate")?,
-        key: entries.pem("client-key")?.map(Secret::new),
+        certificate,
+        key,
         token: entries.token()?.map(Secret::new),
         username: flags.filled("username").or_else(|| entries.of_user("username")),
         password: flags.filled("password").or_else(|| entries.of_user("password")).map(Secret::new),
@@ -75,6 +77,16 @@ fn known(config: &Value, flags: &Parsed) -> Result<(), Usage> {
         return Err(mistake(format!("auth info \"{name}\" does not exist")));
     }
     Ok(())
+}
+
+/// A text that holds no certificate would trust nobody.
+fn certificates(authority: Option<&str>) -> Result<(), Usage> {
+    match authority {
+        Some(text) if !text.contains("-----BEGIN ") => {
+            Err(mistake("unable to load root certificates: unable to parse bytes as PEM block"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn no_program(name: &str, user: &Value) -> Result<(), Usage> {
@@ -142,6 +154,19 @@ impl Entries<'_> {
         })?;
         let content = String::from_utf8(content);
         content.map(Some).map_err(|_| mistake(format!("{path} is no text")))
+    }
+
+    /// The client's certificate and key; all that cannot be read is told at once.
+    fn identity(&self) -> Result<(Option<String>, Option<Secret<String>>), Usage> {
+        match (self.pem("client-certificate"), self.pem("client-key")) {
+            (Ok(certificate), Ok(key)) => Ok((certificate, key.map(Secret::new))),
+            (Err(usage), Ok(_)) | (Ok(_), Err(usage)) => Err(usage),
+            (Err(first), Err(second)) => {
+                let [first, second] =
+                    [&first, &second].map(|usage| usage.0.trim_start_matches("error: "));
+                Err(Usage(format!("Error in configuration: \n* {first}\n* {second}")))
+            }
+        }
     }
 
     fn token(&self) -> Result<Option<String>, Usage> {
