@@ -1,6 +1,7 @@
 //! dyno under the name kubectl beside the real kubectl: the same script, each in a namespace of its
 //! own; output, errors, exit codes and the objects left behind must be the same.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,6 +23,25 @@ fn every_case_belongs_to_a_group() {
         let groups = GROUPS.iter().filter(|group| name.starts_with(&format!("{group}: ")));
         assert_eq!(groups.count(), 1, "{name}");
     }
+}
+
+#[test]
+fn there_are_as_many_commands_and_manifests_as_a_claim_needs() {
+    let cases = cases();
+    let lines = cases.iter().flat_map(|(_, lines)| lines);
+    let is_compared = |line: &&String| line.split([' ', '(']).any(|word| word == "kubectl");
+    let commands: BTreeSet<&String> = lines.filter(is_compared).collect();
+    assert!(commands.len() >= 250, "{}", commands.len());
+    let files = ["manifests.txt", "many.yaml", "many-changed.yaml", "crd.yaml"];
+    let texts = files.map(|name| std::fs::read_to_string(data().join(name)).unwrap());
+    // A document of one file is another one where a value of it differs.
+    let manifests: BTreeSet<&str> = texts
+        .iter()
+        .flat_map(|text| text.split("---\n"))
+        .flat_map(|text| text.split("### "))
+        .filter(|text| text.contains("kind") && text.contains("apiVersion"))
+        .collect();
+    assert!(manifests.len() >= 120, "{}", manifests.len());
 }
 
 #[test]
