@@ -169,6 +169,10 @@ fn readable(sources: &Sources, streams: &mut Streams) -> Result<()> {
 
 fn deploy(args: &Args, sources: &Sources, vars: &dyn Vars) -> Result<Deploy> {
     let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
+    if let Some(inventory) = args.prune.as_deref().filter(|name| !release::is_name(name)) {
+        return Err(Error::job(format!("`{inventory}` is no name for an inventory"))
+            .hint("lower-case letters, digits, `-` and `.`: a ConfigMap of that name holds it"));
+    }
     let plan = Plan {
         cluster: cluster(args, vars)?,
         namespace: args.namespace.clone(),
@@ -206,11 +210,28 @@ fn cluster(args: &Args, vars: &dyn Vars) -> Result<ClusterChoice> {
     line.extend(args.context.iter().map(|name| format!("--context={name}")));
     let parsed = kubectl::parse(&line, &Disk { vars }, &mut std::io::empty());
     match parsed {
-        Ok(Parsed::Remote(request)) => Ok(request.cluster),
+        // Where nothing says which cluster, kubectl takes this machine for it; nobody means that.
+        Ok(Parsed::Remote(request)) => match request.cluster {
+            ClusterChoice::Own(own)
+                if own.context == "own" && own.server == "http://localhost:8080" =>
+            {
+                let files =
+                    vars.filled("KUBECONFIG").unwrap_or_else(|| "~/.kube/config".to_owned());
+                Err(Error::job(format!("nothing says which cluster: no current context in {files}"))
+                    .hint("set KUBECONFIG to a kubeconfig, or choose one: kubectl config use-context NAME"))
+            }
+            choice @ (ClusterChoice::Own(_) | ClusterChoice::Default | ClusterChoice::Named(_)) => {
+                Ok(choice)
+            }
+        },
         Ok(Parsed::Local { .. } | Parsed::Copy(_) | Parsed::Forward(_)) => {
             Ok(ClusterChoice::Default)
         }
-        Err(usage) => Err(Error::job(usage.0.trim_start_matches("error: ").to_owned())),
+        Err(usage) => {
+            let error = Error::job(usage.0.trim_start_matches("error: ").to_owned());
+            Err(error
+                .hint("mend the kubeconfig, or name another context: kubectl config get-contexts"))
+        }
     }
 }
 

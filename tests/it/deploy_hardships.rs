@@ -38,6 +38,38 @@ fn manifests_that_cannot_be_read_are_told_with_line_column_and_text() {
 }
 
 #[test]
+fn words_of_the_command_line_that_mean_nothing_are_told_before_anything_is_asked() {
+    let release = Release::within(Cluster::new("words"));
+    release.manifest("a.yaml", MAP);
+    release
+        .deploy(&["--prune", "My_Shop"])
+        .told(2, &["`My_Shop` is no name for an inventory", "hint: lower-case letters"]);
+    release
+        .deploy(&["--context", "nope"])
+        .told(2, &["context \"nope\" does not exist", "hint: ", "kubectl config get-contexts"]);
+    let release = release.with_kubeconfig("apiVersion: v1\nkind: Config\n");
+    release
+        .deploy(&[])
+        .told(2, &["nothing says which cluster: no current context in ", "hint: set KUBECONFIG"]);
+}
+
+#[test]
+fn every_value_that_yaml_reads_otherwise_than_people_is_told_with_its_line() {
+    let release = Release::new("quotes");
+    release.manifest("a.yaml", &format!("{MAP}data:\n  port: 8080\n  debug: yes\n  level: info\n"));
+    release.deploy(&[]).told(
+        2,
+        &[
+            "m/a.yaml:5:9: error: `data.port` of ConfigMap `made`: expected string, got `8080`",
+            "put it in quotes: \"8080\"",
+            "m/a.yaml:6:10: error: `data.debug` of ConfigMap `made`: expected string, got `true`",
+            "YAML reads y, yes, on and true as one",
+            "pre-flight found 2 errors; nothing was changed",
+        ],
+    );
+}
+
+#[test]
 fn a_server_that_cannot_be_had_is_told_with_the_way_out() {
     let kubeconfig = |server: &str, more: &str, user: &str| {
         format!(
@@ -57,6 +89,11 @@ fn a_server_that_cannot_be_had_is_told_with_the_way_out() {
             ["cannot be reached: nothing listens at 127.0.0.1:1", "check the server's address"],
         ),
         (kubeconfig(url, "", "token: t"), ["certificate is not trusted", "certificate authority"]),
+        (
+            kubeconfig(url, &format!("{ca}, tls-server-name: shop.example.com"), "token: t"),
+            ["certificate is valid for localhost, ", "give that name as `tls-server-name`"],
+        ),
+        (kubeconfig(url, &ca, ""), ["nobody without a credential", "give the kubeconfig's user"]),
         (kubeconfig(url, &ca, "token: expired"), ["does not take the credential", "get a new one"]),
     ] {
         let release = Release::within(Cluster::new("gone")).with_kubeconfig(&text);
@@ -228,6 +265,10 @@ fn a_deploy_that_is_killed_at_any_moment_is_finished_by_the_next_one() {
         std::thread::sleep(Duration::from_millis(60 + 120 * round));
         killed.kill().unwrap();
         killed.wait().unwrap();
+        // The last one's lease stays, and runs out.
+        if round < 3 {
+            release.without_lease();
+        }
     }
     let deployed = release.deploy(&["--prune", "shop", "--wait", "2m"]);
     deployed.told(0, &["ready after"]);
@@ -243,6 +284,36 @@ fn a_deploy_that_is_killed_at_any_moment_is_finished_by_the_next_one() {
     assert_eq!([of_round(0), of_round(1), of_round(2), of_round(3)], [0, 0, 0, 40], "{maps}");
     let image = &release.object("deployment", "web")["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(image["image"], "i:3");
+}
+
+#[test]
+fn a_deploy_that_is_killed_at_any_of_its_steps_is_finished_by_the_next_one() {
+    let release = Release::new("steps");
+    let more = MAP.replace("made", "more");
+    let web = |image: &str| release.manifest("web.yaml", &deployment("web", image, 2, ""));
+    let image = || {
+        release.object("deployment", "web")["spec"]["template"]["spec"]["containers"][0]["image"]
+            .clone()
+    };
+    let prune = ["--prune", "shop", "--rollback", "--timeout", "2m"];
+    web("i:1").manifest("a.yaml", MAP).manifest("b.yaml", &more);
+    release.deploy(&prune).told(0, &["3 of 3 objects ready"]);
+    web("i:2");
+    release.killed_at(&prune, "to be ");
+    assert_eq!(image(), "i:1");
+    release.killed_at(&prune, "web configured");
+    assert_eq!(image(), "i:2");
+    release.deploy(&prune).told(0, &["3 of 3 objects ready"]);
+    // Between what was found and what is put back.
+    web("i-crash:3");
+    release.manifest("a.yaml", &format!("{MAP}data: {{ level: high }}\n"));
+    release.killed_at(&prune, "evidence: ");
+    web("i:4").without("b.yaml");
+    release.killed_at(&prune, "more pruned");
+    release.deploy(&prune).told(0, &["2 of 2 objects ready"]);
+    assert_eq!(image(), "i:4");
+    assert_eq!(release.object("configmap", "made")["data"]["level"], "high");
+    assert!(!release.cluster.has("configmap", "more"));
 }
 
 #[test]

@@ -41,6 +41,6 @@ pub use event::{
     Topic, Undone,
 };
 pub use locate::Place;
-pub use plan::{Conflicts, Mode, OnFailure, Plan, Track};
+pub use plan::{Conflicts, Mode, OnFailure, Plan, Track, is_name};
 pub use run::{Verified, Verify, World, run};
 pub use source::Sources;

@@ -75,7 +75,7 @@ impl End {
                     Ended::Unreachable,
                     format!("the server's certificate is not trusted: {text}"),
                 )
-                .hint("give the cluster's certificate authority in the kubeconfig")
+                .hint(certified(text))
             }
             Failure::Network(_) | Failure::Malformed(_) => {
                 Self::new(Ended::Unreachable, format!("the cluster cannot be reached: {why}"))
@@ -86,6 +86,13 @@ impl End {
                 format!("the cluster does not take the credential: {why}"),
             )
             .hint("the token or the certificate may have expired: get a new one"),
+            Failure::Status(status) if status.message.contains("\"system:anonymous\"") => {
+                Self::new(
+                    Ended::Unreachable,
+                    format!("the cluster takes nobody without a credential: {why}"),
+                )
+                .hint("give the kubeconfig's user a token or a client certificate")
+            }
             Failure::Status(_) if failure.is_unreachable() => {
                 Self::new(Ended::Unreachable, format!("the cluster does not answer well: {why}"))
             }
@@ -107,6 +114,18 @@ impl End {
             Self::new(ended, format!("pre-flight found {n} error{plural}; nothing was changed"));
         end.reasons.extend(errors.iter().map(|finding| finding.text.clone()));
         end
+    }
+}
+
+/// The way to a certificate that is trusted.
+fn certified(why: &str) -> &'static str {
+    if why.contains("valid for") || why.contains("IP SANs") {
+        "reach the server by a name that its certificate has, or give that name as `tls-server-name` in \
+         the kubeconfig"
+    } else if why.contains("expired") {
+        "have the server's certificate renewed, and check this machine's clock"
+    } else {
+        "give the cluster's certificate authority in the kubeconfig"
     }
 }
 

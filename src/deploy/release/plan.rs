@@ -201,3 +201,29 @@ fn names_secrets(object: &Value) -> bool {
         .iter()
         .any(|word| json.contains(word))
 }
+
+/// True for what a cluster takes as the name of an object.
+pub fn is_name(text: &str) -> bool {
+    let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 253
+        && text.split('.').all(|part| {
+            part.starts_with(is_edge)
+                && part.ends_with(is_edge)
+                && part.chars().all(|c| is_edge(c) || c == '-')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn a_name_is_one_that_a_cluster_takes() {
+        for name in ["a", "shop", "shop-1.v2"] {
+            assert!(is_name(name), "{name}");
+        }
+        for text in ["", "Shop", "a_b", "-a", "a-", "a..b", "a/b", "ä"] {
+            assert!(!is_name(text), "{text}");
+        }
+    }
+}

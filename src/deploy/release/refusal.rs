@@ -1,5 +1,7 @@
 //! The server's refusal of an object, as findings: which field, why, and the way out. Pure.
 
+use serde_json::Value;
+
 use super::event::{Finding, Topic};
 use super::owners;
 use super::resolve::Thing;
@@ -16,7 +18,7 @@ pub fn findings(thing: &Thing, failure: &Failure) -> Vec<Finding> {
     }
     let message = short(&status.message);
     match status.code {
-        400 | 422 | 500 => vec![malformed(thing, status)],
+        400 | 422 | 500 => malformed(thing, status),
         403 => vec![forbidden(thing, &message)],
         _ => vec![error(Topic::Admission, "", format!("{}: {message}", thing.told()))],
     }
@@ -63,32 +65,64 @@ fn invalid(thing: &Thing, cause: &crate::deploy::cluster::Cause) -> Finding {
     Finding::error(Topic::Immutable, thing.index, &path, text).hint(hint)
 }
 
-/// A field that is none, or of another type.
-fn malformed(thing: &Thing, status: &Status) -> Finding {
+/// Fields that are none, or of another type: all that the server names.
+fn malformed(thing: &Thing, status: &Status) -> Vec<Finding> {
     let message = &status.message;
-    let unknown = quoted_after(message, "unknown field \"");
-    let undeclared = message.split(": field not declared in schema").next();
-    let undeclared = undeclared.filter(|before| before.len() < message.len());
-    let undeclared = undeclared.and_then(|before| before.rsplit([' ', ')']).next());
-    let field = unknown.or(undeclared).map(|field| field.trim_start_matches('.'));
-    let told = format!("{} `{}`", thing.mapping.kind, thing.name);
-    if let Some(field) = field {
-        let (_, path) = owners::look_up(&thing.object, field);
-        let text = format!("{told} has a field that there is not: `{field}`");
-        let hint =
-            format!("check its spelling and its place: kubectl explain {}", thing.mapping.plural);
-        return Finding::error(Topic::Manifest, thing.index, &path, text).hint(hint);
-    }
-    // `.spec.replicas: expected numeric (int or float), got string`
+    // `strict decoding error: unknown field "spec.replicsa", unknown field "spec.x"`
+    let unknown =
+        message.split("unknown field \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let mut found: Vec<Finding> = unknown.map(|field| undeclared(thing, field)).collect();
+    // `… Kind=Deployment): .spec.replicas: expected numeric (int or float), got string`, or
+    // `errors:` and a line for each
     let typed = message.split("Kind=").nth(1).and_then(|rest| rest.split_once("): "));
-    if let Some((field, what)) = typed.and_then(|(_, rest)| rest.split_once(": ")) {
-        let (_, path) = owners::look_up(&thing.object, field);
-        let field = field.trim_start_matches('.');
-        let text = format!("`{field}` of {told}: {}", short(what));
-        return Finding::error(Topic::Manifest, thing.index, &path, text);
+    let lines = typed.iter().flat_map(|(_, rest)| rest.lines());
+    found.extend(lines.filter_map(|line| line.trim().split_once(": ")).map(|(field, what)| {
+        if what.starts_with("field not declared in schema") {
+            undeclared(thing, field)
+        } else {
+            mistyped(thing, field, what)
+        }
+    }));
+    if found.is_empty() {
+        let topic = if status.code == 500 { Topic::Admission } else { Topic::Manifest };
+        let text = format!("{} `{}`: {}", thing.mapping.kind, thing.name, short(message));
+        found.push(Finding::error(topic, thing.index, "", text));
     }
-    let topic = if status.code == 500 { Topic::Admission } else { Topic::Manifest };
-    Finding::error(topic, thing.index, "", format!("{told}: {}", short(message)))
+    found
+}
+
+fn undeclared(thing: &Thing, field: &str) -> Finding {
+    let (_, path) = owners::look_up(&thing.object, field);
+    let (kind, field) = (&thing.mapping.kind, field.trim_start_matches('.'));
+    let text = format!("{kind} `{}` has a field that there is not: `{field}`", thing.name);
+    let hint =
+        format!("check its spelling and its place: kubectl explain {}", thing.mapping.plural);
+    Finding::error(Topic::Manifest, thing.index, &path, text).hint(hint)
+}
+
+/// `what` is the server's `expected string, got &value.valueUnstructured{Value:8080}`.
+fn mistyped(thing: &Thing, field: &str, what: &str) -> Finding {
+    let (value, path) = owners::look_up(&thing.object, field);
+    let (expected, got) = what.split_once(", got ").unwrap_or((what, ""));
+    let value = value.filter(|value| !value.is_object() && !value.is_array());
+    let got = match &value {
+        Some(value) => format!(", got `{value}`"),
+        None if got.starts_with('&') || got.is_empty() => String::new(),
+        None => format!(", got {got}"),
+    };
+    let (kind, field) = (&thing.mapping.kind, field.trim_start_matches('.'));
+    let text = format!("`{field}` of {kind} `{}`: {}{got}", thing.name, short(expected));
+    let finding = Finding::error(Topic::Manifest, thing.index, &path, text);
+    match value {
+        Some(Value::Bool(_)) if expected == "expected string" => finding.hint(
+            "put it in quotes: without them YAML reads y, yes, on and true as one, n, no, off and false \
+             as the other",
+        ),
+        Some(Value::Number(number)) if expected == "expected string" => {
+            finding.hint(format!("put it in quotes: \"{number}\""))
+        }
+        _ => finding,
+    }
 }
 
 fn forbidden(thing: &Thing, message: &str) -> Finding {
@@ -109,10 +143,6 @@ fn forbidden(thing: &Thing, message: &str) -> Finding {
     error(Topic::Admission, format!("{told}: {message}"))
 }
 
-fn quoted_after<'a>(text: &'a str, before: &str) -> Option<&'a str> {
-    text.split_once(before)?.1.split('"').next()
-}
-
 /// A message without the values that Go prints of whole objects.
 fn short(message: &str) -> String {
     let message = message.replace('\n', " ");
@@ -127,7 +157,7 @@ fn short(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::deploy::release::desk::known;
@@ -191,7 +221,7 @@ mod tests {
             json!({"message": "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got string"}),
             Topic::Manifest,
             "/spec/replicas",
-            "`spec.replicas` of Deployment `web`: expected numeric",
+            "`spec.replicas` of Deployment `web`: expected numeric (int or float), got `\"x\"`",
         );
         check(
             403,
@@ -214,5 +244,30 @@ mod tests {
             "/kind",
             "cannot patch",
         );
+    }
+
+    #[test]
+    fn every_field_of_a_wrong_type_is_told_with_its_value() {
+        let object = json!({"kind": "ConfigMap", "data": {"port": 8080, "true": true}, "extra": 1});
+        let thing = Thing { object, ..thing() };
+        let message = "failed to create typed patch object (shop/web; /v1, Kind=ConfigMap): errors:\n  \
+            .data.port: expected string, got &value.valueUnstructured{Value:8080}\n  \
+            .data.true: expected string, got &value.valueUnstructured{Value:true}\n  \
+            .extra: field not declared in schema";
+        let failure = Failure::Status(Box::new(Status::of(500, &json!({"message": message}))));
+        let told: Vec<String> = findings(&thing, &failure)
+            .into_iter()
+            .map(|found| {
+                format!("{} {} ({})", found.path, found.text, found.hint.unwrap_or_default())
+            })
+            .collect();
+        assert_eq!(told.len(), 3, "{told:#?}");
+        for (told, expected) in told.iter().zip([
+            "/data/port `data.port` of Deployment `web`: expected string, got `8080` (put it in quotes: \"8080\")",
+            "/data/true `data.true` of Deployment `web`: expected string, got `true` (put it in quotes: without",
+            "/extra Deployment `web` has a field that there is not: `extra` (check its spelling",
+        ]) {
+            assert!(told.starts_with(expected), "{told}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::locate::{Place, Tree};
+use super::locate::{Mistake, Place, Tree};
 use crate::deploy::kubectl::{Files, Source, Unfound};
 use crate::deploy::manifest::{self, Objects};
 
@@ -134,18 +134,30 @@ impl Sources {
                 Ok(tree) => Some(tree),
                 // A JSON text of several values is no YAML document.
                 Err(_) if error.is_none() => None,
-                Err(mistake) => {
+                Err(Mistake { place, what }) => {
+                    let what = if is_tab(content, place) {
+                        "a tab stands here: YAML is indented with spaces".to_owned()
+                    } else {
+                        what
+                    };
                     self.problems.push(Problem {
                         file: file.to_owned(),
-                        excerpt: excerpt(content, mistake.place),
-                        place: Some(mistake.place),
-                        what: mistake.what,
+                        excerpt: excerpt(content, place),
+                        place: Some(place),
+                        what: what + &templated(&text, first),
                     });
                     continue;
                 }
             };
             if let Some(error) = error {
-                self.wrong(file, content, Place { line: first, column: 1 }, &error);
+                let (place, error) = match braces(&text, first) {
+                    // A pair of braces in a pair of braces is a mapping as the key of another one.
+                    Some(place) if error.contains("invalid map key") => {
+                        (place, "what stands in `{{ }}` is not filled in".to_owned())
+                    }
+                    Some(_) | None => (Place { line: first, column: 1 }, error),
+                };
+                self.wrong(file, content, place, &(error + &templated(&text, first)));
                 continue;
             }
             self.documents.push(Document { file: file.to_owned(), first, tree });
@@ -157,6 +169,12 @@ impl Sources {
     }
 
     fn take(&mut self, file: &str, content: &[u8], value: Value, document: usize) {
+        if !value.is_object() {
+            let line = self.documents.last().map_or(1, |document| document.first);
+            let what = "this is no object: one has at least `apiVersion`, `kind` and `metadata`";
+            self.wrong(file, content, Place { line, column: 1 }, what);
+            return;
+        }
         match manifest::objects(value, file, true) {
             Ok(Objects::One(object)) => {
                 self.objects.push(Placed { object, document, item: None });
@@ -212,12 +230,37 @@ fn split(content: &[u8]) -> Vec<(usize, Vec<u8>)> {
     texts
 }
 
+/// True where a line is indented with a tab.
+fn is_tab(content: &[u8], place: Place) -> bool {
+    let line = content.split(|byte| *byte == b'\n').nth(place.line - 1);
+    line.is_some_and(|line| line.get(place.column - 1) == Some(&b'\t'))
+}
+
+/// Where a template's first braces stand in a text whose first line is line `first`.
+fn braces(text: &[u8], first: usize) -> Option<Place> {
+    let text = String::from_utf8_lossy(text);
+    text.lines().enumerate().find_map(|(n, line)| {
+        let column = line.split_once("{{")?.0.chars().count() + 1;
+        Some(Place { line: first + n, column })
+    })
+}
+
+/// What is added to the trouble with a text that looks like a template.
+fn templated(text: &[u8], first: usize) -> String {
+    braces(text, first).map_or_else(String::new, |Place { line, .. }| {
+        format!(
+            " (line {line} looks like a template: have it filled in first, as by `helm template`)"
+        )
+    })
+}
+
 /// The lines around a place, the column marked.
 fn excerpt(content: &[u8], place: Place) -> String {
     let text = String::from_utf8_lossy(content);
     let mut shown = String::new();
     let first = place.line.saturating_sub(AROUND).max(1);
     for (n, line) in text.lines().enumerate().skip(first - 1).take(2 * AROUND + 1) {
+        let line = line.replace('\t', " ");
         let line: String = line.chars().filter(|c| !c.is_control()).take(120).collect();
         let n = n + 1;
         if n == place.line {
@@ -279,6 +322,31 @@ mod tests {
         let told: Vec<String> = sources.problems.iter().map(ToString::to_string).collect();
         assert!(told[0].starts_with("f.yaml:1:1: kind not set\n"), "{told:?}");
         assert!(told[1].starts_with("f.yaml:4:1: apiVersion not set\n"), "{told:?}");
+    }
+
+    #[test]
+    fn what_people_write_instead_of_manifests_is_told_as_that() {
+        for (text, told) in [
+            (
+                "kind: ConfigMap\nmetadata:\n\tname: a\n",
+                "f.yaml:3:1: a tab stands here: YAML is indented with spaces\n",
+            ),
+            (
+                "kind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n",
+                "f.yaml:3:9: what stands in `{{ }}` is not filled in (line 3 looks like a template: \
+                 have it filled in first, as by `helm template`)\n",
+            ),
+            (
+                "{{- if .Values.on }}\nkind: ConfigMap\n{{- end }}\n",
+                "(line 1 looks like a template: have it filled in first, as by `helm template`)\n",
+            ),
+            ("just words\n", "f.yaml:1:1: this is no object: one has at least `apiVersion`,"),
+            ("- kind: Pod\n", "f.yaml:1:1: this is no object: one has at least `apiVersion`,"),
+        ] {
+            let told_of_it: Vec<String> =
+                read(text).problems.iter().map(ToString::to_string).collect();
+            assert!(told_of_it.len() == 1 && told_of_it[0].contains(told), "{told_of_it:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::desk::{Desk, known};
 use super::event::{Finding, Severity, Topic};
 use super::listed::{Known, Listed};
 use super::owners;
-use super::plan::{list, text};
+use super::plan::{is_name, list, text};
 use super::quota::{self, Demand};
 use super::references::{self, Offer, Reference};
 use super::resolve::{Thing, pod};
@@ -92,9 +92,13 @@ pub async fn namespaces(desk: &Desk<'_>, things: &[Thing]) -> Result<Survey, Fai
             None => {
                 let what = format!("namespace `{namespace}` is not there");
                 let finding = Finding::error(Topic::Reference, index, "/metadata/namespace", what);
-                survey.findings.push(finding.hint(format!(
-                    "kubectl create namespace {namespace}, or add a Namespace to the manifests"
-                )));
+                survey.findings.push(finding.hint(if is_name(namespace) {
+                    format!(
+                        "kubectl create namespace {namespace}, or add a Namespace to the manifests"
+                    )
+                } else {
+                    "a namespace's name is of lower-case letters, digits and `-`".to_owned()
+                }));
             }
         }
     }

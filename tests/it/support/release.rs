@@ -1,5 +1,6 @@
 //! `dyno deploy` from a laptop: a namespace and a folder of manifests of a test's own.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -107,6 +108,27 @@ impl Release {
     pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(&["--settle", "0s"]);
         command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Starts a deploy and kills it as soon as it tells this. Its lease is taken away, as time does.
+    #[track_caller]
+    pub fn killed_at(&self, arguments: &[&str], text: &str) {
+        let mut command = self.command(&["--settle", "0s"]);
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let is_told = lines.any(|line| line.contains(text));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_told, "`{text}` was not told");
+        self.without_lease();
+    }
+
+    /// Takes a dead deploy's lease away.
+    pub fn without_lease(&self) {
+        let namespace = &self.cluster.namespace;
+        let lease = ["-n", namespace, "delete", "lease", "dyno-deploy", "--ignore-not-found"];
+        self.cluster.kubectl(lease);
     }
 
     fn deployed(&self, output: &Output) -> Deployed {
