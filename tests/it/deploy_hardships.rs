@@ -103,14 +103,17 @@ fn a_server_that_cannot_be_had_is_told_with_the_way_out() {
     }
 }
 
-struct Ancient;
+/// A server of which no more is known than its minor version.
+struct Of(u32);
 
 #[async_trait::async_trait]
-impl Site for Ancient {
+impl Site for Of {
     async fn answer(&self, request: Request) -> Response {
         match request.path.as_str() {
             "/version" => {
-                Response::json(200, &json!({"major": "1", "minor": "20+", "gitVersion": "v1.20.4"}))
+                let Self(minor) = self;
+                let (minor, whole) = (format!("{minor}+"), format!("v1.{minor}.4"));
+                Response::json(200, &json!({"major": "1", "minor": minor, "gitVersion": whole}))
             }
             _ => Response::text(404, "not found"),
         }
@@ -118,16 +121,22 @@ impl Site for Ancient {
 }
 
 #[test]
-fn a_server_that_is_too_old_is_told_so() {
-    let server = Server::start(0, Arc::new(Ancient)).unwrap();
-    let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{ name: c, cluster: {{ server: \"{}\" }} }}]\n\
-         users: [{{ name: u, user: {{}} }}]\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\n",
-        server.url()
-    );
-    let release = Release::within(Cluster::new("ancient")).with_kubeconfig(&text);
-    let deployed = release.manifest("a.yaml", MAP).deploy(&[]);
-    deployed.told(99, &["the server is Kubernetes v1.20.4", "1.22 or newer", "kubectl apply"]);
+fn a_server_that_is_too_old_or_too_new_is_told_so() {
+    for (minor, told) in [
+        (20, ["the server is Kubernetes v1.20.4", "1.22 or newer", "kubectl apply"]),
+        (99, ["The server is Kubernetes v1.99.4, newer than", "(1.37)", "try a newer dyno"]),
+    ] {
+        let server = Server::start(0, Arc::new(Of(minor))).unwrap();
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+             clusters: [{{ name: c, cluster: {{ server: \"{}\" }} }}]\n\
+             users: [{{ name: u, user: {{}} }}]\n\
+             contexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\n",
+            server.url()
+        );
+        let release = Release::within(Cluster::new("aged")).with_kubeconfig(&text);
+        release.manifest("a.yaml", MAP).deploy(&[]).told(99, &told);
+    }
 }
 
 /// The lab's API server behind a door that lets every second change wait.

@@ -372,6 +372,26 @@ pub fn client_version() -> Value {
     })
 }
 
+/// What kubectl warns of where client and server are more than one minor version apart.
+pub fn version_skew(client: &Value, server: &Value) -> Option<String> {
+    let [client, server] = [number(client)?, number(server)?];
+    let is_near = client.0 == server.0 && client.1.abs_diff(server.1) <= 1;
+    (!is_near).then(|| {
+        format!(
+            "WARNING: version difference between client ({}.{}) and server ({}.{}) exceeds the \
+             supported minor version skew of +/-1\n",
+            client.0, client.1, server.0, server.1
+        )
+    })
+}
+
+/// The two numbers of `v1.36.3`.
+fn number(version: &Value) -> Option<(u32, u32)> {
+    let text = version.get("gitVersion")?.as_str()?;
+    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// `kubectl version`.
 pub fn version_text(client: &Value, server: Option<&Value>, output: &Output) -> String {
     let kustomize = "none";
@@ -430,5 +450,18 @@ mod tests {
             print_object(&object, &Output::Json, "", true).unwrap(),
             "{\n    \"kind\": \"Namespace\",\n    \"apiVersion\": \"v1\",\n    \"metadata\": {\n        \"name\": \"x\",\n        \"labels\": {\n            \"a\": \"b\"\n        }\n    },\n    \"spec\": {},\n    \"status\": {}\n}\n"
         );
+    }
+
+    #[test]
+    fn versions_far_apart_are_warned_of() {
+        let server = |version: &str| json!({"gitVersion": version});
+        let warning = |version: &str| version_skew(&client_version(), &server(version));
+        for near in ["v1.35.0", "v1.36.3", "v1.37.0-beta.1", "nothing"] {
+            assert_eq!(warning(near), None, "{near}");
+        }
+        let expected = "WARNING: version difference between client (1.36) and server (1.33) \
+            exceeds the supported minor version skew of +/-1\n";
+        assert_eq!(warning("v1.33.1+k3s1").as_deref(), Some(expected));
+        assert!(warning("v2.36.0").is_some());
     }
 }

@@ -19,6 +19,8 @@ use crate::verdict::Verdict;
 
 /// The first version whose server-side apply can be relied on.
 const OLDEST: (u32, u32) = (1, 22);
+/// The last version that dyno's kinds and rules are known to fit: kubectl's own, and one more.
+const NEWEST: (u32, u32) = (1, 37);
 
 /// What checks a deploy that is ready, before it counts as one.
 #[async_trait(?Send)]
@@ -92,7 +94,7 @@ pub(super) struct Release<'a> {
 
 impl Release<'_> {
     async fn all(&mut self, verify: Option<&mut dyn Verify>) -> Result<End, Failure> {
-        if let Some(end) = self.too_old().await? {
+        if let Some(end) = self.unfit_server().await? {
             return Ok(end);
         }
         let discovery = self.desk.discover().await?;
@@ -112,7 +114,8 @@ impl Release<'_> {
         self.change(verify, leftovers).await
     }
 
-    async fn too_old(&self) -> Result<Option<End>, Failure> {
+    /// Whether the server is one that dyno can deploy to; `Some` when it is not.
+    async fn unfit_server(&self) -> Result<Option<End>, Failure> {
         let version = self.desk.plain(Call::get("/version")).await?.body;
         let told = text(&version, "/gitVersion").to_owned();
         let number = |pointer: &str| {
@@ -123,6 +126,13 @@ impl Release<'_> {
         let (Some(major), Some(minor)) = (number("/major"), number("/minor")) else {
             return Ok(None);
         };
+        if (major, minor) > NEWEST {
+            self.desk.say(format!(
+                "The server is Kubernetes {told}, newer than what this dyno was made for ({}.{}): \
+                 where it refuses what looks right, try a newer dyno.",
+                NEWEST.0, NEWEST.1
+            ));
+        }
         if (major, minor) >= OLDEST {
             return Ok(None);
         }

@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 pub use forward::carry;
 pub use prune::kinds as pruned_kinds;
 
-use super::print::{client_version, version_text};
+use super::print::{client_version, version_skew, version_text};
 use super::{Ended, Event, Operation, Output, Request};
 use crate::deploy::cluster::{Call, Cluster, Failure};
 
@@ -116,6 +116,9 @@ async fn version(session: &mut Session<'_>, output: &Output) -> Outcome {
     match session.plain(Call::get("/version")).await {
         Ok(server) => {
             session.out(version_text(&client, Some(&server), output));
+            if let Some(warning) = version_skew(&client, &server) {
+                session.err(warning);
+            }
             Ok(())
         }
         Err(failure) => {
