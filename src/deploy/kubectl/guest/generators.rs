@@ -85,10 +85,14 @@ pub fn warn(common: &mut Common, verbs: &[&String]) {
 pub fn rules(flags: &flags::Parsed, verbs: &[&String]) -> Result<Vec<Value>, Usage> {
     let resources = flags.list("resource");
     let mut groups: Map<String, Value> = Map::new();
-    for resource in resources {
+    // All resources make the others needless; as with kubectl, those of the core group.
+    let all = resources.iter().position(|word| word == "*");
+    for resource in all.map_or(resources, |at| &resources[at..=at]) {
         let (group, resource) = resource_of(resource)?;
         let known = groups.entry(group).or_insert_with(|| json!([]));
-        if let Value::Array(known) = known {
+        if let Value::Array(known) = known
+            && !known.contains(&json!(resource))
+        {
             known.push(json!(resource));
         }
     }
@@ -119,7 +123,7 @@ fn resource_of(word: &str) -> Result<(String, String), Usage> {
         return Err(mistake("resource must be specified if apiGroup/subresource specified"));
     }
     let (group, plain) = match builtin_by_word(word) {
-        _ if plain == "*" => (if group.is_empty() { "*" } else { group }, plain),
+        _ if plain == "*" => (group, plain),
         Some(builtin) => (builtin.group, builtin.plural),
         None if !group.is_empty() => (group, plain),
         None => {
