@@ -384,6 +384,7 @@ fn still(text: &str) -> String {
         (r"(kube-api-access|-token)-[a-z0-9]{5}\b", "${1}-HASH"),
         (r"(Resource Version: +)\d+", "${1}VERSION"),
         (r"(?m)^(NodePort: +\S+ +)\d+", "${1}PORT"),
+        (r"\(lasts \d+s\)", "(lasts AGE)"),
         (r"(?m) +\d+(s|m|ms) *$", " AGE"),
         (r" +\d+[smd](\d+s)? +", "  AGE  "),
     ] {

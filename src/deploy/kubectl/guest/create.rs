@@ -163,11 +163,16 @@ pub fn with_shared(own: &[Flag]) -> Vec<Flag> {
 
 /// The one NAME of a generator.
 pub fn name(flags: &flags::Parsed, n_words: usize, command: &str) -> Result<String, Usage> {
+    let name = one_name(flags, n_words, command)?;
+    if name.is_empty() { Err(mistake("name must be specified")) } else { Ok(name) }
+}
+
+/// As [`name`], but maybe empty.
+pub fn one_name(flags: &flags::Parsed, n_words: usize, command: &str) -> Result<String, Usage> {
     // What stands behind `--` is a command.
     let n_own = flags.args.len() - flags.n_after_dashes;
     let names = flags.args.get(n_words..n_own).unwrap_or_default();
     match names {
-        [name] if name.is_empty() => Err(mistake("name must be specified")),
         [name] => Ok(name.clone()),
         _ => Err(misuse(&format!("exactly one NAME is required, got {}", names.len()), command)),
     }

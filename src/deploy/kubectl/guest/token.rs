@@ -1,6 +1,6 @@
 //! `kubectl create token`, from the command line to the request.
 
-use super::create::name;
+use super::create::one_name;
 use super::{Context, mistake, options};
 use crate::deploy::kubectl::flags::{self, Flag, Kind, flag, short};
 use crate::deploy::kubectl::{Bound, Operation, Parsed, Token, Usage};
@@ -24,7 +24,7 @@ const KINDS: [&str; 3] = ["Node", "Pod", "Secret"];
 pub fn parse(context: &Context<'_>) -> Result<Parsed, Usage> {
     const COMMAND: &str = "kubectl create token";
     let flags = context.flags(FLAGS, COMMAND)?;
-    let account = name(&flags, 1, COMMAND)?;
+    let account = one_name(&flags, 1, COMMAND)?;
     let output = options::output(&flags, false)?;
     if account.is_empty() {
         return Err(mistake("service account name is required"));
