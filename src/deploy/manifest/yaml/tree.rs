@@ -109,54 +109,31 @@ impl Source {
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, index);
         }
-        match opened {
-            Some(true) => self.mapping(events, index, depth)?,
-            Some(false) => self.sequence(events, index, depth)?,
-            None => {}
+        if let Some(is_mapping) = opened {
+            let children = self.children(events, depth)?;
+            if let Some(node) = self.nodes.get_mut(index) {
+                node.kind = if is_mapping {
+                    let (pairs, _) = children.as_chunks();
+                    Kind::Mapping(pairs.iter().map(|&[key, value]| (key, value)).collect())
+                } else {
+                    Kind::Sequence(children)
+                };
+            }
         }
         Ok(index)
     }
 
-    fn sequence(
-        &mut self,
-        events: &mut Events<'_>,
-        index: usize,
-        depth: usize,
-    ) -> Result<(), String> {
+    /// The nodes up to the end of the list or mapping that was begun last; of a mapping, each key and
+    /// its value.
+    fn children(&mut self, events: &mut Events<'_>, depth: usize) -> Result<Vec<usize>, String> {
         let mut children = Vec::new();
         loop {
             let event = next(events)?;
-            if matches!(event, EventData::SequenceEnd) {
-                break;
+            if matches!(event, EventData::SequenceEnd | EventData::MappingEnd) {
+                return Ok(children);
             }
             children.push(self.node(events, event, depth + 1)?);
         }
-        if let Some(node) = self.nodes.get_mut(index) {
-            node.kind = Kind::Sequence(children);
-        }
-        Ok(())
-    }
-
-    fn mapping(
-        &mut self,
-        events: &mut Events<'_>,
-        index: usize,
-        depth: usize,
-    ) -> Result<(), String> {
-        let mut children = Vec::new();
-        loop {
-            let event = next(events)?;
-            if matches!(event, EventData::MappingEnd) {
-                break;
-            }
-            let key = self.node(events, event, depth + 1)?;
-            let event = next(events)?;
-            children.push((key, self.node(events, event, depth + 1)?));
-        }
-        if let Some(node) = self.nodes.get_mut(index) {
-            node.kind = Kind::Mapping(children);
-        }
-        Ok(())
     }
 }
 
