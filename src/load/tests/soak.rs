@@ -100,6 +100,31 @@ fn sizes(hours: u64) -> (usize, usize, usize) {
 }
 
 #[test]
+fn the_log_has_a_line_every_five_seconds_and_after_five_minutes_every_thirty() {
+    let plan = plan(1);
+    let mut books = Books::new(2, 0, &plan);
+    let mut lines = Vec::new();
+    let mut n_seconds = 0;
+    for second in 0..600 {
+        for snapshot in snapshots(second) {
+            let told = books.add(&snapshot).unwrap();
+            lines.extend(told.interval.map(|line| (line.elapsed / 1000, line.count)));
+            n_seconds += usize::from(told.second.is_some());
+        }
+    }
+    // A stage's end is one, too: the first 72 s of an hour only warm up.
+    let often = (5..=300).filter(|second| second % 5 == 0 || *second == 72);
+    let rarely = (330..=600).step_by(30);
+    let mut before = 0;
+    for (&(at, count), expected) in lines.iter().zip(often.chain(rarely)) {
+        assert_eq!((at, count), (expected, (expected - before) * 80), "{lines:?}");
+        before = at;
+    }
+    assert_eq!(before, 600);
+    assert_eq!(n_seconds, 600, "a terminal sees each second");
+}
+
+#[test]
 fn what_is_kept_of_a_run_does_not_grow_with_its_hours() {
     let (short, short_report, _) = sizes(1);
     let (long, long_report, n_points) = sizes(6);
