@@ -1,5 +1,6 @@
 //! One request to the API server and its answer.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
@@ -183,11 +184,11 @@ impl Call {
 }
 
 /// A part of a path or query with all that is not plain escaped.
-pub fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> Cow<'_, str> {
     let is_plain =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     if text.as_bytes().iter().all(is_plain) {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let mut escaped = String::new();
     for byte in text.bytes() {
@@ -197,7 +198,7 @@ pub fn escaped(text: &str) -> String {
             escaped.extend(["%", &format!("{byte:02X}")]);
         }
     }
-    escaped
+    Cow::Owned(escaped)
 }
 
 impl Cluster {

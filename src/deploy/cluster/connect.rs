@@ -69,9 +69,9 @@ impl Cluster {
         &self.server
     }
 
-    /// How long the quickest answer of the server took; the way there and back is no longer.
-    pub fn quickest(&self) -> Option<Duration> {
-        self.lanes.quickest()
+    /// True when the way to the server and back is short: its quickest answer took no more than 5 ms.
+    pub fn is_near(&self) -> bool {
+        self.lanes.is_near()
     }
 
     /// True when only declared touches may be sent.

@@ -21,17 +21,17 @@ pub struct Target<'a> {
 impl Target<'_> {
     /// The path from the server's root.
     pub fn path(&self) -> String {
-        let escaped = super::call::escaped;
         let mut path = self.mapping.root();
+        let mut push = |part: &str| {
+            path.push('/');
+            path.push_str(&super::call::escaped(part));
+        };
         if self.mapping.namespaced && !self.namespace.is_empty() {
-            path = format!("{path}/namespaces/{}", escaped(self.namespace));
+            push("namespaces");
+            push(self.namespace);
         }
-        path = format!("{path}/{}", escaped(&self.mapping.plural));
-        for part in [self.name, self.subresource] {
-            if !part.is_empty() {
-                path = format!("{path}/{}", escaped(part));
-            }
-        }
+        push(&self.mapping.plural);
+        [self.name, self.subresource].into_iter().filter(|part| !part.is_empty()).for_each(push);
         path
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response, Uri};
 use kube::client::Body;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt};
 
@@ -23,12 +24,24 @@ const IDLE: Duration = Duration::from_mins(1);
 /// How long what every request carries is taken as known: a token's file may be written anew.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// No answer of a server that is near takes longer than this, if only the quickest is looked at.
+const NEAR: Duration = Duration::from_millis(5);
+/// Nobody waits for his turn to open a connection for longer: some answers take their time.
+const TURN: Duration = Duration::from_millis(10);
+
 /// The connections to one server.
 pub(super) struct Lanes {
     opener: Opener,
     dresser: Dresser,
     idle: Mutex<Vec<(Lane, Instant)>>,
     dress: Mutex<Option<(Arc<Dress>, Instant)>>,
+    /// Taken by who opens a lane, until the first answer on it: that leaves a ticket for the next one
+    /// (see `tickets.rs`). All at once, each would have to prove everything anew.
+    turn: Semaphore,
+    /// How long anybody waits for his turn.
+    patience: Duration,
+    /// Told whenever a lane is free again.
+    freed: Notify,
     /// The quickest answer until now, in microseconds.
     quickest: AtomicU64,
 }
@@ -59,39 +72,66 @@ impl Lanes {
             dresser,
             idle: Mutex::default(),
             dress: Mutex::default(),
+            turn: Semaphore::new(1),
+            patience: TURN,
+            freed: Notify::new(),
             quickest: AtomicU64::new(u64::MAX),
         }
     }
 
-    /// How long the quickest answer took; nothing is known before the first.
-    pub(super) fn quickest(&self) -> Option<Duration> {
+    /// True when the way to the server and back is short, as far as it is known.
+    pub(super) fn is_near(&self) -> bool {
         let quickest = self.quickest.load(Ordering::Relaxed);
-        (quickest != u64::MAX).then(|| Duration::from_micros(quickest))
+        quickest == u64::MAX || Duration::from_micros(quickest) <= NEAR
     }
 
     /// Sends a request on a lane that is free, and reads the answer.
     pub(super) async fn ask(&self, asked: &Asked<'_>) -> Result<Reply, BoxError> {
         let dress = self.dress().await?;
         let request = request(asked, &dress)?;
-        let mut lane = self.lane(&dress.base).await?;
+        let (mut lane, turn) = self.lane(&dress.base).await?;
         let since = Instant::now();
         let reply = lane.exchange(&request).await?;
         let now = Instant::now();
         let took = u64::try_from((now - since).as_micros()).unwrap_or(u64::MAX);
         self.quickest.fetch_min(took, Ordering::Relaxed);
         locked(&self.idle).push((lane, now));
+        drop(turn);
+        self.freed.notify_one();
         Ok(reply)
     }
 
-    /// A lane that nobody uses, else a new one.
-    async fn lane(&self, base: &Uri) -> Result<Lane, BoxError> {
+    /// A lane that nobody uses, else a new one, and the turn of who opened it.
+    async fn lane(&self, base: &Uri) -> Result<(Lane, Option<SemaphorePermit<'_>>), BoxError> {
+        let late = tokio::time::sleep(self.patience);
+        tokio::pin!(late);
+        let turn = loop {
+            if let Some(lane) = self.free().await {
+                return Ok((lane, None));
+            }
+            // Where answers are long on their way, nobody waits for one.
+            if !self.is_near() {
+                break None;
+            }
+            tokio::select! {
+                biased;
+                () = self.freed.notified() => {}
+                turn = self.turn.acquire() => break turn.ok(),
+                () = &mut late => break None,
+            }
+        };
+        let wire = self.opener.clone().oneshot(base.clone()).await?;
+        Ok((Lane::new(wire), turn))
+    }
+
+    /// A lane that nobody uses.
+    async fn free(&self) -> Option<Lane> {
         loop {
-            let Some((mut lane, since)) = locked(&self.idle).pop() else { break };
+            let (mut lane, since) = locked(&self.idle).pop()?;
             if since.elapsed() < IDLE && lane.is_open().await {
-                return Ok(lane);
+                return Some(lane);
             }
         }
-        self.opener.clone().oneshot(base.clone()).await.map(Lane::new)
     }
 
     async fn dress(&self) -> Result<Arc<Dress>, BoxError> {
@@ -163,7 +203,79 @@ fn request(asked: &Asked<'_>, dress: &Dress) -> Result<Vec<u8>, http::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::JoinSet;
+
     use super::*;
+
+    /// What happened at a server: lanes opened, and how many were new at the same time at most.
+    #[derive(Default)]
+    struct Seen {
+        n_opened: AtomicUsize,
+        n_new: AtomicUsize,
+        most_new: AtomicUsize,
+        servers: Mutex<JoinSet<()>>,
+    }
+
+    impl Seen {
+        fn opened(&self) {
+            self.n_opened.fetch_add(1, Ordering::Relaxed);
+            let n_new = self.n_new.fetch_add(1, Ordering::Relaxed) + 1;
+            self.most_new.fetch_max(n_new, Ordering::Relaxed);
+        }
+    }
+
+    /// Answers what comes, after a time; a lane is new until its first answer.
+    async fn serve(mut wire: DuplexStream, seen: Arc<Seen>, takes: Duration) {
+        let mut is_new = true;
+        let mut request = [0; 4096];
+        while wire.read(&mut request).await.is_ok_and(|n_read| n_read > 0) {
+            tokio::time::sleep(takes).await;
+            if std::mem::take(&mut is_new) {
+                seen.n_new.fetch_sub(1, Ordering::Relaxed);
+            }
+            if wire.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Eight who ask so often each, of a server whose answers take so long, and who wait so long at most.
+    async fn crowd(n_asks: usize, takes: Duration, patience: Duration) -> Arc<Seen> {
+        let seen = Arc::new(Seen::default());
+        let opened = seen.clone();
+        let opener = tower::service_fn(move |_: Uri| {
+            let (ours, theirs) = duplex(1 << 12);
+            opened.opened();
+            locked(&opened.servers).spawn(serve(theirs, opened.clone(), takes));
+            async { Ok::<Box<dyn Wire>, BoxError>(Box::new(ours)) }
+        });
+        let dresser = BoxCloneSyncService::new(tower::service_fn(mirror));
+        let lanes = Lanes::new(BoxCloneSyncService::new(opener), dresser);
+        let lanes = Lanes { patience, ..lanes };
+        let asks = (0..8).map(async |_| {
+            for _ in 0..n_asks {
+                assert_eq!(lanes.ask(&asked("/api", None)).await.unwrap().status, 200);
+            }
+        });
+        futures_util::future::join_all(asks).await;
+        seen
+    }
+
+    #[tokio::test]
+    async fn a_lane_leaves_its_ticket_before_the_next_is_opened() {
+        let seen = crowd(3, Duration::ZERO, Duration::from_mins(1)).await;
+        assert_eq!(seen.most_new.load(Ordering::Relaxed), 1);
+        assert!((2..=8).contains(&seen.n_opened.load(Ordering::Relaxed)));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_long_for_an_answer_that_is_not_his() {
+        let seen = crowd(1, Duration::from_secs(1), TURN).await;
+        assert_eq!(seen.n_opened.load(Ordering::Relaxed), 8);
+    }
 
     fn asked<'a>(path: &'a str, body: Option<&'a [u8]>) -> Asked<'a> {
         Asked { method: "POST", path, accept: "a/b", content: "c/d", body }

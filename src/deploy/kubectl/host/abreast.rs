@@ -9,7 +9,6 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::info::Info;
-use super::pace::{MOST, Pace, first};
 use super::session::{Ground, Session};
 use super::trouble::Trouble;
 use super::workload::pod_spec;
@@ -18,6 +17,12 @@ use crate::deploy::kubectl::request::Event;
 
 /// For so long lines wait for others, which nobody sees.
 const LULL: Duration = Duration::from_millis(25);
+
+/// So many requests go side by side to a server that is near: more would only wait there for each other,
+/// and each costs a connection.
+const FEW: usize = 16;
+/// So many go to one that is far away, where most of the time is the way.
+const MANY: usize = 32;
 
 /// Kinds that others need to be there, or that change what is allowed: all before them is done
 /// first, and all behind them waits.
@@ -82,16 +87,15 @@ where
     F: Future<Output = (Part<'a>, Result<T, Trouble>)>,
 {
     let ground = session.ground();
-    let pace = Pace::new(first(&ground));
+    let width = if ground.is_near() { FEW } else { MANY };
     for row in rows(items) {
         let mut results = stream::iter(begun(row, order))
             .map(|(place, item)| {
                 // A future is moved several times before it runs, and this one is large.
                 let work = Box::pin(work(Part::new(ground.clone()), item));
-                let work = pace.at_its_turn(work);
                 async move { (place, work.await) }
             })
-            .buffer_unordered(MOST);
+            .buffer_unordered(width);
         let mut told = Told::default();
         let mut early = BTreeMap::new();
         let mut next_place = 0;

@@ -262,7 +262,8 @@ async fn create(
 
 /// The body that makes an object: its memory in it, and no nulls.
 fn created(object: &Value) -> String {
-    let versioned = object.pointer("/metadata/resourceVersion").is_some();
+    let metadata = object.get("metadata");
+    let versioned = metadata.and_then(|metadata| metadata.get("resourceVersion")).is_some();
     if !versioned && !has_nulls(object) {
         return annotated(object);
     }

@@ -4,7 +4,6 @@ mod trouble;
 mod session;
 mod info;
 mod select;
-mod pace;
 mod abreast;
 mod present;
 mod apply;

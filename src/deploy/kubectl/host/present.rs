@@ -61,7 +61,7 @@ async fn list(
     let is_whole = more.is_none_or(str::is_empty);
     let items = list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
     let objects = items.unwrap_or_default().into_iter().filter_map(|mut object| {
-        let name = object.pointer("/metadata/name")?.as_str()?.to_owned();
+        let name = object.get("metadata")?.get("name")?.as_str()?.to_owned();
         let map = object.as_object_mut()?;
         map.insert("apiVersion".to_owned(), json!(mapping.api_version()));
         map.insert("kind".to_owned(), json!(mapping.kind));
@@ -92,21 +92,23 @@ fn place(mapping: &Mapping, namespace: &str) -> Place {
     (group.clone(), version.clone(), plural.clone(), namespace.to_owned())
 }
 
-/// The kind of an object that every cluster has, and its namespace; where the cluster serves that kind
-/// in this version.
-fn builtin(session: &Session<'_>, apply: &Apply, item: &Item) -> Option<(Mapping, String)> {
+/// An object's `apiVersion`, its kind and its namespace.
+fn seat<'a>(session: &'a Session<'_>, item: &'a Item) -> Option<(&'a str, &'a str, &'a str)> {
     let Item::Object(manifest) = item else { return None };
-    let text = |pointer: &str| manifest.object.pointer(pointer).and_then(Value::as_str);
-    let (api_version, kind) = (text("/apiVersion")?, text("/kind")?);
+    let text = |key: &str| manifest.object.get(key)?.as_str();
+    let named = manifest.object.get("metadata").and_then(|metadata| metadata.get("namespace"));
+    let named = named.and_then(Value::as_str).filter(|namespace| !namespace.is_empty());
+    Some((text("apiVersion")?, text("kind")?, named.unwrap_or_else(|| session.namespace())))
+}
+
+/// A kind that every cluster has; where the cluster serves that kind in this version.
+fn builtin(api_version: &str, kind: &str) -> Option<Mapping> {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     let known = builtin_by_kind(group, kind)?;
-    let named = text("/metadata/namespace").filter(|namespace| !namespace.is_empty());
-    let namespace = named.unwrap_or_else(|| session.namespace());
-    let is_elsewhere = apply.enforce_namespace && namespace != session.namespace();
-    if !known.namespaced || known.kind != kind || version.is_empty() || is_elsewhere {
+    if !known.namespaced || known.kind != kind || version.is_empty() {
         return None;
     }
-    let mapping = Mapping {
+    Some(Mapping {
         group: group.to_owned(),
         version: version.to_owned(),
         kind: kind.to_owned(),
@@ -116,25 +118,28 @@ fn builtin(session: &Session<'_>, apply: &Apply, item: &Item) -> Option<(Mapping
         categories: [].into(),
         namespaced: true,
         verbs: [].into(),
-    };
-    Some((mapping, namespace.to_owned()))
+    })
 }
 
 /// The places of built-in kinds that are worth a list, and whether all objects are there.
 fn guessed(session: &Session<'_>, apply: &Apply) -> (Places, bool) {
-    let mut places = Places::new();
-    let mut is_all = true;
+    let mut counts = BTreeMap::new();
     for item in &apply.items {
-        match builtin(session, apply, item) {
-            Some((mapping, namespace)) => {
-                places.entry(place(&mapping, &namespace)).or_insert((0, mapping)).0 += 1;
-            }
-            None => is_all = false,
+        *counts.entry(seat(session, item)).or_insert(0) += 1;
+    }
+    let n_seats = counts.len();
+    let mut places = Places::new();
+    for (seat, count) in counts {
+        let Some((api_version, kind, namespace)) = seat else { continue };
+        let is_elsewhere = apply.enforce_namespace && namespace != session.namespace();
+        if count >= MANY
+            && !is_elsewhere
+            && let Some(mapping) = builtin(api_version, kind)
+        {
+            places.insert(place(&mapping, namespace), (count, mapping));
         }
     }
-    let n_places = places.len();
-    places.retain(|_, (count, _)| *count >= MANY);
-    let is_all = is_all && places.len() == n_places && apply.prune.is_none();
+    let is_all = places.len() == n_seats && apply.prune.is_none();
     (places, is_all)
 }
 

@@ -50,9 +50,9 @@ impl<'a> Ground<'a> {
         self.cancel
     }
 
-    /// How long the quickest answer of the server took.
-    pub fn quickest(&self) -> Option<Duration> {
-        self.cluster.quickest()
+    /// True when the way to the server and back is short.
+    pub fn is_near(&self) -> bool {
+        self.cluster.is_near()
     }
 }
 
