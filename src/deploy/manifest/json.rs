@@ -134,7 +134,7 @@ fn quoted(string: &str, text: &mut String) {
     text.push('"');
     let mut rest = string;
     // All that is written otherwise is found by its first byte: U+2028 and U+2029 begin with 0xe2.
-    while let Some(at) = rest.bytes().position(|byte| SPECIAL[usize::from(byte)]) {
+    while let Some(at) = first_special(rest.as_bytes()) {
         let (plain, special) = rest.split_at_checked(at).unwrap_or((rest, ""));
         text.push_str(plain);
         let mut chars = special.chars();
@@ -147,16 +147,26 @@ fn quoted(string: &str, text: &mut String) {
     text.push('"');
 }
 
-/// Bytes that begin what may not stand in a text as it is.
-const SPECIAL: [bool; 256] = {
-    let mut special = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        special[byte] = byte < 0x20 || matches!(byte, 0x22 | 0x26 | 0x3c | 0x3e | 0x5c | 0xe2);
-        byte += 1;
-    }
-    special
-};
+/// Where the first byte is that begins what may not stand in a text as it is.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    // Many at once: of a block without any, nothing else is looked at.
+    let blocks = bytes.chunks_exact(16);
+    let is_clean = |block: &&[u8]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
+    let n_clean = blocks.take_while(is_clean).count() * 16;
+    let rest = bytes.get(n_clean..).unwrap_or_default();
+    rest.iter().position(|byte| is_special(*byte)).map(|at| n_clean + at)
+}
+
+#[expect(clippy::needless_bitwise_bool, reason = "without branches a block is looked at as one")]
+const fn is_special(byte: u8) -> bool {
+    (byte < 0x20)
+        | (byte == b'"')
+        | (byte == b'&')
+        | (byte == b'<')
+        | (byte == b'>')
+        | (byte == b'\\')
+        | (byte == 0xe2)
+}
 
 fn escape(c: char, text: &mut String) {
     match c {

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::scalar::{self, Scalar};
+use super::scalar;
 use super::yaml;
 
 /// No manifest is nested deeper.
@@ -20,7 +20,8 @@ pub fn read(text: &[u8]) -> Option<Value> {
         return None;
     }
     let text = std::str::from_utf8(text).ok()?;
-    let mut reader = Reader { rest: text.strip_prefix("---\n").unwrap_or(text) };
+    let rest = text.strip_prefix("---\n").unwrap_or(text);
+    let mut reader = Reader { rest, next: None };
     let line = reader.peek()?;
     if line.indent != 0 || is_item(line.text) {
         return None;
@@ -41,15 +42,14 @@ struct Line<'a> {
 
 struct Reader<'a> {
     rest: &'a str,
+    /// What comes next, where that is known.
+    next: Option<Line<'a>>,
 }
 
 impl<'a> Reader<'a> {
     /// The next line that is neither empty nor a comment, which is not used up by that.
     fn peek(&mut self) -> Option<Line<'a>> {
-        loop {
-            if self.rest.is_empty() {
-                return None;
-            }
+        while self.next.is_none() && !self.rest.is_empty() {
             let (line, rest) = first_line(self.rest);
             let text = line.trim_start_matches(' ');
             if text.is_empty() || text.starts_with('#') {
@@ -57,8 +57,15 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let indent = line.len() - text.len();
-            return Some(Line { indent, text: text.trim_end_matches(' '), rest });
+            self.next = Some(Line { indent, text: text.trim_end_matches(' '), rest });
         }
+        self.next
+    }
+
+    /// Goes on behind a line.
+    fn go_on(&mut self, rest: &'a str) {
+        self.rest = rest;
+        self.next = None;
     }
 
     /// True when what comes next is no part of something at this indentation: a scalar that goes on, or a
@@ -86,7 +93,7 @@ impl<'a> Reader<'a> {
                 if line.indent > indent || is_item(line.text) {
                     return None;
                 }
-                self.rest = line.rest;
+                self.go_on(line.rest);
                 line.text
             };
             let (key, rest) = key(entry)?;
@@ -124,7 +131,7 @@ impl<'a> Reader<'a> {
             if !is_item(line.text) {
                 break;
             }
-            self.rest = line.rest;
+            self.go_on(line.rest);
             let item = line.text.get(1..)?.trim_start_matches(' ');
             if item.is_empty() || is_item(item) {
                 return None;
@@ -179,7 +186,7 @@ impl<'a> Reader<'a> {
                 text.push_str(line.get(own..)?);
                 n_ends = 1;
             }
-            self.rest = rest;
+            self.go_on(rest);
         }
         if own <= indent || text.is_empty() {
             return None;
@@ -190,8 +197,7 @@ impl<'a> Reader<'a> {
 }
 
 fn first_line(text: &str) -> (&str, &str) {
-    let end = text.bytes().position(|byte| byte == b'\n').unwrap_or(text.len());
-    (text.get(..end).unwrap_or_default(), text.get(end + 1..).unwrap_or_default())
+    text.split_once('\n').unwrap_or((text, ""))
 }
 
 fn is_item(text: &str) -> bool {
@@ -205,8 +211,7 @@ fn key(entry: &str) -> Option<(&str, &str)> {
     let (key, rest) = entry.split_at_checked(length)?;
     let rest = rest.strip_prefix(':').filter(|rest| rest.is_empty() || rest.starts_with(' '))?;
     let is_key = length <= MAX_KEY && !key.is_empty() && !key.starts_with('-');
-    let means = is_key.then(|| scalar::resolve("", key).ok())?;
-    matches!(means, Some(Scalar::Text(_))).then_some((key, rest))
+    (is_key && scalar::means_text(key)).then_some((key, rest))
 }
 
 /// True for text without quotes that is a scalar to its end.

@@ -59,6 +59,13 @@ pub fn resolve(tag: &str, text: &str) -> Result<Scalar, Mismatch> {
     }
 }
 
+/// True when unquoted text is text and nothing else.
+pub fn means_text(text: &str) -> bool {
+    // No word that means something else is longer, and no number begins so.
+    let is_word = text.len() > 5 && text.starts_with(|c: char| c.is_ascii_alphabetic());
+    is_word || matches!(plain(text), Scalar::Text(_))
+}
+
 /// True when unquoted text would be read as text again: what go-yaml asks before it prints plain.
 pub fn reads_as_text(text: &str) -> bool {
     text != "<<" && matches!(plain(text), Scalar::Text(_)) && !is_timestamp(text) && !base60(text)
@@ -228,6 +235,7 @@ mod tests {
             ("1.2.3", text("1.2.3")),
             ("0x", text("0x")),
         ] {
+            assert_eq!(means_text(written), matches!(meant, Scalar::Text(_)), "{written}");
             assert_eq!(resolve("", written), Ok(meant), "{written}");
         }
         let tag = |kind: &str| format!("{TAG}{kind}");
