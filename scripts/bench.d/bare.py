@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 
-# Up to the width that dyno goes to (`MOST` in src/deploy/kubectl/host/pace.rs).
+# Up to the width that dyno goes to (src/deploy/kubectl/host/abreast.rs).
 WIDTHS = (4, 8, 16, 32)
 # Begun last, as dyno does: they refer to others, and give controllers work.
 LATE = ("Service", "Ingress", "Deployment")
