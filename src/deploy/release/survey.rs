@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::apply::{self, Applied, Refused};
 use super::desk::{Desk, known};
 use super::event::{Finding, Severity, Topic};
+use super::images;
 use super::listed::{Known, Listed};
 use super::owners;
 use super::plan::{is_name, list, text};
@@ -157,6 +158,8 @@ pub async fn look(
     drop(looked);
     survey.findings.extend(missing_references(desk, things, &there).await?);
     survey.findings.extend(pods(desk, &there, things, &survey).await?);
+    survey.findings.extend(images::findings(things, &survey.predicted));
+    leave_echoes_out(&mut survey.findings);
     survey.findings.extend(quotas(desk, &there, &survey.live).await?);
     survey.findings.sort_by(|a, b| {
         (b.severity, a.object, a.topic, &a.path).cmp(&(a.severity, b.object, b.topic, &b.path))
@@ -227,6 +230,20 @@ fn without_dropped(thing: &Thing, live: Option<&Value>, predicted: Value) -> Val
         })
     };
     merged.unwrap_or(predicted)
+}
+
+/// Leaves out what the server said of a service account that is found missing anyway.
+fn leave_echoes_out(findings: &mut Vec<Finding>) {
+    let found: BTreeSet<Option<usize>> = findings
+        .iter()
+        .filter(|finding| finding.topic == Topic::Reference)
+        .filter(|finding| finding.path.ends_with("/spec/serviceAccountName"))
+        .map(|finding| finding.object)
+        .collect();
+    findings.retain(|finding| {
+        !(finding.text.contains("error looking up service account")
+            && found.contains(&finding.object))
+    });
 }
 
 /// References that lead nowhere.
