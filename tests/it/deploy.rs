@@ -1,7 +1,7 @@
 //! `dyno deploy` on a real API server, pods by fake nodes: pre-flight, waves, ownership, rollback,
 //! pruning.
 
-use crate::support::{Cluster, Release, deployment};
+use crate::support::{Cluster, Release, deployment, eventually};
 
 const SETTINGS: &str = "\
 apiVersion: v1
@@ -39,6 +39,36 @@ fn what_is_missing_is_told_with_file_and_line_before_anything_is_touched() {
     assert_eq!(deployed.json["findings"].as_array().unwrap().len(), 2);
     assert_eq!(deployed.json["findings"][0]["topic"], "reference");
     assert_eq!(deployed.json["findings"][0]["file"], "m/web.yaml");
+}
+
+#[test]
+fn an_image_that_can_never_come_and_an_account_that_is_not_there_are_told_once() {
+    let release = Release::new("unnamed");
+    release
+        .manifest("web.yaml", &deployment("web", "$CI_REGISTRY_IMAGE:1", 1, ""))
+        .manifest("shop.yaml", &deployment("shop", "registry.example.com/Shop:1", 1, ""))
+        .manifest(
+            "pod.yaml",
+            "apiVersion: v1\nkind: Pod\nmetadata: { name: pod }\nspec:\n  serviceAccountName: robot\n  \
+             containers: [{ name: app, image: \"app:\" }]\n",
+        );
+    let deployed = release.deploy(&[]);
+    deployed.told(
+        99,
+        &[
+            "m/web.yaml:",
+            "image `$CI_REGISTRY_IMAGE:1` holds a variable that nobody replaced",
+            "envsubst",
+            "m/shop.yaml:",
+            "image `registry.example.com/Shop:1` has capital letters",
+            "m/pod.yaml:6:",
+            "image `app:` has an empty part",
+            "m/pod.yaml:5:",
+            "needs ServiceAccount `robot`, which is not there",
+            "pre-flight found 4 errors; nothing was changed",
+        ],
+    );
+    assert!(!release.cluster.has("deployment", "web"));
 }
 
 #[test]
@@ -172,7 +202,7 @@ fn a_quota_and_pod_security_are_judged_before() {
     let release = Release::new("quota");
     let namespace = &release.cluster.namespace;
     release.cluster.kubectl(["-n", namespace, "create", "quota", "q", "--hard=pods=2"]);
-    crate::support::eventually("the quota is counted", || {
+    eventually("the quota is counted", || {
         release.object("resourcequota", "q")["status"]["used"]["pods"] == "0"
     });
     let label = "pod-security.kubernetes.io/enforce=baseline";
@@ -473,6 +503,44 @@ spec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Gi } } 
     );
     let dotenv = release.report("dyno.env").unwrap();
     assert!(dotenv.contains("DYNO_DEPLOY_URL=https://shop.example.com\n"), "{dotenv}");
+    // Where nothing changed, nothing comes that did not come before: it is told, and not waited for.
+    let again = release.deploy(&[]);
+    again.told(0, &["to be 5 unchanged", "no controller has given it an address"]);
+    assert!(!again.log.contains("waiting"), "{}", again.log);
+}
+
+#[test]
+fn an_ingress_is_ready_when_its_controller_gives_it_an_address() {
+    let release = Release::new("routed");
+    release.manifest(
+        "ingress.yaml",
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: web }\nspec:\n  \
+         defaultBackend: { service: { name: web, port: { number: 80 } } }\n",
+    );
+    release.manifest(
+        "web.yaml",
+        "apiVersion: v1\nkind: Service\nmetadata: { name: web }\nspec: { ports: [{ port: 80 }] }\n",
+    );
+    std::thread::scope(|scope| {
+        let deploy = scope.spawn(|| release.deploy(&["--timeout", "1m"]));
+        eventually("the ingress is applied", || release.cluster.has("ingress", "web"));
+        let namespace = &release.cluster.namespace;
+        let status = r#"{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}}"#;
+        release.cluster.kubectl([
+            "-n",
+            namespace,
+            "patch",
+            "ingress",
+            "web",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            status,
+        ]);
+        let deployed = deploy.join().unwrap();
+        deployed.told(0, &["2 of 2 objects ready", "answers at http://192.0.2.7"]);
+        assert!(!deployed.log.contains("no controller"), "{}", deployed.log);
+    });
 }
 
 #[test]

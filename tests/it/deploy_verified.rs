@@ -192,12 +192,12 @@ fn a_custom_resource_is_waited_for_by_what_its_controller_says() {
     // One that never gets ready has its reason told when time is up.
     kind.manifest(3);
     std::thread::scope(|scope| {
-        let deploy = scope.spawn(|| release.deploy(&["--timeout", "8s"]));
+        let deploy = scope.spawn(|| release.deploy(&["--timeout", "15s"]));
         eventually("the change is applied", || kind.generation() == 3);
         kind.status(conditions(3, "Ready", "False"));
         deploy.join().unwrap().told(
             99,
-            &["not ready after 8 s: condition Ready is False: NoRoom: the shelf is full"],
+            &["not ready after 15 s: condition Ready is False: NoRoom: the shelf is full"],
         );
     });
     // One that its controller has given up ends the deploy at once, and goes back.

@@ -361,6 +361,12 @@ const KINDS: &[&str] = &[
 const PRELUDE: &str = r####"
 real() { "$REAL" --kubeconfig "$ADMIN" "$@"; }
 m() { awk -v s="### $1" '$0==s{p=1;next} /^### /{p=0} p' "$DATA/manifests.txt"; }
+# Widgets as a kind. The server tells of a kind a little after it has established it.
+widgets() {
+    real apply -f "$DATA/crd.yaml"
+    real wait --for=condition=Established crd/widgets.dyno.example.com
+    until real get widgets.dyno.example.com -n "$NS"; do sleep 0.1; done
+} >/dev/null 2>&1
 "####;
 
 /// A text without what no two runs share: times, ids, versions, hashes, ages.

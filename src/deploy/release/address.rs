@@ -16,8 +16,14 @@ pub fn address(objects: &[&Value]) -> Option<String> {
 }
 
 fn ingress(object: &Value) -> Option<String> {
-    let rule = list(object, "/spec/rules").iter().find(|rule| !text(rule, "/host").is_empty())?;
-    let host = text(rule, "/host");
+    let rules = list(object, "/spec/rules");
+    let named = rules.iter().find(|rule| !text(rule, "/host").is_empty()).or(rules.first());
+    let rule = named.unwrap_or(&Value::Null);
+    // One for every host answers where its controller does.
+    let host = match text(rule, "/host") {
+        "" => given(object)?,
+        host => host,
+    };
     let is_secure = list(object, "/spec/tls").iter().any(|tls| {
         let hosts = list(tls, "/hosts");
         hosts.is_empty() || hosts.iter().any(|known| known == host)
@@ -33,12 +39,17 @@ fn route(object: &Value) -> Option<String> {
     plain_host(host).then(|| format!("https://{host}"))
 }
 
-fn service(object: &Value) -> Option<String> {
+/// What a controller or a cloud gave it.
+fn given(object: &Value) -> Option<&str> {
     let given = list(object, "/status/loadBalancer/ingress").first()?;
-    let host = match text(given, "/hostname") {
-        "" => text(given, "/ip"),
-        host => host,
-    };
+    match text(given, "/hostname") {
+        "" => Some(text(given, "/ip")),
+        host => Some(host),
+    }
+}
+
+fn service(object: &Value) -> Option<String> {
+    let host = given(object)?;
     let port = object.pointer("/spec/ports/0/port").and_then(Value::as_i64)?;
     plain_host(host).then(|| match port {
         80 => format!("http://{host}"),
@@ -74,6 +85,9 @@ mod tests {
         assert_eq!(of(&[&service]).as_deref(), Some("http://10.0.0.1:8080"));
         assert_eq!(of(&[&service, &plain]).as_deref(), Some("http://shop.example.com"));
         assert_eq!(of(&[&ingress]), None, "a pattern is no address");
+        let open = json!({"kind": "Ingress", "spec": {"rules": [{"http": {"paths": [{"path": "/app"}]}}]},
+            "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}});
+        assert_eq!(of(&[&service, &open]).as_deref(), Some("http://192.0.2.7/app"));
         let hostile = json!({"kind": "Ingress", "spec": {"rules": [{"host": "$(id)"}]}});
         assert_eq!(of(&[&hostile]), None);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::event::{Ended, Undone};
+use super::event::{Action, Ended, Undone};
 use super::follow::follow;
 use super::inventory::Leftover;
 use super::outcome::End;
@@ -29,7 +29,7 @@ impl Release<'_> {
         let applied = self.course.applied.clone();
         let undone = undo(self.desk, things, &self.survey.live, &applied).await;
         let n_kept = undone.values().filter(|one| !is_back(one)).count();
-        let restored: BTreeMap<usize, Value> = self.as_they_were(things, &undone).await;
+        let restored = self.as_they_were(things, &undone).await;
         self.course.undone = undone;
         let back: Vec<&Thing> =
             things.iter().filter(|thing| restored.contains_key(&thing.index)).copied().collect();
@@ -47,13 +47,13 @@ impl Release<'_> {
         &self,
         things: &[&Thing],
         undone: &BTreeMap<usize, Undone>,
-    ) -> BTreeMap<usize, Value> {
+    ) -> BTreeMap<usize, (Value, Action)> {
         let mut restored = BTreeMap::new();
         for thing in things {
             if undone.get(&thing.index) == Some(&Undone::Restored)
                 && let Ok(Some(object)) = self.desk.get(&thing.target()).await
             {
-                restored.insert(thing.index, object);
+                restored.insert(thing.index, (object, Action::Configured));
             }
         }
         restored

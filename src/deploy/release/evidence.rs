@@ -68,7 +68,8 @@ pub async fn gather(
 
 /// What the follower knew in the end, by kind.
 pub struct Last<'a> {
-    objects: Vec<Value>,
+    /// The objects of the deploy.
+    pub objects: Vec<Value>,
     pods: Vec<Value>,
     sets: Vec<&'a Value>,
     events: Vec<&'a Value>,

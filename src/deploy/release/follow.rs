@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::desk::{Desk, known};
-use super::event::{Event, State};
+use super::event::{Action, Event, State};
 use super::plan::text;
 use super::pods::Cause;
 use super::resolve::Thing;
@@ -52,17 +52,28 @@ const QUIET: Duration = Duration::from_millis(1500);
 /// How often one object's reason is told anew.
 const AGAIN: Duration = Duration::from_secs(3);
 
+/// What may never come is not waited for where nothing changed: it did not come after the last deploy.
+fn borne(standing: Standing, action: Action) -> Standing {
+    let mut standing = standing;
+    if let (Standing::Waiting { patience: Some(patience), .. }, Action::Unchanged) =
+        (&mut standing, action)
+    {
+        *patience = Duration::ZERO;
+    }
+    standing
+}
+
 /// A pod with a readiness probe is watched for so long after it is ready.
 const PROBED: Duration = Duration::from_secs(2);
 
 /// Number of the scopes that are about no object of the deploy itself.
 const BESIDE: usize = 3;
 
-/// Follows objects. `applied` holds them as the server answered.
+/// Follows objects. `applied` holds them as the server answered, and what became of them.
 pub async fn follow<'a>(
     desk: &'a Desk<'_>,
     things: &[&'a Thing],
-    applied: &'a BTreeMap<usize, Value>,
+    applied: &'a BTreeMap<usize, (Value, Action)>,
     timeout: Duration,
 ) -> Followed {
     let since = (jiff::Timestamp::now() - Duration::from_secs(5)).strftime("%Y-%m-%dT%H:%M:%SZ");
@@ -79,8 +90,9 @@ pub async fn follow<'a>(
         told_all: Instant::now(),
     };
     for thing in things {
-        if let Some(object) = applied.get(&thing.index) {
-            follower.pending.insert(thing.index, Pending { thing, object, since: Instant::now() });
+        if let Some((object, action)) = applied.get(&thing.index) {
+            let pending = Pending { thing, object, action: *action, since: Instant::now() };
+            follower.pending.insert(thing.index, pending);
         }
     }
     // What is ready by the server's own answer needs no watch.
@@ -106,6 +118,7 @@ pub async fn follow<'a>(
 struct Pending<'a> {
     thing: &'a Thing,
     object: &'a Value,
+    action: Action,
     since: Instant,
 }
 
@@ -246,7 +259,7 @@ impl Follower<'_, '_> {
                 }
                 None => Standing::Failed("it was deleted by somebody".to_owned(), None),
             };
-            verdicts.push((*index, pending.since, standing));
+            verdicts.push((*index, pending.since, borne(standing, pending.action)));
         }
         self.up.retain(|index, _| news.iter().any(|(up, ..)| up == index));
         let mut watched = BTreeMap::new();

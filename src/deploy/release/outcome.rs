@@ -26,6 +26,8 @@ pub struct Course {
     pub findings: Vec<Finding>,
     /// What became of each object on the server.
     pub applied: BTreeMap<usize, (Value, Action)>,
+    /// The objects as they were when all was ready; none before.
+    pub ready: Vec<Value>,
     /// Why the server refused one.
     pub refused: BTreeMap<usize, String>,
     /// How each came out.
@@ -138,7 +140,9 @@ impl Course {
             .map(|thing| self.object(thing))
             .chain(self.pruned.iter().map(|(thing, why)| pruned(thing, why.as_deref())))
             .collect();
-        let seen: Vec<&Value> = self.applied.values().map(|(object, _)| object).collect();
+        let applied = self.applied.values().map(|(object, _)| object);
+        let seen: Vec<&Value> =
+            if self.ready.is_empty() { applied.collect() } else { self.ready.iter().collect() };
         let verdict = match end.ended {
             Ended::Passed => {
                 let warns = self.findings.iter().any(|f| f.severity == Severity::Warning);

@@ -157,12 +157,13 @@ fn place(object: &mut Value, namespace: &str) {
     }
 }
 
-/// The kinds that the plan's own definitions add.
-fn definitions(objects: &[Value]) -> Vec<Mapping> {
+/// The kinds that definitions among objects add, in the versions that are served.
+pub fn definitions<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Vec<Mapping> {
     let mut mappings = Vec::new();
     let is_definition = |object: &&Value| text(object, "/kind") == "CustomResourceDefinition";
-    for object in objects.iter().filter(is_definition) {
-        for version in list(object, "/spec/versions") {
+    for object in objects.into_iter().filter(is_definition) {
+        let versions = list(object, "/spec/versions").iter();
+        for version in versions.filter(|version| version.get("served") != Some(&json!(false))) {
             mappings.push(Mapping {
                 group: text(object, "/spec/group").to_owned(),
                 version: text(version, "/name").to_owned(),

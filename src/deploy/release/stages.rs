@@ -1,10 +1,6 @@
 //! What changes the cluster: waves applied and followed, a stage after the other.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-use futures_util::stream::{self, StreamExt};
-use serde_json::Value;
 
 use super::apply::{self, Applied, Refused};
 use super::event::{Action, Ended, Event, State};
@@ -13,16 +9,19 @@ use super::follow::{Followed, follow};
 use super::inventory::Leftover;
 use super::outcome::End;
 use super::plan::Track;
-use super::resolve::Thing;
+use super::resolve::{Thing, definitions};
 use super::run::{Release, Verified, Verify, is_canary};
 use super::waves::Wave;
 use crate::deploy::cluster::Failure;
 use crate::verdict::Verdict;
+use futures_util::stream::{self, StreamExt};
 
 /// Requests of one wave that are made side by side; the limiter has the last word.
 const WIDTH: usize = 64;
 /// How long the server may take to establish a kind.
 const ESTABLISH: Duration = Duration::from_mins(1);
+/// How often, and how many times, it is asked whether it serves what it established.
+const SERVE: (Duration, u32) = (Duration::from_millis(250), 40);
 
 impl Release<'_> {
     pub(super) async fn stages(
@@ -90,6 +89,7 @@ impl Release<'_> {
                     if let Some(end) = self.judge(&wanted, followed, ESTABLISH).await? {
                         return Ok(Some(end));
                     }
+                    self.await_kinds(&wanted).await?;
                 }
                 Wave::Rights | Wave::Config | Wave::Workloads | Wave::Edges | Wave::Custom => {}
             }
@@ -97,6 +97,28 @@ impl Release<'_> {
         let timeout = Duration::from_millis(self.desk.plan.timeout_ms);
         let followed = self.follow(stage, timeout).await;
         self.judge(stage, followed, timeout).await
+    }
+
+    /// Waits until the server tells everybody of the kinds that it established: that comes a little
+    /// later, and who comes before, in this job or the next, would hear that there is no such kind.
+    async fn await_kinds(&self, wanted: &[&Thing]) -> Result<(), Failure> {
+        let is_new = |thing: &&Thing| {
+            let applied = self.course.applied.get(&thing.index);
+            applied.is_none_or(|(_, action)| *action != Action::Unchanged)
+        };
+        let kinds = definitions(wanted.iter().copied().filter(is_new).map(|thing| &thing.object));
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        for _ in 0..SERVE.1 {
+            let served = self.desk.discover().await?;
+            if kinds.iter().all(|kind| served.by_kind(&kind.api_version(), &kind.kind).is_some()) {
+                return Ok(());
+            }
+            self.desk.pause(SERVE.0).await?;
+        }
+        self.desk.say("warning: the server does not list every kind that it established; going on");
+        Ok(())
     }
 
     /// Writes the inventory before the first object that could be one of its members.
@@ -171,13 +193,7 @@ impl Release<'_> {
     }
 
     async fn follow(&self, things: &[&Thing], timeout: Duration) -> Followed {
-        let applied: BTreeMap<usize, Value> = self
-            .course
-            .applied
-            .iter()
-            .map(|(index, (object, _))| (*index, object.clone()))
-            .collect();
-        follow(self.desk, things, &applied, timeout).await
+        follow(self.desk, things, &self.course.applied, timeout).await
     }
 
     /// Takes over what following came to; `Some` when that is the end. Evidence is told first.
@@ -196,11 +212,12 @@ impl Release<'_> {
         if self.desk.cancel.is_cancelled() {
             return Err(Failure::Cancelled);
         }
-        if followed.is_ready() {
-            return Ok(None);
-        }
         let applied = self.course.applied.values().map(|(object, _)| object);
         let last = Last::new(&followed.last, applied);
+        if followed.is_ready() {
+            self.course.ready = last.objects;
+            return Ok(None);
+        }
         let mut reasons = Vec::new();
         for thing in things {
             let why = match followed.states.get(&thing.index) {
