@@ -18,11 +18,13 @@ use crate::deploy::kubectl::request::Event;
 /// For so long lines wait for others, which nobody sees.
 const LULL: Duration = Duration::from_millis(25);
 
-/// So many requests go side by side to a server that is near: more would only wait there for each other,
-/// and each costs a connection.
-const FEW: usize = 16;
-/// So many go to one that is far away, where most of the time is the way.
-const MANY: usize = 32;
+/// So many requests go side by side to a server that is near, at least and at most: more would only wait
+/// there for each other.
+const NEAR: (usize, usize) = (4, 16);
+/// For so many objects a connection to it is worth what opening it costs.
+const WORTH: usize = 32;
+/// So many go to a server that is far away, where most of the time is the way.
+const FAR: usize = 32;
 
 /// Kinds that others need to be there, or that change what is allowed: all before them is done
 /// first, and all behind them waits.
@@ -87,8 +89,8 @@ where
     F: Future<Output = (Part<'a>, Result<T, Trouble>)>,
 {
     let ground = session.ground();
-    let width = if ground.is_near() { FEW } else { MANY };
     for row in rows(items) {
+        let width = width(row.len(), ground.is_near());
         let mut results = stream::iter(begun(row, order))
             .map(|(place, item)| {
                 // A future is moved several times before it runs, and this one is large.
@@ -136,6 +138,11 @@ where
         told.tell(session);
     }
     Ok(())
+}
+
+/// How many requests for so many objects go side by side.
+fn width(n_objects: usize, is_near: bool) -> usize {
+    if is_near { (n_objects / WORTH).clamp(NEAR.0, NEAR.1) } else { FAR }
 }
 
 /// A row's objects, each with its place in it, in the order in which they are begun.
@@ -282,6 +289,13 @@ mod tests {
             namespace: "n".to_owned(),
             name: name.to_owned(),
         }
+    }
+
+    #[test]
+    fn a_server_that_is_near_gets_no_more_connections_than_pay() {
+        let widths = |is_near| [1, 100, 300, 1000, 9000].map(|n_objects| width(n_objects, is_near));
+        assert_eq!(widths(true), [4, 4, 9, 16, 16]);
+        assert_eq!(widths(false), [32; 5]);
     }
 
     #[test]
