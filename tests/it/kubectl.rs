@@ -361,7 +361,8 @@ const KINDS: &[&str] = &[
 const PRELUDE: &str = r####"
 real() { "$REAL" --kubeconfig "$ADMIN" "$@"; }
 m() { awk -v s="### $1" '$0==s{p=1;next} /^### /{p=0} p' "$DATA/manifests.txt"; }
-# Widgets as a kind. The server tells of a kind a little after it has established it.
+# Widgets as a kind, for all: of two who make it at once the second is told that it is there, and the
+# server lists a kind a little after it has established it.
 widgets() {
     real apply -f "$DATA/crd.yaml"
     real wait --for=condition=Established crd/widgets.dyno.example.com
