@@ -48,6 +48,7 @@ mod kubectl_asked;
 mod kubectl_pods;
 mod deploy;
 mod deploy_pods;
+mod deploy_ready;
 mod deploy_verified;
 mod deploy_hardships;
 mod line;
